@@ -1,0 +1,272 @@
+import type { FromSchema } from "json-schema-to-ts";
+import type { JsonSchema } from "../endpoint.ts";
+import { readySourceSchema } from "../messages/worker-spec.ts";
+import { logSchema, restartSchema, stopSchema, value } from "./common.ts";
+
+const placeSchema = {
+  type: "object",
+  properties: {
+    hives: { type: "array", items: value.hiveId },
+    labels: value.stringMap,
+    devices: { type: "integer", minimum: 0, maximum: 64 },
+    memory: { anyOf: [value.size, { const: "auto" }] },
+  },
+  additionalProperties: false,
+} as const;
+
+const workersSchema = {
+  type: "object",
+  properties: {
+    min: { type: "integer", minimum: 0 },
+    max: { type: "integer", minimum: 1 },
+    per_hive: { type: "integer", minimum: 1 },
+  },
+  additionalProperties: false,
+} as const;
+
+const startSchema = {
+  type: "object",
+  properties: { silence: value.duration, total: value.duration, warmup: { type: "boolean" } },
+  additionalProperties: false,
+} as const;
+
+const modelProperties = {
+  aliases: { type: "array", items: { type: "string", minLength: 1 } },
+  task: { enum: ["chat", "completion", "embedding", "rerank", "transcription", "speech", "image"] },
+  runtime: { type: "string", minLength: 1 },
+  path: value.path,
+  source: { type: "string", minLength: 1 },
+  files: value.stringMap,
+  args: { type: "array", items: { type: "string" } },
+  env: value.stringMap,
+  slots: { anyOf: [{ type: "integer", minimum: 1 }, { const: "auto" }] },
+  workers: workersSchema,
+  pin: { type: "boolean" },
+  idle_stop: value.duration,
+  place: placeSchema,
+  start: startSchema,
+} as const;
+
+const hiveProperties = {
+  identity_file: value.path,
+  known_hosts: value.path,
+  transport: { enum: ["tunnel", "direct"] },
+  listen: value.listen,
+  worker_ports: value.portRange,
+  ports_per_worker: { type: "integer", minimum: 1, maximum: 16 },
+  worker_host: { type: "string", minLength: 1 },
+  state_dir: value.path,
+  install_dir: value.path,
+  models_dir: value.path,
+  model_roots: { type: "array", items: value.path },
+  env: value.stringMap,
+  runtimes: {
+    type: "object",
+    additionalProperties: { type: "object", properties: { bin: value.path }, additionalProperties: false },
+  },
+  devices: {
+    type: "object",
+    properties: { use: { type: "array", items: { type: "string" } }, keep_free: value.size },
+    additionalProperties: false,
+  },
+  on_queen_exit: { enum: ["stop", "keep"] },
+  presence: { enum: ["always", "best_effort"] },
+  labels: value.stringMap,
+} as const;
+
+/** The queen's configuration file (YAML), whole: what is not built yet is accepted with a warning that names it. */
+export const queenConfigSchema = {
+  type: "object",
+  properties: {
+    listen: { type: "array", minItems: 1, items: value.listen },
+    hive_listen: value.listen,
+    state_dir: value.path,
+    keys: {
+      type: "array",
+      items: {
+        type: "object",
+        properties: {
+          name: { type: "string", minLength: 1 },
+          role: { enum: ["inference", "read", "operate", "admin"] },
+          key: {
+            type: "string",
+            minLength: 8,
+            description: "a key of at least 8 characters, or a reference to a file or an environment variable",
+          },
+          models: { type: "array", items: { type: "string" } },
+          limits: {
+            type: "object",
+            properties: { concurrent: { type: "integer", minimum: 1 }, requests_per_min: { type: "integer", minimum: 1 } },
+            additionalProperties: false,
+          },
+        },
+        required: ["name", "role", "key"],
+        additionalProperties: false,
+      },
+    },
+    defaults: {
+      type: "object",
+      properties: {
+        hive: { type: "object", properties: hiveProperties, additionalProperties: false },
+        model: { type: "object", properties: modelProperties, additionalProperties: false },
+      },
+      additionalProperties: false,
+    },
+    hives: {
+      type: "array",
+      items: {
+        type: "object",
+        properties: {
+          id: value.hiveId,
+          host: { type: "string", minLength: 1, description: "local, ssh://user@host:port or an alias" },
+          ...hiveProperties,
+        },
+        required: ["id"],
+        additionalProperties: false,
+      },
+    },
+    models: {
+      type: "array",
+      items: {
+        type: "object",
+        properties: {
+          id: { type: "string", minLength: 1, maxLength: 256 },
+          ...modelProperties,
+          variants: {
+            type: "array",
+            items: {
+              type: "object",
+              properties: { ...modelProperties, weight: { type: "number", exclusiveMinimum: 0 } },
+              additionalProperties: false,
+            },
+          },
+        },
+        required: ["id"],
+        additionalProperties: false,
+      },
+    },
+    upstreams: {
+      type: "array",
+      items: {
+        type: "object",
+        properties: {
+          id: value.hiveId,
+          url: { type: "string", pattern: "^https?://" },
+          key: { type: "string", minLength: 1 },
+          models: value.stringMap,
+          presence: { enum: ["always", "best_effort"] },
+          use: { enum: ["always", "overflow"] },
+        },
+        required: ["id", "url", "models"],
+        additionalProperties: false,
+      },
+    },
+    runtimes: {
+      type: "object",
+      propertyNames: { pattern: "^[a-z0-9][a-z0-9._-]{0,62}$" },
+      additionalProperties: {
+        type: "object",
+        properties: {
+          extends: { type: "string", minLength: 1 },
+          command: { type: "array", minItems: 1, items: { type: "string" } },
+          env: value.stringMap,
+          ready: readySourceSchema,
+          check: { type: "object", properties: { http: { type: "string", pattern: "^/" } }, additionalProperties: false },
+          stop: { type: "object", properties: { term: value.duration }, additionalProperties: false },
+          routes: { type: "array", items: { type: "string", pattern: "^/" } },
+        },
+        additionalProperties: false,
+      },
+    },
+    health: {
+      type: "object",
+      properties: {
+        interval: value.duration,
+        failures: { type: "integer", minimum: 1 },
+        timeout: value.duration,
+        beat: value.duration,
+        missed_beats: { type: "integer", minimum: 1 },
+        suspect_grace: value.duration,
+        retry: value.duration,
+        replace_after: value.duration,
+        start: value.duration,
+      },
+      additionalProperties: false,
+    },
+    restart: restartSchema,
+    queue: {
+      type: "object",
+      properties: { max_waiting: { type: "integer", minimum: 0 }, max_wait: value.duration, load_wait: value.duration },
+      additionalProperties: false,
+    },
+    stream: {
+      type: "object",
+      properties: {
+        commit_after: value.duration,
+        connect: value.duration,
+        first_byte: value.duration,
+        idle: value.duration,
+        total: value.duration,
+        keep_alive: value.duration,
+      },
+      additionalProperties: false,
+    },
+    limits: {
+      type: "object",
+      properties: { body: value.size, headers: value.size, connections_per_ip: { type: "integer", minimum: 1 } },
+      additionalProperties: false,
+    },
+    log: logSchema,
+    drain: value.duration,
+    shutdown: { type: "object", properties: { budget: value.duration, drain: value.duration }, additionalProperties: false },
+    stop: stopSchema,
+  },
+  additionalProperties: false,
+} as const satisfies JsonSchema;
+export type QueenConfigInput = FromSchema<typeof queenConfigSchema>;
+
+/** What the queen does when nothing else is said. */
+export const QUEEN_CONFIG_DEFAULTS = {
+  listen: ["127.0.0.1:8080"],
+  state_dir: "~/.local/state/queen",
+  keys: [],
+  defaults: {
+    hive: { on_queen_exit: "stop", presence: "always" },
+    model: {
+      slots: "auto",
+      workers: { min: 0, max: 1 },
+      start: { silence: "10m", total: "2h", warmup: false },
+      idle_stop: "off",
+    },
+  },
+  hives: [{ id: "local", host: "local" }],
+  models: [],
+  upstreams: [],
+  runtimes: {},
+  health: {
+    interval: "30s",
+    failures: 3,
+    timeout: "5s",
+    beat: "2s",
+    missed_beats: 3,
+    suspect_grace: "10s",
+    retry: "3s",
+    replace_after: "5m",
+    start: "15s",
+  },
+  restart: {
+    first: "1s",
+    factor: 2,
+    max: "60s",
+    jitter: 0.2,
+    breaker: { restarts: 5, window: "5m", unready_in_a_row: 3 },
+    retry_open_every: "5m",
+  },
+  queue: { max_waiting: 100, max_wait: "60s", load_wait: "30m" },
+  stream: { commit_after: "5s", connect: "5s", first_byte: "10m", idle: "5m", total: "off", keep_alive: "10s" },
+  limits: { body: "50MiB", headers: "16KiB", connections_per_ip: 200 },
+  log: { level: "info", format: "auto", max_size: "20MiB", keep: 5 },
+  drain: "10m",
+  shutdown: { budget: "30s", drain: "10s" },
+  stop: { term: "8s", verify: "5s" },
+} as const satisfies QueenConfigInput;

@@ -1,0 +1,63 @@
+import type { FromSchema } from "json-schema-to-ts";
+import type { JsonSchema } from "../endpoint.ts";
+import { field } from "./common.ts";
+import { hiveIdentitySchema } from "./hive-identity.ts";
+import { workerRecordSchema } from "./worker-record.ts";
+
+/**
+ * One message of a hive's event stream (`GET /v1/events`): a snapshot first, then numbered deltas, telemetry and beats.
+ * `sequence` counts the deltas of this daemon's life; the snapshot says after which delta it was taken.
+ */
+export const hiveEventSchema = {
+  type: "object",
+  required: ["type"],
+  discriminator: { propertyName: "type" },
+  oneOf: [
+    {
+      type: "object",
+      properties: {
+        type: { const: "snapshot" },
+        sequence: field.sequence,
+        hive: hiveIdentitySchema,
+        workers: { type: "array", items: workerRecordSchema },
+      },
+      required: ["type", "sequence", "hive", "workers"],
+      additionalProperties: false,
+    },
+    {
+      type: "object",
+      properties: { type: { const: "worker" }, sequence: field.sequence, worker: workerRecordSchema },
+      required: ["type", "sequence", "worker"],
+      additionalProperties: false,
+    },
+    {
+      type: "object",
+      properties: { type: { const: "beat" }, sequence: field.sequence, time: field.time },
+      required: ["type", "sequence", "time"],
+      additionalProperties: false,
+    },
+    {
+      type: "object",
+      properties: {
+        type: { const: "telemetry" },
+        time: field.time,
+        workers: {
+          type: "array",
+          items: {
+            type: "object",
+            properties: {
+              worker_id: field.workerId,
+              cpu_ratio: { type: "number", minimum: 0 },
+              resident_bytes: { type: "integer", minimum: 0 },
+            },
+            required: ["worker_id", "cpu_ratio", "resident_bytes"],
+            additionalProperties: false,
+          },
+        },
+      },
+      required: ["type", "time", "workers"],
+      additionalProperties: false,
+    },
+  ],
+} as const satisfies JsonSchema;
+export type HiveEvent = FromSchema<typeof hiveEventSchema>;

@@ -1,0 +1,170 @@
+import type { FromSchema } from "json-schema-to-ts";
+import type { JsonSchema } from "../endpoint.ts";
+import { field } from "./common.ts";
+
+/** The states of a hive's life, as the queen sees it. */
+export const HIVE_STATES = [
+  "stopped",
+  "starting",
+  "running",
+  "suspect",
+  "crashed",
+  "hung",
+  "unreachable",
+  "draining",
+  "stopping",
+  "failed",
+] as const;
+export type HiveState = (typeof HIVE_STATES)[number];
+
+/** A hive in `GET /v2/hives`. The process fields are null while none is known; `since` is when `state` began. */
+export const hiveRecordSchema = {
+  type: "object",
+  properties: {
+    hive_id: field.hiveId,
+    hive_epoch: { type: ["integer", "null"], minimum: 0 },
+    state: { enum: HIVE_STATES },
+    pid: { type: ["integer", "null"] },
+    start_time: { type: ["integer", "null"] },
+    boot_id: { type: ["string", "null"] },
+    url: { type: ["string", "null"] },
+    version: { type: ["string", "null"] },
+    host: { type: "string" },
+    workers: { type: "integer", minimum: 0 },
+    restarts: { type: "integer", minimum: 0 },
+    since: field.time,
+    last_error: { type: "string" },
+  },
+  required: [
+    "hive_id",
+    "hive_epoch",
+    "state",
+    "pid",
+    "start_time",
+    "boot_id",
+    "url",
+    "version",
+    "host",
+    "workers",
+    "restarts",
+    "since",
+  ],
+  additionalProperties: false,
+} as const satisfies JsonSchema;
+export type HiveRecord = FromSchema<typeof hiveRecordSchema>;
+
+/** `GET /v2/hives`. */
+export const hiveListSchema = {
+  type: "object",
+  properties: { hives: { type: "array", items: hiveRecordSchema } },
+  required: ["hives"],
+  additionalProperties: false,
+} as const satisfies JsonSchema;
+export type HiveList = FromSchema<typeof hiveListSchema>;
+
+/** One entry of the queen's journal, and one message of `GET /v2/events`. */
+export const journalEventSchema = {
+  type: "object",
+  properties: {
+    sequence: field.sequence,
+    time: field.time,
+    kind: { type: "string", pattern: "^[a-z_]+\\.[a-z_]+$" },
+    actor: { type: "string" },
+    hive_id: { type: "string" },
+    worker_id: { type: "string" },
+    request_id: { type: "string" },
+    from: { type: "string" },
+    to: { type: "string" },
+    cause: { type: "string" },
+    details: { type: "object" },
+  },
+  required: ["sequence", "time", "kind", "actor"],
+  additionalProperties: false,
+} as const satisfies JsonSchema;
+export type JournalEvent = FromSchema<typeof journalEventSchema>;
+
+/** `POST /v2/shutdown` of the queen. */
+export const queenShutdownSchema = {
+  type: "object",
+  properties: { hives: { enum: ["stop", "keep", "by_config"] } },
+  required: ["hives"],
+  additionalProperties: false,
+} as const satisfies JsonSchema;
+export type QueenShutdown = FromSchema<typeof queenShutdownSchema>;
+
+/** The answer of `POST /v2/shutdown`: one line of fate per hive, sent when the cascade is over. */
+export const queenShutdownAnswerSchema = {
+  type: "object",
+  properties: {
+    hives: {
+      type: "array",
+      items: {
+        type: "object",
+        properties: {
+          hive_id: field.hiveId,
+          fate: { enum: ["stopped", "killed", "kept", "already_stopped", "unreachable", "left"] },
+          workers_stopped: { type: "integer", minimum: 0 },
+          workers_killed: { type: "integer", minimum: 0 },
+          workers_kept: { type: "integer", minimum: 0 },
+          message: { type: "string" },
+        },
+        required: ["hive_id", "fate", "workers_stopped", "workers_killed", "workers_kept"],
+        additionalProperties: false,
+      },
+    },
+    clean: { type: "boolean" },
+  },
+  required: ["hives", "clean"],
+  additionalProperties: false,
+} as const satisfies JsonSchema;
+export type QueenShutdownAnswer = FromSchema<typeof queenShutdownAnswerSchema>;
+
+/** `GET /livez`, `/readyz`, `/health` of the queen. */
+export const queenHealthSchema = {
+  type: "object",
+  properties: {
+    status: { enum: ["ok", "starting", "stopping", "degraded"] },
+    queen_id: field.queenId,
+    queen_epoch: field.epoch,
+    version: field.version,
+    hives: { type: "object", additionalProperties: { type: "integer", minimum: 0 } },
+    workers: { type: "object", additionalProperties: { type: "integer", minimum: 0 } },
+  },
+  required: ["status"],
+  additionalProperties: false,
+} as const satisfies JsonSchema;
+export type QueenHealth = FromSchema<typeof queenHealthSchema>;
+
+/** `GET /version` of the queen. */
+export const versionSchema = {
+  type: "object",
+  properties: { name: { type: "string" }, version: field.version, protocol: field.protocol },
+  required: ["name", "version", "protocol"],
+  additionalProperties: false,
+} as const satisfies JsonSchema;
+export type VersionAnswer = FromSchema<typeof versionSchema>;
+
+/** One model of `GET /v1/models`: OpenAI's object plus our `status`. */
+export const modelSchema = {
+  type: "object",
+  properties: {
+    id: { type: "string" },
+    object: { const: "model" },
+    created: { type: "integer", minimum: 0 },
+    owned_by: { type: "string" },
+    status: { enum: ["loaded", "loading", "unloaded", "failed"] },
+    aliases: { type: "array", items: { type: "string" } },
+  },
+  required: ["id", "object", "created", "owned_by"],
+  additionalProperties: true,
+} as const satisfies JsonSchema;
+export type ModelRecord = FromSchema<typeof modelSchema>;
+
+/** `GET /v1/models`. */
+export const modelListSchema = {
+  type: "object",
+  properties: { object: { const: "list" }, data: { type: "array", items: modelSchema } },
+  required: ["object", "data"],
+  additionalProperties: true,
+} as const satisfies JsonSchema;
+export type ModelList = FromSchema<typeof modelListSchema>;
