@@ -23,6 +23,20 @@ export type ResponseForm = "json" | "sse" | "text" | "passthrough";
 /** A JSON Schema object (draft 2020-12 without references). */
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
+declare const described: unique symbol;
+
+/**
+ * A schema that carries the type of the values it describes, so that the endpoint tables need not derive it again: the
+ * compiler would spend minutes on the deep ones.
+ */
+export type TypedSchema<T> = JsonSchema & { readonly [described]: T };
+
+/** Says once which type a schema describes; the type beside it is derived from that same schema. */
+export function typed<T>(schema: JsonSchema): TypedSchema<T> {
+  // The mark exists for the compiler only.
+  return schema as TypedSchema<T>;
+}
+
 /** One row of the endpoint table; server, typed client, reference docs and tests read it. */
 export interface EndpointDefinition {
   readonly method: "GET" | "POST" | "PUT" | "DELETE";
@@ -57,15 +71,19 @@ export function defineEndpoints<const Table extends EndpointTable>(table: Table)
 }
 
 /** The type of a row's JSON request body; undefined when it reads none. */
-export type RequestOf<Row> = Row extends { readonly request: infer Schema extends JSONSchema } ? FromSchema<Schema> : undefined;
+export type RequestOf<Row> = Row extends { readonly request: infer Schema } ? Described<Schema> : undefined;
 
 /** The type of a row's query parameters; an empty object when it has none. */
-export type QueryOf<Row> = Row extends { readonly query: infer Schema extends JSONSchema }
-  ? FromSchema<Schema>
-  : Record<never, never>;
+export type QueryOf<Row> = Row extends { readonly query: infer Schema } ? Described<Schema> : Record<never, never>;
 
 /** The type of a row's JSON answer; unknown when it has no schema. */
-export type ResponseOf<Row> = Row extends { readonly response: infer Schema extends JSONSchema } ? FromSchema<Schema> : unknown;
+export type ResponseOf<Row> = Row extends { readonly response: infer Schema } ? Described<Schema> : unknown;
+
+type Described<Schema> = Schema extends { readonly [described]: infer T }
+  ? T
+  : Schema extends JSONSchema
+    ? FromSchema<Schema>
+    : unknown;
 
 /** The path parameters of a row: `/v1/workers/:worker_id` -> `{ worker_id: string }`. */
 export type ParamsOf<Row> = Row extends { readonly path: infer Path extends string }

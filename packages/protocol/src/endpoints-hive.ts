@@ -1,14 +1,23 @@
-import { defineEndpoints } from "./endpoint.ts";
+import { defineEndpoints, typed } from "./endpoint.ts";
 import {
+  type Capabilities,
   capabilitiesSchema,
+  type HiveShutdown,
+  type HiveShutdownAnswer,
   hiveShutdownAnswerSchema,
   hiveShutdownSchema,
+  type WorkerStopAnswer,
   workerStopAnswerSchema,
 } from "./messages/hive-control.ts";
-import { hiveHealthSchema, queenAddressSchema } from "./messages/hive-identity.ts";
-import { callbackAnswerSchema, workerReadyCallbackSchema } from "./messages/worker-callbacks.ts";
-import { workerListSchema, workerRecordSchema } from "./messages/worker-record.ts";
-import { spawnRequestSchema } from "./messages/worker-spec.ts";
+import { type HiveHealth, hiveHealthSchema, type QueenAddress, queenAddressSchema } from "./messages/hive-identity.ts";
+import {
+  type CallbackAnswer,
+  callbackAnswerSchema,
+  type WorkerReadyCallback,
+  workerReadyCallbackSchema,
+} from "./messages/worker-callbacks.ts";
+import { type WorkerList, type WorkerRecord, workerListSchema, workerRecordSchema } from "./messages/worker-record.ts";
+import { type SpawnRequest, spawnRequestSchema } from "./messages/worker-spec.ts";
 
 /** Every endpoint of a hive. Server, typed client, reference docs and tests read this table. */
 export const HIVE_ENDPOINTS = defineEndpoints({
@@ -17,7 +26,7 @@ export const HIVE_ENDPOINTS = defineEndpoints({
     path: "/health",
     caller: "anyone",
     summary: "Who runs here, as a process identity; cheap and open.",
-    response: hiveHealthSchema,
+    response: typed<HiveHealth>(hiveHealthSchema),
     form: "json",
     status: 200,
     unknownFields: "peer",
@@ -28,8 +37,8 @@ export const HIVE_ENDPOINTS = defineEndpoints({
     path: "/v1/queen",
     caller: "queen",
     summary: "Says who owns this hive from now on and where all callbacks of that queen's workers go, the outbox included.",
-    request: queenAddressSchema,
-    response: hiveHealthSchema,
+    request: typed<QueenAddress>(queenAddressSchema),
+    response: typed<HiveHealth>(hiveHealthSchema),
     form: "json",
     status: 200,
     unknownFields: "peer",
@@ -40,7 +49,7 @@ export const HIVE_ENDPOINTS = defineEndpoints({
     path: "/v1/capabilities",
     caller: "queen",
     summary: "Devices, memory, disk and the runtimes that can be started here.",
-    response: capabilitiesSchema,
+    response: typed<Capabilities>(capabilitiesSchema),
     form: "json",
     status: 200,
     unknownFields: "peer",
@@ -51,7 +60,7 @@ export const HIVE_ENDPOINTS = defineEndpoints({
     path: "/v1/workers",
     caller: "queen",
     summary: "Every worker that this hive keeps.",
-    response: workerListSchema,
+    response: typed<WorkerList>(workerListSchema),
     form: "json",
     status: 200,
     unknownFields: "peer",
@@ -62,8 +71,8 @@ export const HIVE_ENDPOINTS = defineEndpoints({
     path: "/v1/workers",
     caller: "queen",
     summary: "Spawns a worker and answers at once, without waiting for the model. Idempotent by worker_id and spec (then 200).",
-    request: spawnRequestSchema,
-    response: workerRecordSchema,
+    request: typed<SpawnRequest>(spawnRequestSchema),
+    response: typed<WorkerRecord>(workerRecordSchema),
     form: "json",
     status: 202,
     unknownFields: "peer",
@@ -86,7 +95,7 @@ export const HIVE_ENDPOINTS = defineEndpoints({
     path: "/v1/workers/:worker_id",
     caller: "queen",
     summary: "One worker.",
-    response: workerRecordSchema,
+    response: typed<WorkerRecord>(workerRecordSchema),
     form: "json",
     status: 200,
     unknownFields: "peer",
@@ -97,7 +106,7 @@ export const HIVE_ENDPOINTS = defineEndpoints({
     path: "/v1/workers/:worker_id",
     caller: "queen",
     summary: "Stops a worker and answers when its processes are gone, proven by identity, and its port is free.",
-    response: workerStopAnswerSchema,
+    response: typed<WorkerStopAnswer>(workerStopAnswerSchema),
     form: "json",
     status: 200,
     unknownFields: "peer",
@@ -108,11 +117,11 @@ export const HIVE_ENDPOINTS = defineEndpoints({
     path: "/v1/workers/:worker_id/logs",
     caller: "queen",
     summary: "The last lines of a worker's own output.",
-    query: {
+    query: typed<{ tail?: string }>({
       type: "object",
       properties: { tail: { type: "string", pattern: "^[0-9]{1,6}$" } },
       additionalProperties: false,
-    },
+    }),
     form: "text",
     status: 200,
     unknownFields: "peer",
@@ -123,8 +132,8 @@ export const HIVE_ENDPOINTS = defineEndpoints({
     path: "/v1/workers/ready",
     caller: "worker",
     summary: "A worker says that it can serve; repeating it has no effect.",
-    request: workerReadyCallbackSchema,
-    response: callbackAnswerSchema,
+    request: typed<WorkerReadyCallback>(workerReadyCallbackSchema),
+    response: typed<CallbackAnswer>(callbackAnswerSchema),
     form: "json",
     status: 200,
     unknownFields: "peer",
@@ -155,8 +164,8 @@ export const HIVE_ENDPOINTS = defineEndpoints({
     path: "/v1/shutdown",
     caller: "queen",
     summary: "Stops this daemon; with its workers (proven) or without.",
-    request: hiveShutdownSchema,
-    response: hiveShutdownAnswerSchema,
+    request: typed<HiveShutdown>(hiveShutdownSchema),
+    response: typed<HiveShutdownAnswer>(hiveShutdownAnswerSchema),
     form: "json",
     status: 200,
     unknownFields: "peer",

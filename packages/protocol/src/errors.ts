@@ -29,6 +29,8 @@ export const ERROR_KINDS = define({
   invalid_query: caller(400),
   model_required: caller(400),
   task_mismatch: caller(400),
+  /** OpenAI's own code for a prompt that does not fit; clients shorten the chat when they see it. */
+  context_length_exceeded: caller(400),
   invalid_config: caller(400),
   unsupported_media_type: caller(415),
   body_too_large: caller(413),

@@ -8,6 +8,8 @@ export {
   type EndpointTable,
   type JsonSchema,
   type ResponseForm,
+  type TypedSchema,
+  typed,
 } from "./endpoint.ts";
 export { HIVE_ENDPOINTS } from "./endpoints-hive.ts";
 export { CALLBACK_ENDPOINTS, QUEEN_ENDPOINTS } from "./endpoints-queen.ts";
