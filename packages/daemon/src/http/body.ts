@@ -1,0 +1,82 @@
+import type { IncomingMessage } from "node:http";
+import { QhError } from "@queen-and-hive/protocol";
+import { type Clock, systemClock } from "../clock.ts";
+
+/** Reads a whole body. Throws `body_too_large` (also when only announced) and `client_closed`, or the signal's reason. */
+export function readBody(request: IncomingMessage, limitBytes: number, signal: AbortSignal): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    const settle = (finish: () => void): void => {
+      request.off("data", onData).off("end", onEnd).off("error", onGone).off("close", onGone);
+      signal.removeEventListener("abort", onAbort);
+      finish();
+    };
+    const onData = (chunk: Buffer): void => {
+      bytes += chunk.length;
+      if (bytes > limitBytes) settle(() => reject(tooLarge(limitBytes)));
+      else chunks.push(chunk);
+    };
+    const onEnd = (): void => settle(() => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, bytes)));
+    const onGone = (): void =>
+      settle(() => reject(new QhError("client_closed", "cannot read the body: the client left while it was sent")));
+    const onAbort = (): void => settle(() => reject(signal.reason));
+    if (signal.aborted) return reject(signal.reason);
+    if (Number(request.headers["content-length"] ?? 0) > limitBytes) return reject(tooLarge(limitBytes));
+    signal.addEventListener("abort", onAbort, { once: true });
+    request.on("data", onData).on("end", onEnd).on("error", onGone).on("close", onGone);
+  });
+}
+
+/** Reads a body that must be a JSON text. Throws `unsupported_media_type`, `malformed_json` and what `readBody` throws. */
+export async function readJsonBody(request: IncomingMessage, limitBytes: number, signal: AbortSignal): Promise<unknown> {
+  requireJson(request);
+  const bytes = await readBody(request, limitBytes, signal);
+  if (bytes.length === 0) throw new QhError("malformed_json", "cannot read the body: it is empty; send a JSON object");
+  try {
+    const value: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    return value;
+  } catch (cause) {
+    const why = cause instanceof SyntaxError ? cause.message : "it is not UTF-8";
+    throw new QhError("malformed_json", `cannot read the body as JSON: ${why}`, { cause });
+  }
+}
+
+/** Throws `unsupported_media_type` unless the body says that it is plain JSON: a web page cannot send that unasked. */
+export function requireJson(request: IncomingMessage): void {
+  const type = request.headers["content-type"]?.split(";")[0]?.trim().toLowerCase() ?? "";
+  if (type !== "application/json" && !/^application\/[a-z0-9.-]+\+json$/.test(type)) {
+    const got = type === "" ? "has no content-type" : `is ${type}`;
+    throw new QhError("unsupported_media_type", `cannot read the body: it ${got}; send content-type: application/json`);
+  }
+  const encoding = request.headers["content-encoding"]?.toLowerCase() ?? "identity";
+  if (encoding !== "identity") {
+    throw new QhError("unsupported_media_type", `cannot read the body: it is encoded with ${encoding}; send it as it is`);
+  }
+}
+
+/** How much of an unwanted body is thrown away, and for how long, before the connection is. */
+export const DISCARD_BYTES_MAX = 64 * 1024 * 1024;
+export const DISCARD_MS_MAX = 5_000;
+
+/**
+ * Throws the rest of a body away after an early answer. Closing at once would reset the connection and the client could lose
+ * the answer (RFC 9112, 9.6); reading for ever would let it send for ever.
+ */
+export function discardRest(request: IncomingMessage, clock: Clock = systemClock): void {
+  if (request.complete || request.destroyed) return;
+  let bytes = 0;
+  const timer = clock.after(DISCARD_MS_MAX, () => request.socket.destroy());
+  request.on("data", (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes > DISCARD_BYTES_MAX) request.socket.destroy();
+  });
+  request.once("close", () => timer[Symbol.dispose]());
+  request.resume();
+}
+
+function tooLarge(limitBytes: number): QhError {
+  return new QhError("body_too_large", `cannot take the body: it is larger than ${limitBytes} bytes`, {
+    details: { limit_bytes: limitBytes },
+  });
+}

@@ -1,0 +1,68 @@
+import type { Server, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
+
+/** The open connections of a server and the requests in flight on each, so that closing can tell idle from busy. */
+export class Connections {
+  readonly #inFlight = new Map<Duplex, Set<ServerResponse>>();
+  readonly #perIp = new Map<string, number>();
+  #closing = false;
+
+  constructor(server: Server) {
+    server.on("connection", (socket: Duplex) => this.#opened(socket));
+  }
+
+  /** How many connections an address has; 0 for those without one (Unix sockets, channels). */
+  countOf(address: string | undefined): number {
+    return address === undefined ? 0 : (this.#perIp.get(address) ?? 0);
+  }
+
+  /** A request has begun; it counts until its answer is out or its connection is gone. */
+  began(socket: Duplex, response: ServerResponse): void {
+    const responses = this.#inFlight.get(socket);
+    responses?.add(response);
+    if (this.#closing && !response.headersSent) response.setHeader("connection", "close");
+    response.once("close", () => {
+      responses?.delete(response);
+      if (this.#closing && responses?.size === 0) endSoon(socket);
+    });
+  }
+
+  /** Ends idle connections now and each busy one after its answer. */
+  endWhenIdle(): void {
+    this.#closing = true;
+    for (const [socket, responses] of this.#inFlight) {
+      if (responses.size === 0) socket.destroy();
+      for (const response of responses) if (!response.headersSent) response.setHeader("connection", "close");
+    }
+  }
+
+  /** Cuts everything that is left. */
+  destroyAll(): void {
+    for (const socket of this.#inFlight.keys()) socket.destroy();
+  }
+
+  #opened(socket: Duplex): void {
+    this.#inFlight.set(socket, new Set());
+    const address = remoteAddressOf(socket);
+    if (address !== undefined) this.#perIp.set(address, this.countOf(address) + 1);
+    socket.once("close", () => {
+      this.#inFlight.delete(socket);
+      if (address === undefined) return;
+      const rest = this.countOf(address) - 1;
+      if (rest > 0) this.#perIp.set(address, rest);
+      else this.#perIp.delete(address);
+    });
+    if (this.#closing) socket.destroy();
+  }
+}
+
+/** The address of a connection's other end; undefined for Unix sockets and channels. */
+export function remoteAddressOf(socket: Duplex): string | undefined {
+  return "remoteAddress" in socket && typeof socket.remoteAddress === "string" ? socket.remoteAddress : undefined;
+}
+
+/** What has been written still goes out. */
+function endSoon(socket: Duplex): void {
+  if ("destroySoon" in socket && typeof socket.destroySoon === "function") socket.destroySoon();
+  else socket.end(() => socket.destroy());
+}

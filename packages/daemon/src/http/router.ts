@@ -1,0 +1,78 @@
+import { type EndpointTable, QhError } from "@queen-and-hive/protocol";
+import express, { type Express, type NextFunction, type Request, type Response } from "express";
+import { discardRest } from "./body.ts";
+import { type EndpointSurroundings, endpointRunner } from "./endpoint-runner.ts";
+import { answerError, toQhError } from "./error-answer.ts";
+import type { Handlers } from "./handler.ts";
+import { requestIdOf } from "./request-id.ts";
+
+/** An express app with one route for each row of a table, and our own 404 and 405. */
+export function createRouter<Table extends EndpointTable, Identity>(
+  table: Table,
+  handlers: Handlers<Table, Identity>,
+  around: EndpointSurroundings<Identity>,
+): Express {
+  const app = express();
+  app.disable("x-powered-by");
+  app.disable("etag");
+  app.set("query parser", "simple");
+  app.set("case sensitive routing", true);
+
+  // Fixed words before parameters: /v1/workers/ready is no worker id.
+  const rows = Object.entries(table).sort(([, left], [, right]) => parameterCount(left.path) - parameterCount(right.path));
+  for (const [name, row] of rows) {
+    const handler = handlers[name];
+    if (handler === undefined) throw new Error(`the endpoint ${name} has no handler`);
+    const run = endpointRunner<Identity>(name, row, handler, around);
+    app[METHODS[row.method]](row.path, (request: Request, response: Response) =>
+      run(request, response, request.path, textParams(request.params), request.query),
+    );
+  }
+
+  const allowed = new WeakMap<Request, string[]>();
+  for (const path of new Set(rows.map(([, row]) => row.path))) {
+    const methods = rows.filter(([, row]) => row.path === path).map(([, row]) => row.method);
+    app.all(path, (request: Request, _response: Response, next: NextFunction) => {
+      allowed.set(request, [...(allowed.get(request) ?? []), ...methods]);
+      next();
+    });
+  }
+  app.use((request: Request, response: Response) => refuse(request, response, new Set(allowed.get(request))));
+  app.use((thrown: unknown, request: Request, response: Response, _next: NextFunction) => {
+    const requestId = requestIdOf(request);
+    const error = isBadPath(thrown)
+      ? new QhError("route_not_found", `cannot read the path ${request.path}`)
+      : toQhError(thrown, requestId);
+    if (error.kind === "internal") around.log.error("a request failed by a fault of ours", { error, request_id: requestId });
+    answerError(response, error, requestId);
+    discardRest(request);
+  });
+  return app;
+}
+
+const METHODS = { GET: "get", POST: "post", PUT: "put", DELETE: "delete" } as const;
+
+function parameterCount(path: string): number {
+  return path.split("/").filter((part) => part.startsWith(":") || part.startsWith("*")).length;
+}
+
+function textParams(params: Readonly<Record<string, string | string[]>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(params).map(([name, value]) => [name, typeof value === "string" ? value : value.join("/")]),
+  );
+}
+
+function refuse(request: Request, response: Response, allow: ReadonlySet<string>): void {
+  const what = `${request.method} ${request.path}`;
+  const error =
+    allow.size > 0
+      ? new QhError("method_not_allowed", `cannot ${what}: this path takes ${[...allow].join(", ")}`)
+      : new QhError("route_not_found", `cannot ${what}: there is no such route`);
+  answerError(response, error, requestIdOf(request), allow.size > 0 ? { allow: [...allow].join(", ") } : {});
+  discardRest(request);
+}
+
+/** The router throws a URIError of its own for a path such as `/%zz`. */
+function isBadPath(thrown: unknown): boolean {
+  return thrown instanceof URIError;
+}

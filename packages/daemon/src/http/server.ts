@@ -1,0 +1,160 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { type EndpointTable, QhError } from "@queen-and-hive/protocol";
+import { Deadline } from "../deadline.ts";
+import type { Log } from "../log.ts";
+import type { Metrics } from "../metrics.ts";
+import { discardRest } from "./body.ts";
+import { Connections, remoteAddressOf } from "./connections.ts";
+import { answerError, toQhError } from "./error-answer.ts";
+import type { Authorize, Handlers } from "./handler.ts";
+import { bind, type Listen } from "./listen.ts";
+import { answerRaw, onClientError } from "./raw-answer.ts";
+import { requestIdOf } from "./request-id.ts";
+import { createRouter } from "./router.ts";
+import { refuseCrossSite } from "./same-site.ts";
+
+/** The limits of a server. */
+export interface HttpLimits {
+  readonly bodyBytes: number;
+  readonly headersBytes: number;
+  /** Connections of one address; absent: no limit. Unix sockets do not count. */
+  readonly connectionsPerIp?: number;
+  /** How long a whole request (not its answer) may take to arrive; Infinity: no limit. */
+  readonly requestTimeoutMs: number;
+}
+
+/** What a server is made of. */
+export interface HttpServerOptions<Table extends EndpointTable, Identity> {
+  readonly table: Table;
+  readonly handlers: Handlers<Table, Identity>;
+  readonly listen: Listen;
+  readonly authorize: Authorize<Identity>;
+  readonly log: Log;
+  readonly metrics?: Metrics;
+  readonly limits: HttpLimits;
+  /** Looks at each request ahead of express, for the token routes; true: it answers itself. What it throws is answered. */
+  readonly before?: (request: IncomingMessage, response: ServerResponse) => boolean;
+  /** Serve this machine only: Host must be a loopback name, cross-site requests are refused (403 cross_site_request). */
+  readonly loopbackOnly?: boolean;
+  /** Hears how many unknown fields a peer sent to an endpoint. */
+  readonly onUnknownFields?: (endpoint: string, count: number) => void;
+}
+
+/** A server that listens. */
+export interface RunningServer extends AsyncDisposable {
+  /** `http://host:port` or `unix:/absolute/path`. */
+  readonly url: string;
+  readonly port: number | null;
+  readonly server: Server;
+  /** Stops accepting, ends idle connections, waits for requests in flight until the deadline (5 s when absent), then cuts. */
+  close(deadline?: Deadline): Promise<void>;
+}
+
+/** Starts a server for one endpoint table. Throws `port_in_use` naming the owner, or `invalid_config`. */
+export async function startHttpServer<Table extends EndpointTable, Identity>(
+  options: HttpServerOptions<Table, Identity>,
+): Promise<RunningServer> {
+  const closing = new AbortController();
+  const router = createRouter(options.table, options.handlers, {
+    authorize: options.authorize,
+    log: options.log,
+    bodyBytes: options.limits.bodyBytes,
+    closing: closing.signal,
+    ...observers(options),
+  });
+  const server = createServer(serverOptions(options.limits));
+  const connections = new Connections(server);
+  limitConnections(server, connections, options.limits.connectionsPerIp);
+  server.on("clientError", onClientError);
+  server.on("request", (request: IncomingMessage, response: ServerResponse) => {
+    connections.began(request.socket, response);
+    serve(options, router, request, response);
+  });
+  const bound = await bind(server, options.listen);
+  server.on("error", (error) => options.log.error("the HTTP server reports an error", { error, url: bound.url }));
+  let closed: Promise<void> | null = null;
+  const close = (deadline: Deadline = Deadline.in(CLOSE_MS)): Promise<void> => {
+    closing.abort(new QhError("shutting_down", "cannot go on: this server is closing"));
+    closed ??= closeServer(server, connections, deadline);
+    return closed;
+  };
+  return { ...bound, server, close, [Symbol.asyncDispose]: () => close() };
+}
+
+/** Longer than the keep-alive of the usual clients and balancers (60 s): they close first, so no request meets a reset. */
+const KEEP_ALIVE_MS = 75_000;
+/** A client that sends its headers byte by byte (slow-loris) is looked for every second. */
+const HEADERS_MS = 10_000;
+const CHECK_EVERY_MS = 1_000;
+const CLOSE_MS = 5_000;
+
+function serverOptions({ headersBytes, requestTimeoutMs }: HttpLimits): Parameters<typeof createServer>[0] {
+  return {
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    headersTimeout: Math.min(HEADERS_MS, requestTimeoutMs),
+    connectionsCheckingInterval: CHECK_EVERY_MS,
+    // 0 is Node's word for no limit.
+    requestTimeout: requestTimeoutMs === Number.POSITIVE_INFINITY ? 0 : requestTimeoutMs,
+    maxHeaderSize: headersBytes,
+    noDelay: true,
+  };
+}
+
+function serve<Table extends EndpointTable, Identity>(
+  options: HttpServerOptions<Table, Identity>,
+  router: (request: IncomingMessage, response: ServerResponse) => void,
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
+  const requestId = requestIdOf(request);
+  response.setHeader("x-request-id", requestId);
+  // A client that resets its connection is an everyday event; without a listener it would end the process.
+  request.on("error", () => undefined);
+  response.on("error", () => undefined);
+  try {
+    if (options.loopbackOnly === true && remoteAddressOf(request.socket) !== undefined) refuseCrossSite(request);
+    if (options.before?.(request, response) === true) return;
+    router(request, response);
+  } catch (thrown) {
+    const error = toQhError(thrown, requestId);
+    if (error.kind === "internal") options.log.error("a request failed by a fault of ours", { error, request_id: requestId });
+    answerError(response, error, requestId);
+    discardRest(request);
+  }
+}
+
+function observers<Table extends EndpointTable, Identity>({ metrics, onUnknownFields }: HttpServerOptions<Table, Identity>) {
+  const seconds = metrics?.histogram("http_request_duration_seconds", "Time from a request's headers to the end of its answer.", [
+    "endpoint",
+    "status",
+  ]);
+  const unknown = metrics?.counter("http_unknown_fields_total", "Fields of peers' messages that we do not know.", ["endpoint"]);
+  return {
+    onAnswer: (endpoint: string, status: number, tookS: number): void => seconds?.observe({ endpoint, status }, tookS),
+    onUnknownFields: (endpoint: string, count: number): void => {
+      unknown?.inc({ endpoint }, count);
+      onUnknownFields?.(endpoint, count);
+    },
+  };
+}
+
+function limitConnections(server: Server, connections: Connections, perIp: number | undefined): void {
+  if (perIp === undefined) return;
+  server.on("connection", (socket) => {
+    if (connections.countOf(remoteAddressOf(socket)) <= perIp) return;
+    answerRaw(
+      socket,
+      429,
+      new QhError("queue_full", `cannot take another connection: this address has ${perIp} already`, { retryAfterS: 1 }),
+    );
+  });
+}
+
+async function closeServer(server: Server, connections: Connections, deadline: Deadline): Promise<void> {
+  const gone = new Promise<void>((resolve) => server.close(() => resolve()));
+  connections.endWhenIdle();
+  using atDeadline = deadline.signal();
+  if (atDeadline.aborted) connections.destroyAll();
+  else atDeadline.addEventListener("abort", () => connections.destroyAll(), { once: true });
+  await gone;
+}

@@ -1,0 +1,59 @@
+export { type BackoffPolicy, backoffMs } from "./backoff.ts";
+export { Broadcast } from "./broadcast.ts";
+export { type Clock, sleepOn, systemClock } from "./clock.ts";
+export { type LoadConfigOptions, type LoadedConfig, loadConfig } from "./config/load-config.ts";
+export type { Origin } from "./config/merge.ts";
+export type { ConfigProblem } from "./config/problems.ts";
+export { expandHome, redactSecrets, resolveSecrets, type SecretSources } from "./config/secrets.ts";
+export { Deadline, type DisposableSignal } from "./deadline.ts";
+export { errorCodeOf } from "./error-code.ts";
+export { isNetworkFileSystem } from "./files/network-file-system.ts";
+export { ensurePrivateDir } from "./files/private-dir.ts";
+export { setAside } from "./files/set-aside.ts";
+export { writeFileDurable, writeFileDurableSync } from "./files/write-durable.ts";
+export { discardRest, readBody, readJsonBody, requireJson } from "./http/body.ts";
+export { ANSWER_BYTES_MAX, type CallOptions, createPeer, type Peer, type PeerOptions } from "./http/client.ts";
+export { EVENT_BYTES_MAX, type EventsOptions, type PeerEvent } from "./http/client-events.ts";
+export { clientSignal } from "./http/endpoint-runner.ts";
+export { answerError, errorHeaders, toQhError } from "./http/error-answer.ts";
+export {
+  type AnswerOf,
+  type Authorize,
+  HANDLED,
+  type Handler,
+  type HandlerAnswer,
+  type HandlerContext,
+  type Handlers,
+  type IncomingRequestFacts,
+} from "./http/handler.ts";
+export type { Listen } from "./http/listen.ts";
+export { requestIdOf } from "./http/request-id.ts";
+export { isLoopbackName } from "./http/same-site.ts";
+export { type HttpLimits, type HttpServerOptions, type RunningServer, startHttpServer } from "./http/server.ts";
+export { encodeSse, openSse, SSE_BUFFER_BYTES_MAX, type SseEvent, type SseWriter } from "./http/sse.ts";
+export { createLog, type Log, type LogOptions, silentLog } from "./log.ts";
+export type { LogLevel } from "./log-line.ts";
+export { MAILBOX_LENGTH_MAX, Mailbox, type MailboxOptions } from "./mailbox.ts";
+export {
+  type CounterMetric,
+  createMetrics,
+  DURATION_BUCKETS_S,
+  type GaugeMetric,
+  type HistogramMetric,
+  type LabelValues,
+  type Metrics,
+} from "./metrics.ts";
+export { findPortOwner, type PortOwner } from "./port-owner.ts";
+export {
+  isProcessAlive,
+  type ProcessIdentity,
+  type ProcStat,
+  parseProcStat,
+  readBootId,
+  readProcessIdentity,
+  readProcStat,
+  signalProcess,
+  signalProcessGroup,
+  waitForProcessEnd,
+} from "./process-identity.ts";
+export { onSignals, type SignalHandling, type StopFailure, StopSequence, type StopSequenceOptions } from "./stop.ts";

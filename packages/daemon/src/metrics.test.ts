@@ -1,0 +1,47 @@
+import { describe, expect, it } from "vitest";
+import { createMetrics } from "./metrics.ts";
+
+describe("metrics", () => {
+  it("are rendered as Prometheus text", async () => {
+    const metrics = createMetrics();
+    metrics.counter("queen_requests_total", "Requests.", ["status"]).inc({ status: 200 }, 2);
+    metrics.gauge("queen_hives", "Hives.", ["state"]).set({ state: "running" }, 3);
+    metrics.histogram("queen_wait_seconds", "Wait.", [], [0.1, 1]).observe(0.5);
+    const text = await metrics.render();
+    expect(text).toContain('queen_requests_total{status="200"} 2');
+    expect(text).toContain('queen_hives{state="running"} 3');
+    expect(text).toContain('queen_wait_seconds_bucket{le="1"} 1');
+    expect(metrics.contentType).toContain("text/plain");
+  });
+
+  it("of two daemons in one process do not meet", async () => {
+    const [queen, hive] = [createMetrics(), createMetrics()];
+    queen.counter("things_total", "Things.").inc();
+    hive.counter("things_total", "Things.").inc(5);
+    expect([await queen.render(), await hive.render()]).toEqual([
+      expect.stringContaining("things_total 1"),
+      expect.stringContaining("things_total 5"),
+    ]);
+  });
+
+  it("asked for twice are the same one, and never another kind", () => {
+    const metrics = createMetrics();
+    expect(metrics.counter("a_total", "A.")).toBe(metrics.counter("a_total", "A."));
+    expect(() => metrics.gauge("a_total", "A.")).toThrow(/taken by another kind/);
+  });
+
+  it("can look a value up at each scrape", async () => {
+    const metrics = createMetrics();
+    let value = 1;
+    metrics.gauge("up_seconds", "Up.", [], (gauge) => gauge.set(value));
+    expect(await metrics.render()).toContain("up_seconds 1");
+    value = 2;
+    expect(await metrics.render()).toContain("up_seconds 2");
+  });
+
+  it("include those of the process once asked for", async () => {
+    const metrics = createMetrics();
+    metrics.observeDefaultProcessMetrics();
+    expect(await metrics.render()).toContain("process_cpu_seconds_total");
+  });
+});

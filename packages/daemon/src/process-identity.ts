@@ -1,0 +1,178 @@
+import { closeSync, openSync, readFileSync, readSync } from "node:fs";
+import { type Clock, systemClock } from "./clock.ts";
+import type { Deadline } from "./deadline.ts";
+import { errorCodeOf } from "./error-code.ts";
+
+/** What a process is known by. A pid alone is never trusted and never signalled. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** Field 22 of `/proc/<pid>/stat`: clock ticks after boot. */
+  readonly start_time: number;
+  /** `/proc/sys/kernel/random/boot_id`. */
+  readonly boot_id: string;
+}
+
+/** What we use of `/proc/<pid>/stat` (proc_pid_stat(5)); times in clock ticks. */
+export interface ProcStat {
+  /** One letter; `Z` and `X` are dead. */
+  readonly state: string;
+  readonly ppid: number;
+  readonly pgrp: number;
+  readonly session: number;
+  readonly utime: number;
+  readonly stime: number;
+  readonly start_time: number;
+}
+
+/** The identity of a live process; null when there is none, or only a zombie. */
+export function readProcessIdentity(pid: number): ProcessIdentity | null {
+  const stat = readProcStat(pid);
+  return stat === null || isDead(stat) ? null : { pid, start_time: stat.start_time, boot_id: readBootId() };
+}
+
+/** Whether exactly this process still lives; false for zombies, a reused pid and another boot. */
+export function isProcessAlive(identity: ProcessIdentity): boolean {
+  const stat = readOwnStat(identity);
+  return stat !== null && !isDead(stat);
+}
+
+/** Signals a process after checking its identity. Throws what the kernel says when it is not ours to signal. */
+export function signalProcess(identity: ProcessIdentity, signal: NodeJS.Signals): "sent" | "gone" {
+  return isProcessAlive(identity) ? kill(identity.pid, signal) : "gone";
+}
+
+/**
+ * Signals the whole process group that this process leads, after checking its identity. A zombie leader counts as present:
+ * it still holds the pid, so the group is surely its own. `not_leader`: nothing was sent.
+ */
+export function signalProcessGroup(identity: ProcessIdentity, signal: NodeJS.Signals): "sent" | "gone" | "not_leader" {
+  const stat = readOwnStat(identity);
+  if (stat === null) return "gone";
+  return stat.pgrp === identity.pid ? kill(-identity.pid, signal) : "not_leader";
+}
+
+/**
+ * Waits until a process is gone or a zombie; false when the deadline came first. An open descriptor on its stat file
+ * answers ESRCH for ever after its end, even when the pid is reused, so this cannot be fooled while it waits.
+ */
+export async function waitForProcessEnd(
+  identity: ProcessIdentity,
+  deadline: Deadline,
+  clock: Clock = systemClock,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  const descriptor = openStat(identity);
+  if (descriptor === null) return true;
+  try {
+    let pauseMs = WAIT_FIRST_MS;
+    while (isAliveBehind(descriptor)) {
+      if (deadline.expired) return false;
+      await clock.sleep(Math.min(pauseMs, deadline.remainingMs()), signal);
+      pauseMs = Math.min(pauseMs * 1.5, WAIT_MAX_MS);
+    }
+    return true;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** The id of this boot of the machine: a process identity of another boot is dead. */
+export function readBootId(): string {
+  bootId ??= readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  return bootId;
+}
+
+/** `/proc/<pid>/stat` of a process; null when there is none. */
+export function readProcStat(pid: number): ProcStat | null {
+  try {
+    return parseProcStat(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  } catch (error) {
+    if (isGone(error)) return null;
+    throw error;
+  }
+}
+
+/** The text of a stat file -> its fields. The command may contain anything, so fields count from the last `)`. */
+export function parseProcStat(text: string): ProcStat {
+  const fields = text
+    .slice(text.lastIndexOf(")") + 2)
+    .trimEnd()
+    .split(" ");
+  const number = (field: number): number => {
+    const value = Number(fields[field - 3]);
+    if (!Number.isSafeInteger(value)) throw new Error(`cannot read field ${field} of a process's stat: ${JSON.stringify(text)}`);
+    return value;
+  };
+  return {
+    state: fields[0] ?? "",
+    ppid: number(4),
+    pgrp: number(5),
+    session: number(6),
+    utime: number(14),
+    stime: number(15),
+    start_time: number(22),
+  };
+}
+
+const WAIT_FIRST_MS = 2;
+const WAIT_MAX_MS = 100;
+/** A stat line is about 350 bytes; the command in it has at most 64. */
+const STAT_BYTES_MAX = 4_096;
+
+let bootId: string | null = null;
+
+function isDead(stat: ProcStat): boolean {
+  return stat.state === "Z" || stat.state === "X" || stat.state === "x";
+}
+
+function readOwnStat(identity: ProcessIdentity): ProcStat | null {
+  if (identity.boot_id !== readBootId()) return null;
+  const stat = readProcStat(identity.pid);
+  return stat?.start_time === identity.start_time ? stat : null;
+}
+
+function kill(target: number, signal: NodeJS.Signals): "sent" | "gone" {
+  try {
+    process.kill(target, signal);
+    return "sent";
+  } catch (error) {
+    if (isGone(error)) return "gone";
+    throw error;
+  }
+}
+
+function openStat(identity: ProcessIdentity): number | null {
+  if (identity.boot_id !== readBootId()) return null;
+  let descriptor: number;
+  try {
+    descriptor = openSync(`/proc/${identity.pid}/stat`, "r");
+  } catch (error) {
+    if (isGone(error)) return null;
+    throw error;
+  }
+  const stat = readStatBehind(descriptor);
+  if (stat?.start_time === identity.start_time) return descriptor;
+  closeSync(descriptor);
+  return null;
+}
+
+function isAliveBehind(descriptor: number): boolean {
+  const stat = readStatBehind(descriptor);
+  return stat !== null && !isDead(stat);
+}
+
+function readStatBehind(descriptor: number): ProcStat | null {
+  const buffer = Buffer.alloc(STAT_BYTES_MAX);
+  try {
+    const length = readSync(descriptor, buffer, 0, STAT_BYTES_MAX, 0);
+    return length === 0 ? null : parseProcStat(buffer.toString("utf8", 0, length));
+  } catch (error) {
+    if (isGone(error)) return null;
+    throw error;
+  }
+}
+
+function isGone(error: unknown): boolean {
+  const code = errorCodeOf(error);
+  return code === "ENOENT" || code === "ESRCH";
+}
