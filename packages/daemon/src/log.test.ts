@@ -141,32 +141,38 @@ describe("a log file", () => {
     expect(statSync(path).mode & 0o777).toBe(0o600);
   });
 
-  it("is rotated by size, and at most so many are kept", async () => {
-    const file = { path: join(dir, "queen.log"), maxBytes: 2_000, keep: 3 };
-    const log = createLog({ program: "queen", level: "info", format: "json", stream: null, file });
-    for (let number = 0; number < 200; number += 1) {
-      log.info("line", { number });
-      // Rotation happens between writes; a real daemon does not write all its lines in one turn of the event loop.
-      await new Promise(setImmediate);
-    }
+  it("is rotated by size without losing a line", async () => {
+    const path = join(dir, "queen.log");
+    const log = createLog({
+      program: "queen",
+      level: "info",
+      format: "json",
+      stream: null,
+      file: { path, maxBytes: 2_000, keep: 100 },
+    });
+    for (let number = 0; number < 200; number += 1) log.info("line", { number });
     await log.close();
-    expect(readdirSync(dir).length).toBeGreaterThan(1);
-    expect(readdirSync(dir).length).toBeLessThanOrEqual(3);
-    // The last line may just have filled its file.
-    const newest = ["queen1.log", "queen.log"].map((name) => readFileSync(join(dir, name), "utf8")).join("");
-    expect(newest.trimEnd().split("\n").at(-1)).toContain('"number":199');
+    const names = ["queen.log", ...Array.from({ length: readdirSync(dir).length - 1 }, (_, age) => `queen.log.${age + 1}`)];
+    const texts = names.reverse().map((name) => readFileSync(join(dir, name), "utf8"));
+    const numbers = texts
+      .join("")
+      .trimEnd()
+      .split("\n")
+      .map((line): unknown => JSON.parse(line).number);
+    expect(numbers).toEqual(Array.from({ length: 200 }, (_, number) => number));
+    expect(Math.max(...texts.map((text) => text.length))).toBeLessThanOrEqual(2_000);
   });
 
-  it("loses no line when the log is closed while it rotates", async () => {
-    const file = { path: join(dir, "queen.log"), maxBytes: 2_000, keep: 100 };
-    const log = createLog({ program: "queen", level: "info", format: "json", stream: null, file });
-    for (let number = 0; number < 200; number += 1) {
-      log.info("line", { number });
-      await new Promise(setImmediate);
+  it("keeps only so many, and goes on where an earlier process ended", async () => {
+    const file = { path: join(dir, "queen.log"), maxBytes: 2_000, keep: 3 };
+    for (let start = 0; start < 10; start += 1) {
+      const log = createLog({ program: "queen", level: "info", format: "json", stream: null, file });
+      for (let number = 0; number < 15; number += 1) log.info("line", { start, number });
+      await log.close();
     }
-    await log.close();
-    const lines = readdirSync(dir).flatMap((name) => readFileSync(join(dir, name), "utf8").split("\n").filter(Boolean));
-    expect(lines).toHaveLength(200);
+    expect(readdirSync(dir).sort()).toEqual(["queen.log", "queen.log.1", "queen.log.2"]);
+    expect(readFileSync(file.path, "utf8")).toContain('"start":9,"number":14');
+    expect(statSync(join(dir, "queen.log.1")).size).toBeGreaterThan(1_500);
   });
 
   it("that cannot be written costs lines, not the process", async () => {

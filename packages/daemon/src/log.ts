@@ -1,6 +1,7 @@
 import { createLogger, format, type Logger, transports } from "winston";
 import { type Clock, systemClock } from "./clock.ts";
 import { type LogEntry, type LogLevel, toJsonLine, toPrettyLine } from "./log-line.ts";
+import { RotatingFile } from "./rotating-file.ts";
 
 /** A log: JSON lines with time, level, program, message and fields such as request_id, worker_id, hive_id. */
 export interface Log {
@@ -11,7 +12,7 @@ export interface Log {
   error(message: string, fields?: object): void;
   /** A log that adds these fields to every line; it is closed with its parent. */
   child(fields: object): Log;
-  /** Writes out what is buffered and closes the file; later lines are dropped. */
+  /** Closes the file; later lines are dropped. */
   close(): Promise<void>;
 }
 
@@ -21,7 +22,7 @@ export interface LogOptions {
   readonly level: LogLevel;
   /** `auto`: pretty when the stream is a terminal. The file is always JSON. */
   readonly format: "json" | "pretty" | "auto";
-  /** A rotated file: at most `keep` files of about `maxBytes` each. */
+  /** A rotated file: at most `keep` files (`path`, `path.1`, ...) of at most `maxBytes` each. */
   readonly file?: { readonly path: string; readonly maxBytes: number; readonly keep: number };
   /** Standard error when absent (standard output is for answers); null writes to the file only. */
   readonly stream?: NodeJS.WritableStream | null;
@@ -32,6 +33,7 @@ export interface LogOptions {
 export function createLog(options: LogOptions): Log {
   const stream = options.stream === undefined ? process.stderr : options.stream;
   const pretty = options.format === "pretty" || (options.format === "auto" && isTerminal(stream));
+  const file = options.file === undefined ? null : new RotatingFile(options.file);
   const logger = createLogger({
     levels: LEVELS,
     level: options.level,
@@ -40,13 +42,17 @@ export function createLog(options: LogOptions): Log {
       ...(stream === null
         ? []
         : [new transports.Stream({ stream, format: lineFormat(pretty ? toPrettyLine : toJsonLine), eol: "\n" })]),
-      ...(options.file === undefined ? [] : [fileTransport(options.file)]),
+      ...(file === null ? [] : [new transports.Stream({ stream: file, format: lineFormat(toJsonLine), eol: "\n" })]),
     ],
-    silent: stream === null && options.file === undefined,
+    silent: stream === null && file === null,
   });
   stream?.on("error", ignore);
   logger.on("error", ignore);
-  return wrap(logger, { program: options.program, highest: LEVELS[options.level], clock: options.clock ?? systemClock }, {});
+  return wrap(
+    logger,
+    { program: options.program, highest: LEVELS[options.level], clock: options.clock ?? systemClock, file },
+    {},
+  );
 }
 
 /** A log that drops everything, for tests. */
@@ -59,19 +65,17 @@ export const silentLog: Log = {
   close: () => Promise.resolve(),
 };
 
-/** How long closing waits for the disk: a log must not hold a stop up. */
-const CLOSE_MS_MAX = 1_000;
-const CLOSE_LOOK_MS = 2;
 const LEVELS: Readonly<Record<LogLevel, number>> = { error: 0, warn: 1, info: 2, debug: 3 };
 
 interface Writing {
   readonly program: string;
   readonly highest: number;
   readonly clock: Clock;
+  readonly file: RotatingFile | null;
 }
 
 function wrap(logger: Logger, writing: Writing, bound: object): Log {
-  const { program, highest, clock } = writing;
+  const { program, highest, clock, file } = writing;
   const write = (level: LogLevel, message: string, fields: object | undefined): void => {
     if (logger.writableEnded || LEVELS[level] > highest) return;
     const entry: LogEntry = {
@@ -89,50 +93,16 @@ function wrap(logger: Logger, writing: Writing, bound: object): Log {
     warn: (message, fields) => write("warn", message, fields),
     error: (message, fields) => write("error", message, fields),
     child: (fields) => wrap(logger, writing, { ...bound, ...fields }),
-    close: () => close(logger, clock),
+    close: async () => {
+      // Both streams write within the call, so nothing is on its way any more.
+      if (!logger.writableEnded) logger.end();
+      file?.end();
+    },
   };
 }
 
 function lineFormat(toLine: (entry: LogEntry) => string): ReturnType<typeof format.printf> {
   return format.printf((info) => toLine(info["entry"] as LogEntry));
-}
-
-function fileTransport({ path, maxBytes, keep }: NonNullable<LogOptions["file"]>): InstanceType<typeof transports.File> {
-  const file = new transports.File({
-    filename: path,
-    maxsize: maxBytes,
-    maxFiles: keep,
-    tailable: true,
-    format: lineFormat(toJsonLine),
-    eol: "\n",
-    options: { flags: "a", mode: 0o600 },
-  });
-  file.on("error", ignore);
-  return file;
-}
-
-async function close(logger: Logger, clock: Clock): Promise<void> {
-  if (logger.writableEnded) return;
-  const files = logger.transports.filter((transport) => transport instanceof transports.File);
-  const giveUp = new AbortController();
-  using _timer = clock.after(CLOSE_MS_MAX, () => giveUp.abort());
-  const gaveUp = new Promise<void>((resolve) => giveUp.signal.addEventListener("abort", () => resolve(), { once: true }));
-  while (files.some(isBetweenFiles) && !giveUp.signal.aborted) await clock.sleep(CLOSE_LOOK_MS);
-  const written = files.map((file) => new Promise<void>((resolve) => void file.once("finish", resolve)));
-  logger.end();
-  await Promise.race([Promise.all(written), gaveUp]);
-}
-
-/**
- * Whether winston's File is opening or rotating, by its own fields (3.19): ended then, it says "finish" while lines are still
- * on their way to the next file.
- */
-function isBetweenFiles(file: object): boolean {
-  const isOpening = "_opening" in file && file._opening === true;
-  const isRotating = "_rotate" in file && file._rotate === true;
-  const stream = "_stream" in file ? file._stream : null;
-  const holdsLines = typeof stream === "object" && stream !== null && "readableLength" in stream && stream.readableLength !== 0;
-  return isOpening || isRotating || holdsLines;
 }
 
 function isTerminal(stream: NodeJS.WritableStream | null): boolean {
