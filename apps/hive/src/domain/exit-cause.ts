@@ -1,0 +1,79 @@
+import { type ExitCause, WORKER_EXIT } from "@queen-and-hive/protocol";
+import type { ExitStatus } from "./exit-status.ts";
+
+/** What is known about an end that nobody asked for. */
+export interface EndEvidence {
+  readonly status: ExitStatus;
+  /** Whether the kernel killed for lack of memory on this machine while the worker ran. */
+  readonly oomKillSeen: boolean;
+  /** The last lines of the worker's output, oldest first. */
+  readonly logTail: readonly string[];
+}
+
+/** Why a worker ended: from its exit code where our own worker defines one, then from its output, then from the signal. */
+export function classifyExit({ status, oomKillSeen, logTail }: EndEvidence): ExitCause {
+  if (status.exitCode === 0) return "finished";
+  const byCode = status.exitCode === null ? undefined : CAUSE_BY_CODE.get(status.exitCode);
+  if (byCode !== undefined) return byCode;
+  if (status.signal === "SIGKILL" && oomKillSeen) return "oom_killed";
+  // A kill from outside has no cause in the output; a crash of the engine's own often has.
+  if (status.signal !== null && SENT_FROM_OUTSIDE.has(status.signal)) return "killed";
+  return causeInOutput(logTail) ?? (status.signal === null ? "unknown" : "killed");
+}
+
+/** Why a worker ended, as its output tells: the newest line that names a cause we know; null when none does. */
+export function causeInOutput(logTail: readonly string[]): ExitCause | null {
+  for (let index = logTail.length - 1; index >= 0; index -= 1) {
+    const line = logTail[index] ?? "";
+    const known = SENTENCES.find(({ pattern }) => pattern.test(line));
+    if (known !== undefined) return known.cause;
+  }
+  return null;
+}
+
+/** Ours (WORKER_EXIT), and what every shell says for a command that is missing (127) or cannot be run (126). */
+const CAUSE_BY_CODE: ReadonlyMap<number, ExitCause> = new Map<number, ExitCause>([
+  [WORKER_EXIT.modelMissing, "model_missing"],
+  [WORKER_EXIT.modelInvalid, "model_invalid"],
+  [WORKER_EXIT.runtimeMissing, "runtime_missing"],
+  [WORKER_EXIT.portInUse, "port_in_use"],
+  [WORKER_EXIT.badConfiguration, "bad_flag"],
+  [126, "runtime_missing"],
+  [127, "runtime_missing"],
+]);
+
+const SENT_FROM_OUTSIDE: ReadonlySet<string> = new Set(["SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"]);
+
+/**
+ * Sentences of llama-server, vLLM, SGLang, PyTorch, CUDA and the C library. Only these tell causes apart that engines end
+ * with the same code for; a missed one is `unknown`, never wrong behaviour.
+ */
+const SENTENCES: readonly { readonly pattern: RegExp; readonly cause: ExitCause }[] = [
+  {
+    pattern:
+      /cuda (error: )?out of memory|cudaMalloc failed: out of memory|OutOfMemoryError|CUDA_ERROR_OUT_OF_MEMORY|ErrorOutOfDeviceMemory/i,
+    cause: "cuda_oom",
+  },
+  { pattern: /no available memory for the cache blocks|Free memory on device .* is less than desired/i, cause: "cuda_oom" },
+  { pattern: /address already in use|EADDRINUSE|couldn't bind( HTTP server)? (to )?(socket|.*port)/i, cause: "port_in_use" },
+  {
+    pattern:
+      /no CUDA-capable device|CUDA driver version is insufficient|NVIDIA-SMI has failed|Failed to infer device type|cuInit.*(error|failed)|libcuda\.so.*cannot open/i,
+    cause: "driver_not_up",
+  },
+  {
+    pattern:
+      /unrecognized arguments?|error: (unknown|invalid) (argument|option)|unknown option|unrecognized option|invalid argument: -|No such option/i,
+    cause: "bad_flag",
+  },
+  {
+    pattern:
+      /invalid magic|not a GGUF|unsupported GGUF|tensor .* data is not within the file bounds|failed to read (key-values|tensor)|model is corrupted or incomplete|Error while deserializing header/i,
+    cause: "model_invalid",
+  },
+  {
+    pattern:
+      /failed to open GGUF file|(no such file or directory|does not exist).*\.(gguf|safetensors)|\.(gguf|safetensors).*(no such file|does not exist|not found)|is not a local folder and is not a valid model identifier|Repository Not Found/i,
+    cause: "model_missing",
+  },
+];

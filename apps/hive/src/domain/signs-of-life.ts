@@ -1,0 +1,56 @@
+import type { ExitCause } from "@queen-and-hive/protocol";
+
+/** One look at a worker that loads. Times are monotonic, in ms. */
+export interface StartLook {
+  readonly atMs: number;
+  /** Bytes of output so far. */
+  readonly logBytes: number;
+  /** CPU time of all its processes so far, in ms. */
+  readonly cpuMs: number;
+  readonly residentBytes: number;
+  /** Whether the worker answered that it is loading since the last look. */
+  readonly saidLoading: boolean;
+}
+
+/** What is remembered between two looks. */
+export interface StartVigil {
+  readonly startedAtMs: number;
+  /** The look that showed the last sign of life: growth is measured from there, so that slow growth adds up. */
+  readonly lastSign: StartLook;
+}
+
+/** How long a start may take; null: no limit. */
+export interface StartLimits {
+  readonly silenceMs: number | null;
+  readonly totalMs: number | null;
+}
+
+/** A share of one core below which CPU time is no sign of life: an idle event loop ticks too. */
+export const CPU_SIGN_RATIO = 0.03;
+/** Growth of resident memory below which it is no sign of life. */
+export const RESIDENT_SIGN_BYTES = 1024 * 1024;
+
+/** Begins to watch a start that may have begun `alreadyMs` ago (an adopted worker). */
+export function beginVigil(first: StartLook, alreadyMs: number): StartVigil {
+  return { startedAtMs: first.atMs - alreadyMs, lastSign: first };
+}
+
+/** Judges one more look: go on, or give the start up for a cause. */
+export function judgeLook(
+  vigil: StartVigil,
+  look: StartLook,
+  limits: StartLimits,
+): { readonly vigil: StartVigil; readonly giveUp: Extract<ExitCause, "start_silent" | "start_too_long"> | null } {
+  const { lastSign } = vigil;
+  const isAlive =
+    look.saidLoading ||
+    look.logBytes !== lastSign.logBytes ||
+    look.cpuMs - lastSign.cpuMs >= Math.max(1, look.atMs - lastSign.atMs) * CPU_SIGN_RATIO ||
+    look.residentBytes - lastSign.residentBytes >= RESIDENT_SIGN_BYTES;
+  const next: StartVigil = isAlive ? { startedAtMs: vigil.startedAtMs, lastSign: look } : vigil;
+  if (limits.totalMs !== null && look.atMs - vigil.startedAtMs >= limits.totalMs)
+    return { vigil: next, giveUp: "start_too_long" };
+  if (limits.silenceMs !== null && look.atMs - next.lastSign.atMs >= limits.silenceMs)
+    return { vigil: next, giveUp: "start_silent" };
+  return { vigil: next, giveUp: null };
+}

@@ -1,0 +1,29 @@
+import { readFileSync } from "node:fs";
+import { constants as osConstants } from "node:os";
+import { errorCodeOf } from "@queen-and-hive/daemon";
+import { type ExitStatus, statusFromShell, UNKNOWN_STATUS } from "../domain/exit-status.ts";
+
+/** What the shim left about the end of the engine; unknown when it could not, as after a KILL of the shim itself. */
+export function readExitStatus(path: string): ExitStatus {
+  let text: string;
+  try {
+    text = readFileSync(path, "latin1");
+  } catch (error) {
+    if (errorCodeOf(error) === "ENOENT") return UNKNOWN_STATUS;
+    throw error;
+  }
+  // Without its line end the number may be cut short.
+  const reported = /^(\d{1,3})\n$/.exec(text)?.[1];
+  return reported === undefined || Number(reported) > STATUS_MAX
+    ? UNKNOWN_STATUS
+    : statusFromShell(Number(reported), SIGNAL_NAMES);
+}
+
+const STATUS_MAX = 255;
+
+// Later names of the same number are aliases (SIGIOT, SIGPOLL); the first one is the usual.
+const SIGNAL_NAMES: ReadonlyMap<number, string> = new Map(
+  Object.entries(osConstants.signals)
+    .reverse()
+    .map(([name, number]) => [number, name]),
+);

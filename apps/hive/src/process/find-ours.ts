@@ -1,0 +1,114 @@
+import { readFileSync, readlinkSync } from "node:fs";
+import { join, sep } from "node:path";
+import { type ProcessIdentity, readBootId } from "@queen-and-hive/daemon";
+import { WORKER_ENV } from "@queen-and-hive/protocol";
+import { type ProcessTable, processKey, readProcessTable } from "./process-table.ts";
+
+/** What marks a process as one of this state directory. */
+export interface OurMarks {
+  readonly stateId: string;
+  /** The real path under which every worker has its directory. */
+  readonly workersDir: string;
+}
+
+/** What the ledger and earlier looks know of one worker's processes. */
+export interface KnownProcesses {
+  /** The session and group that its shim leads. */
+  readonly sessions: ReadonlySet<number>;
+  /** Keys (`pid:start_time`) of the shim, the engine and the descendants that were seen below them. */
+  readonly keys: ReadonlySet<string>;
+}
+
+/** A process of ours. */
+export interface FoundProcess {
+  readonly identity: ProcessIdentity;
+  readonly workerId: string;
+  readonly pgrp: number;
+}
+
+/**
+ * All live processes of this state directory. One is ours when two of {marker in its environment, working directory,
+ * output on our log, recorded session or group, recorded descendant} agree on a worker, and never when its environment
+ * names another state directory.
+ */
+export function findOurs(
+  marks: OurMarks,
+  known: ReadonlyMap<string, KnownProcesses>,
+  table: ProcessTable = readProcessTable(),
+): readonly FoundProcess[] {
+  const found: FoundProcess[] = [];
+  const boot_id = readBootId();
+  for (const [pid, stat] of table) {
+    if (pid === process.pid || stat.state === "Z" || stat.state === "X") continue;
+    const environment = environmentMark(pid, marks.stateId);
+    if (environment.isForeign) continue;
+    const votes = new Map<string, number>();
+    const vote = (workerId: string | null): void => {
+      if (workerId !== null) votes.set(workerId, (votes.get(workerId) ?? 0) + 1);
+    };
+    vote(environment.workerId);
+    vote(workerOfPath(marks.workersDir, linkOf(pid, "cwd")));
+    vote(workerOfPath(marks.workersDir, linkOf(pid, "fd/1")) ?? workerOfPath(marks.workersDir, linkOf(pid, "fd/2")));
+    for (const [workerId, { sessions, keys }] of known) {
+      if (sessions.has(stat.session) || sessions.has(stat.pgrp)) vote(workerId);
+      if (keys.has(processKey(pid, stat))) vote(workerId);
+    }
+    const winner = [...votes].find(([, count]) => count >= MARKS_NEEDED);
+    if (winner === undefined) continue;
+    found.push({ identity: { pid, start_time: stat.start_time, boot_id }, workerId: winner[0], pgrp: stat.pgrp });
+  }
+  return found;
+}
+
+const MARKS_NEEDED = 2;
+
+interface EnvironmentMark {
+  /** Whether it names another hive's state directory. */
+  readonly isForeign: boolean;
+  readonly workerId: string | null;
+}
+
+const NO_MARK: EnvironmentMark = { isForeign: false, workerId: null };
+
+function environmentMark(pid: number, stateId: string): EnvironmentMark {
+  let text: string;
+  try {
+    text = readFileSync(`/proc/${pid}/environ`, "latin1");
+  } catch {
+    // It ended, or belongs to another user and so cannot be ours.
+    return NO_MARK;
+  }
+  const own = variableIn(text, WORKER_ENV.stateId);
+  if (own === null) return NO_MARK;
+  return own === stateId
+    ? { isForeign: false, workerId: variableIn(text, WORKER_ENV.workerId) }
+    : { isForeign: true, workerId: null };
+}
+
+function variableIn(environment: string, name: string): string | null {
+  const prefix = `${name}=`;
+  return (
+    environment
+      .split("\0")
+      .find((entry) => entry.startsWith(prefix))
+      ?.slice(prefix.length) ?? null
+  );
+}
+
+function linkOf(pid: number, name: string): string | null {
+  try {
+    return readlinkSync(`/proc/${pid}/${name}`);
+  } catch {
+    return null;
+  }
+}
+
+function workerOfPath(workersDir: string, path: string | null): string | null {
+  const below = join(workersDir, sep);
+  if (path === null || !path.startsWith(below)) return null;
+  const name = path.slice(below.length).split(sep)[0] ?? "";
+  return name === "" ? null : name.replace(DELETED, "");
+}
+
+/** What the kernel adds to the name of a directory that was removed. */
+const DELETED = / \(deleted\)$/;

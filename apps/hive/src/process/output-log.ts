@@ -1,0 +1,71 @@
+import { closeSync, copyFileSync, existsSync, openSync, readSync, renameSync, rmSync, statSync, truncateSync } from "node:fs";
+
+/** How much of a worker's output is kept. */
+export interface OutputLimits {
+  readonly bytesMax: number;
+  /** Older files beside the current one: `output.log.1` is the newest of them. */
+  readonly kept: number;
+}
+
+/** Bytes of the file; 0 when there is none. */
+export function outputSize(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+}
+
+/** The text from a position on, at most `READ_BYTES_MAX` of it; "" when there is none. */
+export function readOutput(path: string, from: number): { readonly text: string; readonly end: number } {
+  const size = outputSize(path);
+  const start = from > size ? 0 : from;
+  const length = Math.min(size - start, READ_BYTES_MAX);
+  return { text: length === 0 ? "" : readBytes(path, start, length), end: start + length };
+}
+
+/** The last lines written after position `from`, each cut to 2,000 characters; from the end at most 256 KiB are looked at. */
+export function outputTail(path: string, lines: number, from = 0): readonly string[] {
+  const size = outputSize(path);
+  const begin = from > size ? 0 : from;
+  const start = Math.max(begin, size - READ_BYTES_MAX);
+  if (size === start) return [];
+  const text = readBytes(path, start, size - start);
+  // What was cut at the front is no line.
+  const whole = start > begin ? text.slice(text.indexOf("\n") + 1) : text;
+  return whole
+    .replace(/\n$/, "")
+    .split(/\r?\n|\r/)
+    .slice(-lines)
+    .map((line) => line.slice(0, LINE_CHARACTERS_MAX));
+}
+
+/**
+ * Rotates by copy and truncate, since the worker keeps its descriptor (opened for appending, so it goes on at the new end).
+ * True when it did: positions in the file start anew.
+ */
+export function rotateOutput(path: string, limits: OutputLimits): boolean {
+  if (outputSize(path) <= limits.bytesMax) return false;
+  for (let number = limits.kept; number >= 1; number -= 1) {
+    const older = `${path}.${number}`;
+    if (number === limits.kept) rmSync(older, { force: true });
+    else if (existsSync(older)) renameSync(older, `${path}.${number + 1}`);
+  }
+  if (limits.kept > 0) copyFileSync(path, `${path}.1`);
+  truncateSync(path, 0);
+  return true;
+}
+
+const READ_BYTES_MAX = 256 * 1024;
+const LINE_CHARACTERS_MAX = 2_000;
+
+function readBytes(path: string, start: number, length: number): string {
+  const buffer = Buffer.alloc(length);
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, "r");
+  } catch {
+    return "";
+  }
+  try {
+    return buffer.toString("utf8", 0, readSync(descriptor, buffer, 0, length, start));
+  } finally {
+    closeSync(descriptor);
+  }
+}

@@ -1,0 +1,38 @@
+import { readdirSync } from "node:fs";
+import { type ProcStat, readProcStat } from "@queen-and-hive/daemon";
+
+/** Every process of the machine that can be seen now, by pid. */
+export type ProcessTable = ReadonlyMap<number, ProcStat>;
+
+/** Reads all stat files once; processes that end meanwhile are left out. */
+export function readProcessTable(): ProcessTable {
+  const table = new Map<number, ProcStat>();
+  for (const name of readdirSync("/proc")) {
+    const pid = Number(name);
+    const stat = Number.isInteger(pid) ? readProcStat(pid) : null;
+    if (stat !== null) table.set(pid, stat);
+  }
+  return table;
+}
+
+/** `pid:start_time`: what a process is known by within one boot. */
+export function processKey(pid: number, stat: Pick<ProcStat, "start_time">): string {
+  return `${pid}:${stat.start_time}`;
+}
+
+/** Keys of all processes below one of `roots`, themselves left out; a child that was handed to init is not found any more. */
+export function descendantKeys(table: ProcessTable, roots: ReadonlySet<number>): ReadonlySet<string> {
+  const children = new Map<number, number[]>();
+  for (const [pid, stat] of table) children.set(stat.ppid, [...(children.get(stat.ppid) ?? []), pid]);
+  const keys = new Set<string>();
+  const queue = [...roots];
+  for (let pid = queue.pop(); pid !== undefined; pid = queue.pop()) {
+    for (const child of children.get(pid) ?? []) {
+      const stat = table.get(child);
+      if (stat === undefined) continue;
+      keys.add(processKey(child, stat));
+      queue.push(child);
+    }
+  }
+  return keys;
+}

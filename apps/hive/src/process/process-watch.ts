@@ -1,0 +1,77 @@
+import { constants, openSync } from "node:fs";
+import { Socket } from "node:net";
+import { type Clock, Deadline, errorCodeOf, isProcessAlive, waitForProcessEnd } from "@queen-and-hive/daemon";
+import type { ExitStatus } from "../domain/exit-status.ts";
+import type { WorkerProcess } from "../domain/worker-machine.ts";
+import { readExitStatus } from "./exit-file.ts";
+
+/** Which process to watch, and where its shim leaves its signs. */
+export interface WatchOptions {
+  readonly process: WorkerProcess;
+  readonly alivePath: string;
+  readonly exitPath: string;
+  readonly clock: Clock;
+  /** Called once, when the engine is gone by identity; never after the watch was disposed. */
+  readonly onEnd: (status: ExitStatus) => void;
+}
+
+/**
+ * Hears of the end of a process, our child or not. End of file on the FIFO that its shim holds means "look now"; only the
+ * identity decides. Since a FIFO can be lost, it is also looked at every `LOOK_EVERY_MS`.
+ */
+export function watchProcess({ process, alivePath, exitPath, clock, onEnd }: WatchOptions): Disposable {
+  const controller = new AbortController();
+  let isEnding = false;
+  let timer: Disposable | null = null;
+  const pipe = openAlivePipe(alivePath, () => look());
+
+  function look(): void {
+    if (controller.signal.aborted) return;
+    if (isProcessAlive(process.engine)) {
+      timer?.[Symbol.dispose]();
+      timer = clock.after(LOOK_EVERY_MS, look);
+      return;
+    }
+    if (isEnding) return;
+    isEnding = true;
+    void end();
+  }
+
+  async function end(): Promise<void> {
+    // The shim writes the status a moment after the engine has ended.
+    await waitForProcessEnd(process.shim, Deadline.in(SHIM_END_MS, clock), clock);
+    if (controller.signal.aborted) return;
+    stop();
+    onEnd(readExitStatus(exitPath));
+  }
+
+  function stop(): void {
+    controller.abort();
+    timer?.[Symbol.dispose]();
+    pipe?.destroy();
+  }
+
+  look();
+  return { [Symbol.dispose]: stop };
+}
+
+/** How often an identity is looked at when no event has come; a look is one small read. */
+const LOOK_EVERY_MS = 250;
+/** How long a shim may take to write the status down and end. */
+const SHIM_END_MS = 2_000;
+
+function openAlivePipe(path: string, onEndOfFile: () => void): Socket | null {
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (error) {
+    // A machine without mkfifo: the looks alone tell.
+    if (errorCodeOf(error) === "ENOENT") return null;
+    throw error;
+  }
+  const pipe = new Socket({ fd: descriptor, readable: true, writable: false });
+  pipe.on("error", onEndOfFile);
+  pipe.on("close", onEndOfFile);
+  pipe.resume();
+  return pipe;
+}

@@ -1,0 +1,88 @@
+import { isAbsolute } from "node:path";
+import { QhError, type WorkerSpec } from "@queen-and-hive/protocol";
+import { fillCommand } from "../domain/command-line.ts";
+import type { EmbeddedLauncher, SupervisorConfig } from "../workers/supervisor-options.ts";
+import { findProgram } from "./find-program.ts";
+import { locateModel } from "./model-path.ts";
+
+/** The name of the runtime that the hive brings itself. */
+export const EMBEDDED = "embedded";
+
+/** What a launch is resolved from. */
+export interface LaunchContext {
+  readonly workerId: string;
+  readonly spec: WorkerSpec;
+  readonly ports: readonly number[];
+  readonly config: SupervisorConfig;
+  readonly embeddedWorker: () => EmbeddedLauncher | { readonly unavailable: string };
+  /** The worker's PATH. */
+  readonly searchPath: string;
+}
+
+/** The recipe of a runtime on this host, before its placeholders are filled in, and the model's path. */
+export interface ResolvedRuntime {
+  readonly command: readonly string[];
+  /** Absolute; "" for a model without a file. */
+  readonly modelPath: string;
+}
+
+/**
+ * Finds the program and the model of a worker on this host, without taking anything. Throws `runtime_unavailable`,
+ * `model_missing`, `spawn_failed` (with `details.cause: "runtime_missing"`).
+ */
+export function resolveRuntime({
+  spec,
+  config,
+  embeddedWorker,
+  searchPath,
+}: Omit<LaunchContext, "ports" | "workerId">): ResolvedRuntime {
+  const recipe = recipeOf(spec, embeddedWorker);
+  const modelPath = spec.model.path === undefined ? "" : locateModel(spec.model.path, config);
+  const [first = "", ...rest] = recipe;
+  const word = config.runtimes[spec.runtime.name]?.bin ?? first;
+  const program = findProgram(word, searchPath);
+  if (program === null) {
+    throw new QhError(
+      "spawn_failed",
+      `cannot find the program ${word} of the runtime ${spec.runtime.name} on this host; ${
+        isAbsolute(word) || !word.includes("/") ? "install it" : "write its whole path"
+      } or set runtimes.${spec.runtime.name}.bin`,
+      { details: { cause: "runtime_missing", program: word } },
+    );
+  }
+  return { command: [program, ...rest], modelPath };
+}
+
+/** The command line of a worker: the recipe with its placeholders filled in, then the model's own arguments. */
+export function commandLine(
+  { workerId, spec, ports, config }: LaunchContext,
+  { command, modelPath }: ResolvedRuntime,
+): readonly string[] {
+  const filled = fillCommand(command, {
+    host: config.workerHost,
+    ports,
+    model: spec.model.id,
+    model_path: modelPath,
+    models_dir: config.modelsDir ?? "",
+    devices: spec.devices,
+    slots: spec.slots === "auto" ? "" : String(spec.slots),
+    worker_id: workerId,
+  });
+  return [...filled, ...spec.args];
+}
+
+function recipeOf(spec: WorkerSpec, embeddedWorker: LaunchContext["embeddedWorker"]): readonly string[] {
+  if (spec.runtime.command !== undefined) return spec.runtime.command;
+  if (spec.runtime.name !== EMBEDDED) {
+    throw new QhError(
+      "runtime_unavailable",
+      `cannot start the runtime ${spec.runtime.name}: its recipe has no command; give runtimes.${spec.runtime.name}.command`,
+      { param: "/spec/runtime/command", details: { runtime: spec.runtime.name } },
+    );
+  }
+  const launcher = embeddedWorker();
+  if ("command" in launcher) return launcher.command;
+  throw new QhError("runtime_unavailable", `cannot start the embedded worker: ${launcher.unavailable}`, {
+    details: { runtime: EMBEDDED, reason: launcher.unavailable },
+  });
+}

@@ -1,0 +1,121 @@
+import { existsSync, mkdirSync, readdirSync, realpathSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { ensurePrivateDir, errorCodeOf, writeFileDurable } from "@queen-and-hive/daemon";
+import { parseWorkerId, QhError, type WorkerId } from "@queen-and-hive/protocol";
+import { type LedgerEntry, validateLedgerEntry } from "./ledger-entry.ts";
+import { readStateFile } from "./state-file.ts";
+
+/** Where everything of one worker lies. */
+export interface WorkerPaths {
+  /** The worker's working directory. */
+  readonly dir: string;
+  readonly entry: string;
+  /** Its output, all incarnations in a row. */
+  readonly output: string;
+  /** The FIFO whose write end the shim of this incarnation holds. */
+  readonly alive: (incarnation: number) => string;
+  /** What the shim of this incarnation left about the end of the engine. */
+  readonly exit: (incarnation: number) => string;
+}
+
+/** What the ledger held when the daemon started. */
+export interface LedgerContent {
+  readonly entries: readonly (LedgerEntry & { readonly worker_id: WorkerId })[];
+  /** Sentences for people about what could not be read. */
+  readonly losses: readonly string[];
+}
+
+/** The hive's record of its workers: one file each, replaced atomically and durably, beside what its worker leaves there. */
+export class Ledger {
+  /** The real path under which every worker has its directory. */
+  readonly dir: string;
+
+  private constructor(dir: string) {
+    this.dir = dir;
+  }
+
+  /** Opens the ledger below `stateDir/workers`. Throws `storage_failed`. */
+  static open(stateDir: string): Ledger {
+    const dir = join(stateDir, "workers");
+    try {
+      mkdirSync(dir, { recursive: true, mode: 0o700 });
+      return new Ledger(realpathSync(dir));
+    } catch (cause) {
+      throw new QhError(
+        "storage_failed",
+        `cannot open the ledger ${dir}: ${errorCodeOf(cause) ?? "unknown error"}; check its owner and mode`,
+        { cause },
+      );
+    }
+  }
+
+  /** Where everything of this worker lies. */
+  pathsOf(workerId: WorkerId): WorkerPaths {
+    const dir = join(this.dir, workerId);
+    return {
+      dir,
+      entry: join(dir, "ledger.json"),
+      output: join(dir, "output.log"),
+      alive: (incarnation) => join(dir, `alive-${incarnation}`),
+      exit: (incarnation) => join(dir, `exit-${incarnation}`),
+    };
+  }
+
+  /** Reads every entry. Damaged ones are set aside and said; the rest goes on. Throws `storage_failed`. */
+  load(): LedgerContent {
+    const entries: (LedgerEntry & { readonly worker_id: WorkerId })[] = [];
+    const losses: string[] = [];
+    for (const name of readdirSync(this.dir).sort()) {
+      const workerId = parseWorkerId(name);
+      if (workerId === null) continue;
+      const path = this.pathsOf(workerId).entry;
+      const content = readStateFile(path, (value) => {
+        const checked = validateLedgerEntry(value);
+        return checked.ok && checked.value.worker_id !== workerId
+          ? { ok: false, problems: [{ path: "/worker_id", expected: `must be ${workerId}` }] }
+          : checked;
+      });
+      if (content.kind === "value") entries.push({ ...content.value, worker_id: workerId });
+      if (content.kind === "damaged") {
+        losses.push(
+          `the record of ${workerId} was damaged (kept as ${content.keptAs}); its processes, if any, were ended and the queen starts it anew if she wants it`,
+        );
+      }
+    }
+    return { entries, losses };
+  }
+
+  /** Makes the worker's directory. Throws `storage_failed`. */
+  async prepare(workerId: WorkerId): Promise<void> {
+    await ensurePrivateDir(this.pathsOf(workerId).dir);
+  }
+
+  /** Replaces a worker's entry; on disk when this resolves. Throws `storage_failed`. */
+  async write(workerId: WorkerId, entry: LedgerEntry): Promise<void> {
+    await writeFileDurable(this.pathsOf(workerId).entry, `${JSON.stringify(entry)}\n`);
+  }
+
+  /** Forgets a worker with everything it left; a directory that keeps a damaged entry stays for a person to look at. */
+  async remove(workerId: WorkerId): Promise<void> {
+    const { dir, entry } = this.pathsOf(workerId);
+    await rm(entry, { force: true });
+    const keepsDamage = existsSync(dir) && readdirSync(dir).some((name) => name.includes(".damaged-"));
+    if (!keepsDamage) await rm(dir, { recursive: true, force: true });
+  }
+
+  /** Removes directories of workers that have no entry, such as after a crash while one was being forgotten. */
+  async removeStrays(): Promise<void> {
+    for (const name of readdirSync(this.dir)) {
+      const workerId = parseWorkerId(name);
+      if (workerId !== null && !existsSync(this.pathsOf(workerId).entry)) await this.remove(workerId);
+    }
+  }
+
+  /** Removes what the shim of an earlier incarnation left. */
+  async removeTraces(workerId: WorkerId, incarnation: number): Promise<void> {
+    const paths = this.pathsOf(workerId);
+    await rm(paths.alive(incarnation), { force: true });
+    await rm(paths.exit(incarnation), { force: true });
+  }
+}

@@ -1,0 +1,26 @@
+import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
+
+/** The token of one incarnation of one worker; only its hash is kept by us. */
+export interface CallbackToken {
+  readonly token: string;
+  readonly sha256: string;
+}
+
+/** A new token, `<incarnation>.<random>`: the number is for people who read it, the hash decides. */
+export function newCallbackToken(incarnation: number): CallbackToken {
+  const token = `${incarnation}.${randomBytes(TOKEN_BYTES).toString("base64url")}`;
+  return { token, sha256: sha256Of(token) };
+}
+
+/** SHA-256 in hex. */
+export function sha256Of(token: string): string {
+  return createHash("sha256").update(token).digest("hex");
+}
+
+/** Whether two hashes are equal, in constant time. */
+export function isSameHash(left: string, right: string): boolean {
+  const [one, other] = [Buffer.from(left, "hex"), Buffer.from(right, "hex")];
+  return one.length === other.length && timingSafeEqual(one, other);
+}
+
+const TOKEN_BYTES = 24;

@@ -1,0 +1,81 @@
+import { Deadline, isProcessAlive, type ProcessIdentity } from "@queen-and-hive/daemon";
+import type { WorkerExit, WorkerId } from "@queen-and-hive/protocol";
+import { UNKNOWN_STATUS } from "../domain/exit-status.ts";
+import type { WorkerEffect, WorkerPhase } from "../domain/worker-machine.ts";
+import { readExitStatus } from "../process/exit-file.ts";
+import type { LedgerEntry } from "../store/ledger-entry.ts";
+import { factsOf, lifeOf } from "./ledger-mapping.ts";
+import { Worker } from "./worker.ts";
+import type { WorkerContext } from "./worker-context.ts";
+
+/** What becomes of a worker of the ledger. */
+export type RecoveredAs = "adopted" | "ended" | "waiting" | "stopping";
+
+/** A worker that was found again, and how to let it go on. */
+export interface RecoveredWorker {
+  readonly worker: Worker;
+  readonly as: RecoveredAs;
+  /** The shim of a process that ended while no daemon was there; null otherwise. */
+  readonly shim: ProcessIdentity | null;
+  /** To be called once what earlier processes left behind has been cleared. */
+  readonly goOn: () => Promise<void>;
+}
+
+/**
+ * Finds a worker of the ledger again: a live process is adopted in its state, an end that nobody saw is reported, a start
+ * that was never finished is made anew, and what was being stopped is stopped.
+ */
+export function recoverWorker(context: WorkerContext, entry: LedgerEntry, workerId: WorkerId): RecoveredWorker {
+  const facts = factsOf(entry, workerId);
+  const { clock } = context.options;
+  const isLive = entry.process !== null && isProcessAlive(entry.process.engine);
+  const phase = phaseOf(context, entry, isLive);
+  const worker = new Worker(context, lifeOf(entry, phase), facts);
+  const as = entry.stop_wanted ? "stopping" : isLive ? "adopted" : entry.process === null ? "waiting" : "ended";
+  const { incarnation } = entry;
+  const moment = () => ({ atMs: clock.nowMs(), random: Math.random() });
+  const goOn = async (): Promise<void> => {
+    const stopped = as === "stopping" ? worker.stop(Deadline.in(STOP_MS, clock)) : null;
+    await worker.resume(effectsOf(phase, isLive));
+    if (as === "adopted" && entry.phase === "stopping")
+      await worker.tell({ type: "start_given_up", incarnation, cause: "start_silent" });
+    if (as === "ended")
+      await worker.tell({ type: "process_ended", incarnation, exit: endOf(context, entry, worker), ...moment() });
+    await stopped;
+  };
+  return { worker, as, shim: as === "ended" ? (entry.process?.shim ?? null) : null, goOn };
+}
+
+function phaseOf({ options }: WorkerContext, entry: LedgerEntry, isLive: boolean): WorkerPhase {
+  const { process, ready } = entry;
+  if (entry.stop_wanted)
+    return { name: "stopping", reason: "operator", process: isLive ? process : null, launching: false, stuck: false };
+  if (process === null) {
+    const name = entry.phase === "failed" ? "failed" : "backing_off";
+    const dueMs = entry.retry_at_ms ?? (name === "failed" ? Number.POSITIVE_INFINITY : 0);
+    return { name, exit: entry.last_exit ?? NEVER_RAN, waitMs: Math.max(0, dueMs - options.clock.nowMs()) };
+  }
+  if (entry.phase === "ready" && ready !== null && entry.ready_at !== null) {
+    return { name: "ready", process, facts: ready, readyAtMs: Date.parse(entry.ready_at) };
+  }
+  return { name: "loading", process };
+}
+
+function effectsOf(phase: WorkerPhase, isLive: boolean): readonly WorkerEffect[] {
+  if (phase.name === "stopping") return [{ type: "end_process" }];
+  if (phase.name === "backing_off" || phase.name === "failed") return [{ type: "wait", ms: phase.waitMs }];
+  if ((phase.name === "loading" || phase.name === "ready") && isLive) {
+    return [{ type: "watch", process: phase.process, untilReady: phase.name === "loading" }];
+  }
+  return [];
+}
+
+function endOf({ bootId }: WorkerContext, entry: LedgerEntry, worker: Worker): WorkerExit {
+  if (entry.process?.engine.boot_id !== bootId) return { ...worker.describeEnd(UNKNOWN_STATUS), cause: "host_rebooted" };
+  return worker.describeEnd(readExitStatus(worker.paths.exit(entry.incarnation)));
+}
+
+/** What a stop that the last daemon did not finish may still take: the worker has had its TERM. */
+const STOP_MS = 3_000;
+/** A start that the last daemon did not finish. */
+const NEVER_RAN: WorkerExit = { exit_code: null, signal: null, cause: "unknown", log_tail: [] };

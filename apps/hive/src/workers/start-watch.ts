@@ -1,0 +1,127 @@
+import type { Clock, Log } from "@queen-and-hive/daemon";
+import type { WorkerSpec } from "@queen-and-hive/protocol";
+import { beginVigil, judgeLook, type StartLimits, type StartLook, type StartVigil } from "../domain/signs-of-life.ts";
+import type { WorkerProcess } from "../domain/worker-machine.ts";
+import { type SessionUse, useOfSession } from "../process/machine-facts.ts";
+import { outputSize, readOutput } from "../process/output-log.ts";
+import { readProcessTable } from "../process/process-table.ts";
+import { probeReady } from "../process/ready-probe.ts";
+
+/** What to watch while a worker loads. */
+export interface StartWatchOptions {
+  readonly spec: WorkerSpec;
+  readonly process: WorkerProcess;
+  /** The worker's own address, for `ready.http`. */
+  readonly url: string;
+  readonly outputPath: string;
+  /** Where this incarnation's output begins. */
+  readonly outputFrom: number;
+  /** How long the start has lasted already: an adopted worker. */
+  readonly alreadyMs: number;
+  readonly pauses: { readonly firstMs: number; readonly maxMs: number };
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly onReady: () => Promise<void>;
+  readonly onGiveUp: (cause: "start_silent" | "start_too_long") => void;
+  readonly onProgress: (progress: string) => void;
+}
+
+/** Looks at a loading worker at growing pauses: for readiness where the runtime has a probe or a log line, and for signs of life. */
+export class StartWatch implements Disposable {
+  readonly #options: StartWatchOptions;
+  readonly #controller = new AbortController();
+  readonly #pattern: RegExp | null;
+  #outputAt: number;
+  #partialLine = "";
+  /** A line is read once only; when its readiness could not be recorded, it still counts. */
+  #lineSaidReady = false;
+  #use: SessionUse = { cpuMs: 0, residentBytes: 0 };
+  #useAtMs = Number.NEGATIVE_INFINITY;
+  #vigil: StartVigil;
+
+  constructor(options: StartWatchOptions) {
+    this.#options = options;
+    const { log } = options.spec.runtime.ready ?? {};
+    this.#pattern = log === undefined ? null : new RegExp(log);
+    this.#outputAt = options.outputFrom;
+    this.#vigil = beginVigil(this.#look(false), options.alreadyMs);
+  }
+
+  /** Begins to look. */
+  start(): void {
+    void this.#run();
+  }
+
+  [Symbol.dispose](): void {
+    this.#controller.abort();
+  }
+
+  async #run(): Promise<void> {
+    const { clock, pauses, log } = this.#options;
+    const { signal } = this.#controller;
+    let pauseMs = pauses.firstMs;
+    while (!signal.aborted) {
+      try {
+        if (await this.#step()) return;
+      } catch (error) {
+        log.warn("cannot look at a loading worker", { error });
+      }
+      await clock.sleep(pauseMs, signal).catch(() => undefined);
+      pauseMs = Math.min(pauseMs * PAUSE_FACTOR, pauses.maxMs);
+    }
+  }
+
+  /** True when there is nothing more to look for. */
+  async #step(): Promise<boolean> {
+    const { saidReady, saidLoading } = await this.#ask();
+    if (this.#controller.signal.aborted) return true;
+    if (saidReady) {
+      await this.#options.onReady();
+      return true;
+    }
+    const { vigil, giveUp } = judgeLook(this.#vigil, this.#look(saidLoading), this.#limits());
+    this.#vigil = vigil;
+    if (giveUp === null) return false;
+    this.#options.onGiveUp(giveUp);
+    return true;
+  }
+
+  async #ask(): Promise<{ readonly saidReady: boolean; readonly saidLoading: boolean }> {
+    const path = this.#options.spec.runtime.ready?.http;
+    if (this.#pattern !== null) this.#lineSaidReady ||= this.#logSaysReady(this.#pattern);
+    if (this.#lineSaidReady) return { saidReady: true, saidLoading: false };
+    if (path === undefined) return { saidReady: false, saidLoading: false };
+    const answer = await probeReady(`${this.#options.url}${path}`, PROBE_MS, this.#controller.signal);
+    if (answer.progress !== null) this.#options.onProgress(answer.progress);
+    return { saidReady: answer.outcome === "ready", saidLoading: answer.outcome === "loading" };
+  }
+
+  #logSaysReady(pattern: RegExp): boolean {
+    const { text, end } = readOutput(this.#options.outputPath, this.#outputAt);
+    this.#outputAt = end;
+    const lines = (this.#partialLine + text).split("\n");
+    this.#partialLine = (lines.at(-1) ?? "").slice(-LINE_CHARACTERS_MAX);
+    return lines.some((line) => pattern.test(line));
+  }
+
+  #look(saidLoading: boolean): StartLook {
+    const atMs = this.#options.clock.monotonicMs();
+    // Reading all processes costs milliseconds; a sign of life may be seen a little later.
+    if (atMs - this.#useAtMs >= USE_EVERY_MS) {
+      this.#use = useOfSession(readProcessTable(), this.#options.process.shim.pid);
+      this.#useAtMs = atMs;
+    }
+    return { atMs, logBytes: outputSize(this.#options.outputPath), saidLoading, ...this.#use };
+  }
+
+  #limits(): StartLimits {
+    const { silence_s, total_s } = this.#options.spec.start;
+    return { silenceMs: silence_s === null ? null : silence_s * 1_000, totalMs: total_s === null ? null : total_s * 1_000 };
+  }
+}
+
+const PAUSE_FACTOR = 1.5;
+/** How long one answer of a health path may take: one that takes longer is asked again. */
+const PROBE_MS = 1_000;
+const USE_EVERY_MS = 1_000;
+const LINE_CHARACTERS_MAX = 65_536;

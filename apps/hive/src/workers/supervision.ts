@@ -1,0 +1,64 @@
+import type { Broadcast, Deadline } from "@queen-and-hive/daemon";
+import type {
+  CallbackAnswer,
+  HiveShutdownAnswer,
+  SpawnRequest,
+  WorkerExited,
+  WorkerId,
+  WorkerReady,
+  WorkerReadyCallback,
+  WorkerRecord,
+  WorkerStopAnswer,
+} from "@queen-and-hive/protocol";
+
+/** What happened to the workers of the ledger when the daemon started. */
+export interface RecoveryReport {
+  readonly adopted: number;
+  /** Processes of ours that no record wanted, or whose record said stop, and that are gone now. */
+  readonly reaped: number;
+  /** Workers whose process had ended while no daemon was there; their exit is reported. */
+  readonly ended: number;
+  /** What was lost with a damaged file, as sentences for people; empty in a healthy start. */
+  readonly losses: readonly string[];
+}
+
+/** What the supervisor says about one worker, once per transition and in order. */
+export interface WorkerChange {
+  readonly record: WorkerRecord;
+  /** True when this was the last word: the worker has left the list. */
+  readonly removed: boolean;
+}
+
+/** A ready message before the outbox numbers it. */
+export type WorkerReadyNotice = Omit<WorkerReady, "hive_id" | "hive_epoch" | "sequence" | "delivery_attempt"> & {
+  readonly queen_id: string;
+};
+
+/** An exit message before the outbox numbers it. */
+export type WorkerExitNotice = Omit<WorkerExited, "hive_id" | "hive_epoch" | "sequence"> & { readonly queen_id: string };
+
+/** Where the supervisor leaves messages for the queen; durable when the promise resolves. */
+export interface Notices {
+  workerReady(notice: WorkerReadyNotice): Promise<void>;
+  workerExited(notice: WorkerExitNotice): Promise<void>;
+}
+
+/** The hive's keeper of worker processes: one writer per worker, every process known by identity. */
+export interface Supervision extends AsyncDisposable {
+  /** Adopts, reaps and sweeps after the ledger; must end before the daemon says that it listens. */
+  recover(): Promise<RecoveryReport>;
+  /** Idempotent by worker id and spec. Throws the QhError kinds of `POST /v1/workers`. */
+  spawn(request: SpawnRequest): Promise<{ readonly record: WorkerRecord; readonly created: boolean }>;
+  list(): readonly WorkerRecord[];
+  get(workerId: WorkerId): WorkerRecord | null;
+  /** Resolves when the worker's processes are gone by identity and its port is free. Throws `worker_not_found`, `stop_failed`. */
+  stop(workerId: WorkerId, deadline: Deadline): Promise<WorkerStopAnswer>;
+  /** Stops every worker in parallel and refuses new spawns from now on. Never throws: what is left is said as `left`. */
+  stopAll(deadline: Deadline): Promise<HiveShutdownAnswer["workers"]>;
+  /** A worker's own ready callback with its token. Throws `unauthenticated`, `forbidden`, `worker_not_found`, `stale_incarnation`. */
+  acceptReady(callback: WorkerReadyCallback, token: string | null): Promise<CallbackAnswer>;
+  /** The last lines of the worker's output file. Throws `worker_not_found`. */
+  logTail(workerId: WorkerId, lines: number): Promise<readonly string[]>;
+  /** Every transition of every worker. */
+  readonly changes: Broadcast<WorkerChange>;
+}

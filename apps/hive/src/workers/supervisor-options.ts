@@ -1,0 +1,59 @@
+import type { Clock, Log, Metrics } from "@queen-and-hive/daemon";
+import type { Notices } from "./supervision.ts";
+
+/** The part of the hive's settings that concerns its workers; `HiveSettings` is one. */
+export interface SupervisorConfig {
+  /** Both ends belong to the range. */
+  readonly workerPorts: { readonly first: number; readonly last: number };
+  readonly portsPerWorker: number;
+  /** Where engines listen. */
+  readonly workerHost: string;
+  /** Relative model paths start here. */
+  readonly modelsDir: string | null;
+  /** Real paths of models must lie in one of these when set. */
+  readonly modelRoots: readonly string[] | null;
+  /** Variables for every worker of this host; a worker's own win. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Where this host keeps an engine. */
+  readonly runtimes: Readonly<Record<string, { readonly bin?: string }>>;
+  /** How long a worker gets after TERM, and how long its end is verified after KILL. */
+  readonly stop: { readonly termMs: number; readonly verifyMs: number };
+  readonly limits: {
+    readonly workers: number;
+    readonly slotsPerWorker: number;
+    readonly workerLogBytes: number;
+    /** Older outputs beside the current one. */
+    readonly workerLogsKept: number;
+    readonly logTailLines: number;
+  };
+  /** Pauses between two looks at a worker that loads. */
+  readonly readyProbe: { readonly firstMs: number; readonly maxMs: number };
+  readonly sampleEveryMs: number;
+}
+
+/** How to launch the embedded worker: the first words of its command line. */
+export interface EmbeddedLauncher {
+  readonly command: readonly [string, ...string[]];
+}
+
+/** What the supervisor is given. */
+export interface SupervisorOptions {
+  readonly stateDir: string;
+  readonly hiveId: string;
+  /** Random hex per state directory: every process of ours carries it. */
+  readonly stateId: string;
+  readonly config: SupervisorConfig;
+  /** What workers inherit before anything is added (the daemon's own environment); names that start with `HIVE_` are left out. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /**
+   * The full URL of `POST /v1/workers/ready` for workers. Asked at every launch; a promise makes launches wait, so
+   * that recovery can come before listening.
+   */
+  readonly callbackUrl: () => string | Promise<string>;
+  /** Asked at every launch of the runtime `embedded`; the reason is a sentence that says what to do. */
+  readonly embeddedWorker: () => EmbeddedLauncher | { readonly unavailable: string };
+  readonly notices: Notices;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics?: Metrics;
+}

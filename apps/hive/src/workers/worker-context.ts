@@ -1,0 +1,28 @@
+import type { ProcessIdentity } from "@queen-and-hive/daemon";
+import type { WorkerExit, WorkerId } from "@queen-and-hive/protocol";
+import type { FoundProcess, KnownProcesses } from "../process/find-ours.ts";
+import type { PortPool } from "../process/ports.ts";
+import type { ProcessUse } from "../process/sampler.ts";
+import type { Ledger } from "../store/ledger.ts";
+import type { WorkerChange } from "./supervision.ts";
+import type { SupervisorOptions } from "./supervisor-options.ts";
+
+/** What all workers of one supervisor share. */
+export interface WorkerContext {
+  readonly options: SupervisorOptions;
+  readonly ledger: Ledger;
+  readonly ports: PortPool;
+  /** The boot of the machine now. */
+  readonly bootId: string;
+  /** Every live process of one worker, wherever it went. */
+  readonly find: (workerId: WorkerId, known: KnownProcesses) => readonly FoundProcess[];
+  readonly use: (identity: ProcessIdentity) => ProcessUse | null;
+  readonly publish: (change: WorkerChange) => void;
+  readonly counts: WorkerCounts;
+}
+
+/** The supervisor's own metrics. */
+export interface WorkerCounts {
+  exited(exit: WorkerExit): void;
+  restarted(model: string): void;
+}

@@ -1,0 +1,49 @@
+import type { WorkerId, WorkerSpec } from "@queen-and-hive/protocol";
+
+/** What belongs to a worker beside the state that its machine decides on. */
+export interface WorkerFacts {
+  readonly workerId: WorkerId;
+  readonly queenId: string;
+  readonly spec: WorkerSpec;
+  /** When the present state began, Unix time in ms. */
+  readonly sinceMs: number;
+  readonly spawnedAtMs: number | null;
+  readonly readyAtMs: number | null;
+  /** When the next start is due, Unix time in ms; null for never or not waiting. */
+  readonly retryAtMs: number | null;
+  readonly ports: readonly number[];
+  /** Where this incarnation's output begins in the worker's file. */
+  readonly logOffset: number;
+  readonly tokenSha256: string | null;
+  /** Of earlier incarnations, newest first. */
+  readonly oldTokensSha256: readonly string[];
+  /** What the worker says of its loading; null when it says nothing or does not load. */
+  readonly progress: string | null;
+  /** The operator's word. */
+  readonly stopWanted: boolean;
+}
+
+/** The facts of a worker that was just asked for. */
+export function newWorkerFacts(workerId: WorkerId, queenId: string, spec: WorkerSpec, nowMs: number): WorkerFacts {
+  return {
+    workerId,
+    queenId,
+    spec,
+    sinceMs: nowMs,
+    spawnedAtMs: null,
+    readyAtMs: null,
+    retryAtMs: null,
+    ports: [],
+    logOffset: 0,
+    tokenSha256: null,
+    oldTokensSha256: [],
+    progress: null,
+    stopWanted: false,
+  };
+}
+
+/** The address on which a worker can be reached; engines that listen everywhere are reached on loopback. */
+export function workerUrl(workerHost: string, port: number): string {
+  const host = workerHost === "0.0.0.0" ? "127.0.0.1" : workerHost === "::" ? "::1" : workerHost;
+  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+}

@@ -1,0 +1,89 @@
+import { COMMAND_EXIT } from "@queen-and-hive/protocol";
+import { Command, CommanderError } from "commander";
+import { processSurroundings } from "../config/load.ts";
+import { QUEEN_VERSION } from "../version.ts";
+import { explainError } from "./explain-error.ts";
+
+/** Options that every command has. */
+export interface CommonOptions {
+  readonly config?: string;
+  readonly url?: string;
+  readonly json?: boolean;
+}
+
+/**
+ * Runs one command line and returns its exit code: 0 done, 1 failed, 2 misused, 78 bad configuration. Each command imports
+ * only what it needs, when it runs.
+ */
+export async function queenProgram(args: readonly string[]): Promise<number> {
+  let exitCode: number = COMMAND_EXIT.done;
+  const around = processSurroundings();
+  const program = new Command("queen")
+    .description("One OpenAI-compatible endpoint for all of your GPU machines.")
+    .version(`queen ${QUEEN_VERSION}`, "-V, --version", "print name and version")
+    .exitOverride()
+    .showHelpAfterError("(queen --help lists the commands)");
+  const run =
+    <Args extends readonly unknown[]>(work: (...args: Args) => Promise<number>) =>
+    async (...given: Args): Promise<void> => {
+      exitCode = await work(...given);
+    };
+
+  configured(program.command("serve"))
+    .description("serve clients, start and watch hives; Ctrl-C stops everything that was started")
+    .action(run(async (options: CommonOptions) => (await import("./serve.ts")).serve(options, around)));
+  remote(program.command("status"))
+    .description("how the queen and her hives are")
+    .action(run(async (options: CommonOptions) => (await import("./status.ts")).status(options, around)));
+  remote(program.command("ps"))
+    .description("every worker of every hive")
+    .action(run(async (options: CommonOptions) => (await import("./ps.ts")).ps(options, around)));
+  remote(program.command("down"))
+    .description("stop the queen, her hives and their workers, and say what became of each")
+    .option("--keep", "leave hives and workers running for the next queen")
+    .action(run(async (options: CommonOptions & { keep?: boolean }) => (await import("./down.ts")).down(options, around)));
+  remote(program.command("events"))
+    .description("the journal: what happened to hives, workers and configuration (the newest 1,000)")
+    .option("-f, --follow", "go on with what happens from now on")
+    .action(run(async (options: CommonOptions & { follow?: boolean }) => (await import("./events.ts")).events(options, around)));
+  remote(program.command("run"))
+    .description("ask a model and print its answer as it comes")
+    .argument("<model>", "id or alias of a model")
+    .argument("<prompt>", "what to say to it")
+    .option("--max-tokens <n>", "at most this many tokens")
+    .action(
+      run(async (model: string, prompt: string, options: CommonOptions & { maxTokens?: string }) =>
+        (await import("./run.ts")).run(model, prompt, options, around),
+      ),
+    );
+  const config = program.command("config").description("look at the configuration");
+  configured(config.command("check"))
+    .description("check the configuration and name what is wrong or has no effect yet")
+    .action(run(async (options: CommonOptions) => (await import("./config.ts")).configCheck(options, around)));
+  configured(config.command("show"))
+    .description("print the configuration in effect, without secrets")
+    .option("--origin", "say where each value came from")
+    .option("--json", "print JSON")
+    .action(
+      run(async (options: CommonOptions & { origin?: boolean }) => (await import("./config.ts")).configShow(options, around)),
+    );
+
+  try {
+    await program.parseAsync([...args], { from: "user" });
+    return exitCode;
+  } catch (error) {
+    // Commander has printed its own message, help or version.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? COMMAND_EXIT.done : COMMAND_EXIT.misused;
+    return explainError(error, args.includes("--json"));
+  }
+}
+
+function configured(command: Command): Command {
+  return command.option("--config <file>", "configuration file (else QUEEN_CONFIG, ./queen.yaml, ~/.config/queen/queen.yaml)");
+}
+
+function remote(command: Command): Command {
+  return configured(command)
+    .option("--url <url>", "address of a queen elsewhere; QUEEN_KEY is her key")
+    .option("--json", "print JSON for programs");
+}

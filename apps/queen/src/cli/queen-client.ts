@@ -1,0 +1,43 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { createPeer, type Peer } from "@queen-and-hive/daemon";
+import { QhError } from "@queen-and-hive/protocol";
+import { type ConfigSurroundings, loadQueenConfig, stateDirOf } from "../config/load.ts";
+import type { CommonOptions } from "./program.ts";
+
+/** Where a queen is called, and with what. */
+export interface QueenPlace {
+  /** `http(s)://...`, or `unix:<state_dir>/queen.sock`: who can open that is admin. */
+  readonly url: string;
+  readonly key: string | null;
+  /** Her state directory when she is of this machine. */
+  readonly stateDir: string | null;
+}
+
+/** How long a plain call may take, milliseconds. */
+const CALL_MS = 10_000;
+
+/** `--url` with `QUEEN_KEY`, else the Unix socket of the configured state directory. Throws `invalid_config`. */
+export function findQueen(options: CommonOptions, around: ConfigSurroundings): QueenPlace {
+  const key = around.env["QUEEN_KEY"] ?? null;
+  if (options.url !== undefined) return { url: options.url.replace(/\/+$/, ""), key, stateDir: null };
+  const stateDir = stateDirOf(loadQueenConfig(options.config, around), around);
+  return { url: `unix:${join(stateDir, "queen.sock")}`, key, stateDir };
+}
+
+/** Calls to a queen. Throws `peer_unreachable` when none runs there. */
+export function openQueen(place: QueenPlace, timeoutMs: number = CALL_MS): Peer {
+  requireSocket(place);
+  return createPeer({ url: place.url, token: () => place.key, name: "the queen", timeoutMs, maxSockets: 4 });
+}
+
+/** Throws `peer_unreachable` with what to do next when no queen has ever run on the state directory. */
+export function requireSocket({ url, stateDir }: QueenPlace): void {
+  if (stateDir === null || existsSync(url.slice("unix:".length))) return;
+  throw noQueen(stateDir);
+}
+
+/** No queen runs on a state directory: what to do next. */
+export function noQueen(stateDir: string): QhError {
+  return new QhError("peer_unreachable", `cannot reach a queen: none runs on ${stateDir}; start one with "queen serve"`);
+}

@@ -1,0 +1,134 @@
+import type { Problem, QueenConfigInput } from "@queen-and-hive/protocol";
+
+/** Runtimes that need no entry under `runtimes:` because the hive brings them. */
+export const BUILT_IN_RUNTIMES: readonly string[] = ["embedded"];
+
+/** Runtimes of the design that are not built yet; naming one is an error that says so. */
+const PLANNED_RUNTIMES: readonly string[] = ["llama-server", "vllm", "sglang"];
+
+/** What a schema cannot say: names that must be unique or known, and what a model needs to be startable. */
+export function findConfigProblems(config: QueenConfigInput): readonly Problem[] {
+  return [...hiveProblems(config), ...modelProblems(config), ...keyProblems(config), ...listenProblems(config)];
+}
+
+function hiveProblems(config: QueenConfigInput): Problem[] {
+  const problems: Problem[] = [];
+  const seen = new Map<string, number>();
+  for (const [index, hive] of (config.hives ?? []).entries()) {
+    const first = seen.get(hive.id);
+    if (first !== undefined)
+      problems.push({ path: `/hives/${index}/id`, expected: `must be unique, but /hives/${first} has ${quoted(hive.id)} too` });
+    else seen.set(hive.id, index);
+    if (hive.host?.startsWith("-") === true) problems.push({ path: `/hives/${index}/host`, expected: "must not start with -" });
+  }
+  return problems;
+}
+
+function modelProblems(config: QueenConfigInput): Problem[] {
+  const problems: Problem[] = [];
+  const names = new Map<string, string>();
+  const claim = (name: string, path: string): void => {
+    const first = names.get(name);
+    if (first !== undefined)
+      problems.push({ path, expected: `must be unique among ids and aliases, but ${first} is ${quoted(name)} too` });
+    else names.set(name, path);
+  };
+  for (const [index, model] of (config.models ?? []).entries()) {
+    claim(model.id, `/models/${index}/id`);
+    for (const [place, alias] of (model.aliases ?? []).entries()) claim(alias, `/models/${index}/aliases/${place}`);
+    problems.push(...recipeProblems(config, index), ...placeProblems(config, index));
+  }
+  return problems;
+}
+
+function recipeProblems(config: QueenConfigInput, index: number): Problem[] {
+  const model = config.models?.[index];
+  if (model === undefined || (model.variants ?? []).length > 0) return [];
+  const merged = { ...config.defaults?.model, ...model };
+  const path = `/models/${index}`;
+  if (merged.runtime === undefined) {
+    return [{ path, expected: `must have the field "runtime": ${BUILT_IN_RUNTIMES.join(", ")} or a name under runtimes:` }];
+  }
+  const recipe = config.runtimes?.[merged.runtime];
+  if (recipe === undefined && !BUILT_IN_RUNTIMES.includes(merged.runtime)) {
+    const why = PLANNED_RUNTIMES.includes(merged.runtime)
+      ? "is not built in yet: give it a command under runtimes:"
+      : "is not known";
+    const known = [...BUILT_IN_RUNTIMES, ...Object.keys(config.runtimes ?? {})];
+    return [{ path: `${path}/runtime`, expected: `must be one of ${JSON.stringify(known)}; ${quoted(merged.runtime)} ${why}` }];
+  }
+  if (recipe !== undefined && recipe.command === undefined && !BUILT_IN_RUNTIMES.includes(merged.runtime)) {
+    return [{ path: `/runtimes/${escapePointer(merged.runtime)}`, expected: 'must have the field "command"' }];
+  }
+  const needsPath = merged.runtime === "embedded" || (recipe?.command ?? []).some((word) => word.includes("{model_path}"));
+  if (needsPath && merged.path === undefined) {
+    return [{ path, expected: `must have the field "path": the model file for the runtime ${quoted(merged.runtime)}` }];
+  }
+  return [];
+}
+
+function placeProblems(config: QueenConfigInput, index: number): Problem[] {
+  const model = config.models?.[index];
+  const problems: Problem[] = [];
+  const known = (config.hives ?? []).map((hive) => hive.id);
+  for (const [place, hive] of (model?.place?.hives ?? []).entries()) {
+    if (!known.includes(hive)) {
+      problems.push({
+        path: `/models/${index}/place/hives/${place}`,
+        expected: `must be one of the hives ${JSON.stringify(known)}`,
+      });
+    }
+  }
+  const workers = model?.workers;
+  if (workers?.min !== undefined && workers.max !== undefined && workers.min > workers.max) {
+    problems.push({ path: `/models/${index}/workers/max`, expected: `must be at least workers.min, which is ${workers.min}` });
+  }
+  const env = { ...config.runtimes?.[model?.runtime ?? ""]?.env, ...model?.env };
+  for (const name of Object.keys(env)) {
+    if (name.startsWith("HIVE_"))
+      problems.push({ path: `/models/${index}/env`, expected: `must not set ${name}: names that start with HIVE_ are ours` });
+  }
+  return problems;
+}
+
+function keyProblems(config: QueenConfigInput): Problem[] {
+  const problems: Problem[] = [];
+  const seen = new Set<string>();
+  for (const [index, key] of (config.keys ?? []).entries()) {
+    if (seen.has(key.name))
+      problems.push({ path: `/keys/${index}/name`, expected: `must be unique, ${quoted(key.name)} is there twice` });
+    seen.add(key.name);
+  }
+  return problems;
+}
+
+function listenProblems(config: QueenConfigInput): Problem[] {
+  if ((config.keys ?? []).length > 0) return [];
+  return (config.listen ?? []).flatMap((address, index) =>
+    isLoopbackListen(address)
+      ? []
+      : [
+          {
+            path: `/listen/${index}`,
+            expected: `must be a loopback address such as 127.0.0.1:8080 while no keys: are set, ${address} can be reached by others`,
+          },
+        ],
+  );
+}
+
+/** Whether `host:port` can be reached from this machine only. */
+export function isLoopbackListen(address: string): boolean {
+  const host = address
+    .slice(0, address.lastIndexOf(":"))
+    .replace(/^\[|\]$/g, "")
+    .toLowerCase();
+  return host === "localhost" || host === "::1" || /^127(\.[0-9]{1,3}){3}$/.test(host);
+}
+
+function quoted(text: string): string {
+  return JSON.stringify(text);
+}
+
+function escapePointer(part: string): string {
+  return part.replaceAll("~", "~0").replaceAll("/", "~1");
+}

@@ -1,0 +1,103 @@
+import { dirname, resolve as resolvePath } from "node:path";
+import { expandHome } from "@queen-and-hive/daemon";
+import { parseDurationMs, parseSizeBytes, QUEEN_CONFIG_DEFAULTS, type QueenConfigInput } from "@queen-and-hive/protocol";
+import { resolveHive } from "./resolve-hive.ts";
+import { resolveModel } from "./resolve-model.ts";
+import type { HealthSettings, KeySettings, ListenAddress, QueenSettings, RestartSettings } from "./settings.ts";
+import { findUnbuiltKeys } from "./unbuilt.ts";
+
+/** Where a configuration was found, for paths that are relative to it. */
+export interface ConfigPlace {
+  /** Absolute path of the file; null when only defaults, flags and environment speak. */
+  readonly file: string | null;
+  readonly home: string;
+  readonly workingDirectory: string;
+  /** `/etc/machine-id`'s text or a stand-in, part of a hive's default state directory. */
+  readonly machineId: string;
+}
+
+/**
+ * A checked configuration -> plain settings: durations in milliseconds, sizes in bytes, paths absolute, defaults applied,
+ * runtimes resolved into each model's spec. Throws `invalid_config`.
+ */
+export function resolveSettings(config: QueenConfigInput, place: ConfigPlace, nowMs: number): QueenSettings {
+  const base = place.file === null ? place.workingDirectory : dirname(place.file);
+  const restart = resolveRestart(config);
+  const hives = (config.hives ?? QUEEN_CONFIG_DEFAULTS.hives).filter((hive) => (hive.host ?? "local") === "local");
+  const stop = { ...QUEEN_CONFIG_DEFAULTS.stop, ...config.stop };
+  const shutdown = { ...QUEEN_CONFIG_DEFAULTS.shutdown, ...config.shutdown };
+  const queue = { ...QUEEN_CONFIG_DEFAULTS.queue, ...config.queue };
+  const stream = { ...QUEEN_CONFIG_DEFAULTS.stream, ...config.stream };
+  const limits = { ...QUEEN_CONFIG_DEFAULTS.limits, ...config.limits };
+  const log = { ...QUEEN_CONFIG_DEFAULTS.log, ...config.log };
+  return {
+    file: place.file,
+    listen: (config.listen ?? QUEEN_CONFIG_DEFAULTS.listen).map(parseListen),
+    stateDir: resolvePath(base, expandHome(config.state_dir ?? QUEEN_CONFIG_DEFAULTS.state_dir, place.home)),
+    keys: (config.keys ?? []).map(resolveKey),
+    hives: hives.map((hive, index) => resolveHive(config, hive, { ...place, base, index })),
+    models: (config.models ?? [])
+      .filter((model) => (model.variants ?? []).length === 0)
+      .map((model) => resolveModel(config, model, { restart, hives: hives.length, createdS: Math.floor(nowMs / 1_000) })),
+    health: resolveHealth(config),
+    restart,
+    queue: {
+      maxWaiting: queue.max_waiting,
+      maxWaitMs: parseDurationMs(queue.max_wait),
+      loadWaitMs: parseDurationMs(queue.load_wait),
+    },
+    stream: {
+      commitAfterMs: parseDurationMs(stream.commit_after),
+      connectMs: parseDurationMs(stream.connect),
+      firstByteMs: parseDurationMs(stream.first_byte),
+      idleMs: parseDurationMs(stream.idle),
+      totalMs: parseDurationMs(stream.total),
+      keepAliveMs: parseDurationMs(stream.keep_alive),
+    },
+    limits: { bodyBytes: parseSizeBytes(limits.body), headersBytes: parseSizeBytes(limits.headers) },
+    log: { level: log.level, format: log.format, maxBytes: parseSizeBytes(log.max_size), keep: log.keep },
+    shutdown: { budgetMs: parseDurationMs(shutdown.budget), drainMs: parseDurationMs(shutdown.drain) },
+    stop: { termMs: parseDurationMs(stop.term), verifyMs: parseDurationMs(stop.verify) },
+    warnings: findUnbuiltKeys(config),
+  };
+}
+
+/** `host:port` -> its parts; an IPv6 host loses its brackets. */
+export function parseListen(address: string): ListenAddress {
+  const colon = address.lastIndexOf(":");
+  return { host: address.slice(0, colon).replace(/^\[|\]$/g, ""), port: Number(address.slice(colon + 1)) };
+}
+
+function resolveKey(key: NonNullable<QueenConfigInput["keys"]>[number]): KeySettings {
+  return { name: key.name, role: key.role, key: key.key, models: key.models ?? null };
+}
+
+function resolveHealth(config: QueenConfigInput): HealthSettings {
+  const health = { ...QUEEN_CONFIG_DEFAULTS.health, ...config.health };
+  return {
+    intervalMs: parseDurationMs(health.interval),
+    failures: health.failures,
+    timeoutMs: parseDurationMs(health.timeout),
+    beatMs: parseDurationMs(health.beat),
+    missedBeats: health.missed_beats,
+    suspectGraceMs: parseDurationMs(health.suspect_grace),
+    retryMs: parseDurationMs(health.retry),
+    replaceAfterMs: parseDurationMs(health.replace_after),
+    startMs: parseDurationMs(health.start),
+  };
+}
+
+function resolveRestart(config: QueenConfigInput): RestartSettings {
+  const restart = { ...QUEEN_CONFIG_DEFAULTS.restart, ...config.restart };
+  const breaker = { ...QUEEN_CONFIG_DEFAULTS.restart.breaker, ...config.restart?.breaker };
+  return {
+    firstMs: parseDurationMs(restart.first),
+    factor: restart.factor,
+    maxMs: parseDurationMs(restart.max),
+    jitter: restart.jitter,
+    breakerRestarts: breaker.restarts,
+    breakerWindowMs: parseDurationMs(breaker.window),
+    unreadyInARow: breaker.unready_in_a_row,
+    retryOpenEveryMs: parseDurationMs(restart.retry_open_every),
+  };
+}

@@ -1,0 +1,114 @@
+import type { HiveConfigInput, ModelRecord, RestartPolicySpec, RuntimeRecipe, WorkerSpec } from "@queen-and-hive/protocol";
+
+/** A place to listen on. */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What a key may do: `inference` the OpenAI routes, `read` the lists, `operate` also changes, `admin` everything. */
+export type Role = "inference" | "read" | "operate" | "admin";
+
+/** One key of the configuration, its secret resolved. */
+export interface KeySettings {
+  readonly name: string;
+  readonly role: Role;
+  readonly key: string;
+  /** Model ids that this key may use; null means all. */
+  readonly models: readonly string[] | null;
+}
+
+/** One hive that this queen looks after. */
+export interface HiveSettings {
+  readonly id: string;
+  readonly host: "local";
+  readonly onQueenExit: "stop" | "keep";
+  readonly labels: Readonly<Record<string, string>>;
+  readonly stateDir: string;
+  /** Where the hive's executable is installed; null means that this checkout's hive is used. */
+  readonly installDir: string | null;
+  /** What the hive daemon is given at its start. */
+  readonly config: HiveConfigInput;
+}
+
+/** One model that clients can ask for. */
+export interface ModelSettings {
+  readonly id: string;
+  readonly aliases: readonly string[];
+  readonly task: string | null;
+  /** The least number of workers, over all hives or per hive; started at once and kept. */
+  readonly workersMin: number;
+  readonly workersMax: number;
+  readonly perHive: number | null;
+  readonly place: { readonly hives: readonly string[] | null; readonly labels: Readonly<Record<string, string>> };
+  /** A limit of ours on requests per worker, or `auto`: what the engine says. */
+  readonly slots: number | "auto";
+  readonly spec: WorkerSpec;
+  readonly created: ModelRecord["created"];
+}
+
+/** When a hive is suspected, diagnosed and given up; milliseconds. */
+export interface HealthSettings {
+  readonly intervalMs: number;
+  readonly failures: number;
+  readonly timeoutMs: number;
+  readonly beatMs: number;
+  readonly missedBeats: number;
+  readonly suspectGraceMs: number;
+  readonly retryMs: number;
+  readonly replaceAfterMs: number;
+  readonly startMs: number;
+}
+
+/** Back-off and breaker of restarts; milliseconds. */
+export interface RestartSettings {
+  readonly firstMs: number;
+  readonly factor: number;
+  readonly maxMs: number;
+  readonly jitter: number;
+  readonly breakerRestarts: number;
+  readonly breakerWindowMs: number;
+  readonly unreadyInARow: number;
+  readonly retryOpenEveryMs: number;
+}
+
+/** The queen's configuration, checked and with all durations and sizes as numbers. */
+export interface QueenSettings {
+  /** The file it came from, or null for the defaults alone. */
+  readonly file: string | null;
+  readonly listen: readonly ListenAddress[];
+  readonly stateDir: string;
+  readonly keys: readonly KeySettings[];
+  readonly hives: readonly HiveSettings[];
+  readonly models: readonly ModelSettings[];
+  readonly health: HealthSettings;
+  readonly restart: RestartSettings;
+  readonly queue: { readonly maxWaiting: number; readonly maxWaitMs: number; readonly loadWaitMs: number };
+  readonly stream: {
+    readonly commitAfterMs: number;
+    readonly connectMs: number;
+    readonly firstByteMs: number;
+    readonly idleMs: number;
+    readonly totalMs: number;
+    readonly keepAliveMs: number;
+  };
+  readonly limits: { readonly bodyBytes: number; readonly headersBytes: number };
+  readonly log: {
+    readonly level: "debug" | "info" | "warn" | "error";
+    readonly format: "auto" | "json" | "pretty";
+    readonly maxBytes: number;
+    readonly keep: number;
+  };
+  readonly shutdown: { readonly budgetMs: number; readonly drainMs: number };
+  readonly stop: { readonly termMs: number; readonly verifyMs: number };
+  /** What is accepted but not built yet, one sentence per key. */
+  readonly warnings: readonly string[];
+}
+
+/** The parts of a worker's spec that come from a runtime. */
+export interface RuntimeSettings {
+  readonly recipe: RuntimeRecipe;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+export type { RestartPolicySpec };

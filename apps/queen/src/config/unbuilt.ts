@@ -1,0 +1,60 @@
+import type { QueenConfigInput } from "@queen-and-hive/protocol";
+
+type Present = (config: QueenConfigInput) => boolean;
+
+/** Keys that the schema knows and this version does not act on yet: key path -> whether a file sets it. */
+const UNBUILT: Readonly<Record<string, Present>> = {
+  hive_listen: (config) => config.hive_listen !== undefined,
+  "keys[].limits": (config) => (config.keys ?? []).some((key) => key.limits !== undefined),
+  upstreams: (config) => (config.upstreams ?? []).length > 0,
+  "limits.connections_per_ip": (config) => differs(config.limits?.connections_per_ip, 200),
+  drain: (config) => differs(config.drain, "10m"),
+  "hives[].identity_file": (config) => anyHive(config, (hive) => hive.identity_file !== undefined),
+  "hives[].known_hosts": (config) => anyHive(config, (hive) => hive.known_hosts !== undefined),
+  "hives[].transport": (config) => anyHive(config, (hive) => hive.transport !== undefined),
+  "hives[].presence": (config) => anyHive(config, (hive) => hive.presence === "best_effort"),
+  "hives[].devices": (config) => anyHive(config, (hive) => hive.devices !== undefined),
+  "models[].task": (config) => anyModel(config, (model) => model.task !== undefined),
+  "models[].source": (config) => anyModel(config, (model) => model.source !== undefined),
+  "models[].files": (config) => anyModel(config, (model) => model.files !== undefined),
+  "models[].pin": (config) => anyModel(config, (model) => model.pin === true),
+  "models[].idle_stop": (config) => anyModel(config, (model) => differs(model.idle_stop, "off")),
+  "models[].place.devices": (config) => anyModel(config, (model) => model.place?.devices !== undefined),
+  "models[].place.memory": (config) => anyModel(config, (model) => model.place?.memory !== undefined),
+  "models[].start.warmup": (config) => anyModel(config, (model) => model.start?.warmup === true),
+  "models[].variants": (config) => (config.models ?? []).some((model) => model.variants !== undefined),
+  "runtimes.<name>.extends": (config) => anyRuntime(config, (runtime) => runtime.extends !== undefined),
+  "runtimes.<name>.check": (config) => anyRuntime(config, (runtime) => runtime.check !== undefined),
+  "runtimes.<name>.routes": (config) => anyRuntime(config, (runtime) => runtime.routes !== undefined),
+};
+
+/** One sentence per key that is set and whose feature is not built yet, and per hive that is left alone. */
+export function findUnbuiltKeys(config: QueenConfigInput): readonly string[] {
+  const keys = Object.entries(UNBUILT)
+    .filter(([, present]) => present(config))
+    .map(([key]) => `${key} is accepted but has no effect yet`);
+  const remote = (config.hives ?? [])
+    .filter((hive) => (hive.host ?? "local") !== "local")
+    .map((hive) => `hives[].host: the hive ${hive.id} on ${hive.host ?? ""} is left alone, only host: local is built yet`);
+  return [...keys, ...remote];
+}
+
+type HiveInput = NonNullable<NonNullable<QueenConfigInput["defaults"]>["hive"]>;
+type ModelInput = NonNullable<NonNullable<QueenConfigInput["defaults"]>["model"]>;
+type RuntimeInput = NonNullable<QueenConfigInput["runtimes"]>[string];
+
+function anyHive(config: QueenConfigInput, holds: (hive: HiveInput) => boolean): boolean {
+  return [config.defaults?.hive ?? {}, ...(config.hives ?? [])].some(holds);
+}
+
+function anyModel(config: QueenConfigInput, holds: (model: ModelInput) => boolean): boolean {
+  return [config.defaults?.model ?? {}, ...(config.models ?? [])].some(holds);
+}
+
+function anyRuntime(config: QueenConfigInput, holds: (runtime: RuntimeInput) => boolean): boolean {
+  return Object.values(config.runtimes ?? {}).some(holds);
+}
+
+function differs<T>(value: T | undefined, byDefault: T): boolean {
+  return value !== undefined && value !== byDefault;
+}

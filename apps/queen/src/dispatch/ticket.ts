@@ -1,0 +1,43 @@
+import type { QhError } from "@queen-and-hive/protocol";
+import type { Waited } from "../domain/queue.ts";
+import type { ReadyWorker } from "../workers/worker-directory.ts";
+
+/** Its turn in the queue: kept when a request is tried again, so that it loses neither its place nor its age. */
+export interface QueuePlace {
+  readonly sequence: number;
+  /** What it has waited so far, in all its tries. */
+  readonly waited: Waited;
+}
+
+/** A slot of a worker, taken for one try of a request. */
+export interface Lease {
+  readonly worker: ReadyWorker;
+  readonly place: QueuePlace;
+  /** When the event came that let this request go on (monotonic milliseconds); null when it did not wait for one. */
+  readonly resumedAtMs: number | null;
+  /** Gives the slot back; works once. `servedMs` feeds the advice on when to come back, null when nothing was served. */
+  release(servedMs: number | null): void;
+}
+
+/** What a request asks of the queue of its model. */
+export interface LeaseRequest {
+  /** Incarnations (`incarnationKey`) that have failed this request. */
+  readonly excluded: ReadonlySet<string>;
+  /** From its earlier try, or null. */
+  readonly place: QueuePlace | null;
+  /** What is said when only excluded workers are left and no other comes; null on the first try. */
+  readonly lastError: QhError | null;
+  /** Aborted with a QhError when the request has ended otherwise; it leaves the queue at once. */
+  readonly signal: AbortSignal;
+}
+
+/** A request in the queue. */
+export interface Ticket {
+  readonly sequence: number;
+  readonly excluded: ReadonlySet<string>;
+  readonly lastError: QhError | null;
+  /** What the queue's clocks showed when it came, less what it had waited before. */
+  readonly entry: Waited;
+  readonly grant: (lease: Lease) => void;
+  readonly refuse: (error: QhError) => void;
+}

@@ -1,0 +1,99 @@
+import type { HiveIdentity } from "@queen-and-hive/protocol";
+
+/** What ended or threatens our contact with a hive. */
+export type SuspicionReason = "stream_closed" | "beats_missed" | "health_failed" | "traffic_failed" | "connect_failed";
+
+/** What a diagnosis found: HTTP answers; the process is gone; the process lives but is mute; the host itself is out of reach. */
+export type Finding = "answers" | "gone" | "mute" | "no_host";
+
+/** Timers of a hive; every one is cancelled when the state is left. */
+export type HiveTimer = "restart" | "retry" | "grace" | "reopen";
+
+/** The states of a hive as the queen sees it. A run is carried only where a daemon is known or believed to live. */
+export type HiveMachineState =
+  | { readonly name: "stopped" }
+  | { readonly name: "starting"; readonly step: "calling" }
+  | { readonly name: "starting"; readonly step: "connecting"; readonly run: HiveIdentity }
+  | { readonly name: "running"; readonly run: HiveIdentity; readonly sinceMs: number }
+  | { readonly name: "suspect"; readonly run: HiveIdentity; readonly reason: SuspicionReason; readonly sinceMs: number }
+  | { readonly name: "crashed"; readonly reason: string }
+  | { readonly name: "hung"; readonly run: HiveIdentity }
+  | { readonly name: "unreachable"; readonly run: HiveIdentity | null; readonly reason: string }
+  | { readonly name: "draining"; readonly run: HiveIdentity }
+  | { readonly name: "stopping"; readonly run: HiveIdentity | null; readonly workers: "stop" | "keep" }
+  | { readonly name: "failed"; readonly reason: string };
+
+/** The whole memory of one hive's life cycle. */
+export interface HiveMachine {
+  readonly state: HiveMachineState;
+  /** Starts after a crash or a failed start, over the life of this queen. */
+  readonly restarts: number;
+  /** When the recent failures happened (milliseconds, any one monotonic scale), for the breaker. */
+  readonly recentFailuresMs: readonly number[];
+  /** Failures in a row, for the back-off. */
+  readonly attempt: number;
+  readonly lastError: string | null;
+}
+
+/** What happens to a hive. `atMs` is on one monotonic scale. */
+export type HiveMachineEvent =
+  | { readonly type: "start_requested" }
+  | { readonly type: "start_answered"; readonly run: HiveIdentity }
+  | { readonly type: "start_refused"; readonly error: string; readonly final: boolean; readonly atMs: number }
+  | { readonly type: "connected"; readonly run: HiveIdentity; readonly atMs: number }
+  | {
+      readonly type: "link_lost";
+      readonly epoch: number;
+      readonly reason: SuspicionReason;
+      readonly detail: string;
+      readonly atMs: number;
+    }
+  | { readonly type: "refused"; readonly epoch: number; readonly error: string }
+  | {
+      readonly type: "diagnosed";
+      readonly epoch: number;
+      readonly finding: Finding;
+      readonly detail: string;
+      readonly atMs: number;
+    }
+  | { readonly type: "announced"; readonly run: HiveIdentity }
+  | { readonly type: "daemon_ended"; readonly epoch: number; readonly atMs: number }
+  | { readonly type: "daemon_left"; readonly epoch: number; readonly error: string; readonly atMs: number }
+  | { readonly type: "timer"; readonly timer: HiveTimer }
+  | { readonly type: "drain_requested" }
+  | { readonly type: "stop_requested"; readonly workers: "stop" | "keep" }
+  | { readonly type: "stop_ended"; readonly left: readonly string[] };
+
+/** What the shell does after a transition, in this order. */
+export type HiveEffect =
+  | { readonly kind: "call_start" }
+  | { readonly kind: "connect"; readonly run: HiveIdentity }
+  | { readonly kind: "disconnect" }
+  | { readonly kind: "diagnose"; readonly run: HiveIdentity }
+  | { readonly kind: "end_daemon"; readonly run: HiveIdentity }
+  | { readonly kind: "abandon_workers"; readonly reason: string }
+  | { readonly kind: "schedule"; readonly timer: HiveTimer; readonly attempt: number }
+  | { readonly kind: "stop_hive"; readonly workers: "stop" | "keep" };
+
+/** Limits of the life cycle, from `health` and `restart`. */
+export interface HivePolicy {
+  /** How long a mute daemon may stay mute before it is called hung. */
+  readonly suspectGraceMs: number;
+  readonly breakerRestarts: number;
+  /** Failures older than this are forgiven; a run that lasted this long forgives all. */
+  readonly breakerWindowMs: number;
+}
+
+/** The start of every hive's life cycle. */
+export const INITIAL_HIVE_MACHINE: HiveMachine = {
+  state: { name: "stopped" },
+  restarts: 0,
+  recentFailuresMs: [],
+  attempt: 0,
+  lastError: null,
+};
+
+/** The daemon that a state knows of, or null. */
+export function runOf(state: HiveMachineState): HiveIdentity | null {
+  return "run" in state ? state.run : null;
+}

@@ -1,0 +1,57 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { SSE_START, type SseState, scanSse } from "./sse.ts";
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+const complete = (text: string): string =>
+  new TextDecoder().decode(bytes(text).subarray(0, scanSse(SSE_START, bytes(text)).completeBytes));
+const after = (text: string): SseState => scanSse(SSE_START, bytes(text)).state;
+
+describe("scanSse", () => {
+  it("counts the bytes of complete events and leaves a begun one out", () => {
+    expect(complete('data: {"a":1}\n\ndata: {"b"')).toBe('data: {"a":1}\n\n');
+    expect(complete("data: x\r\n\r\ndata: y\r\n")).toBe("data: x\r\n\r\n");
+    expect(complete("data: x\r\rdata: y\r")).toBe("data: x\r\r");
+    expect(complete("data: x\n")).toBe("");
+  });
+
+  it("sees [DONE] only as a whole data line", () => {
+    expect(after("data: [DONE]\n\n").done).toBe(true);
+    expect(after("data:[DONE]\r\n\r\n").done).toBe(true);
+    expect(after("data: [DONE]").done).toBe(false);
+    expect(after("data: [DONE] no\n\n").done).toBe(false);
+    expect(after('data: {"content":"data: [DONE]"}\n\n').done).toBe(false);
+    expect(after(": [DONE]\n\n").done).toBe(false);
+  });
+
+  it("sees whether the last data line was an error object", () => {
+    expect(after('data: {"error":{"message":"no"}}\n\n').failed).toBe(true);
+    expect(after('data: { "error": 1}\n\ndata: {"choices":[]}\n\n').failed).toBe(false);
+  });
+
+  it("finds the same ends wherever the stream is cut into chunks", () => {
+    const line = fc.constantFrom("data: x", "data: [DONE]", "event: e", ": comment", "", 'data: {"error":1}', "data: äöü");
+    const end = fc.constantFrom("\n", "\r\n", "\r");
+    const stream = fc
+      .array(fc.tuple(line, end), { maxLength: 12 })
+      .map((lines) => lines.map(([text, stop]) => text + stop).join(""));
+    fc.assert(
+      fc.property(stream, fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 40 }), (text, sizes) => {
+        const whole = bytes(text);
+        const once = scanSse(SSE_START, whole);
+        let state: SseState = SSE_START;
+        let position = 0;
+        let lastComplete = 0;
+        for (let turn = 0; position < whole.length; turn += 1) {
+          const chunk = whole.subarray(position, position + (sizes[turn % sizes.length] ?? 1));
+          const scan = scanSse(state, chunk);
+          if (scan.completeBytes > 0) lastComplete = position + scan.completeBytes;
+          state = scan.state;
+          position += chunk.length;
+        }
+        expect(state).toEqual(once.state);
+        expect(lastComplete).toBe(once.completeBytes);
+      }),
+    );
+  });
+});

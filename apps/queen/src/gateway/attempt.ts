@@ -1,0 +1,233 @@
+import type { Clock } from "@queen-and-hive/daemon";
+import { formatDurationMs, QhError } from "@queen-and-hive/protocol";
+import type { Dispatcher } from "undici";
+import type { ReadyWorker, TrafficOutcome } from "../workers/worker-directory.ts";
+import type { ClientAnswer } from "./client-answer.ts";
+import { EventRelay } from "./event-relay.ts";
+import { type HeaderValues, headersForClient } from "./forwarded-headers.ts";
+import type { AnswerLimits, StreamLimits } from "./settings.ts";
+import { Silence } from "./silence.ts";
+import type { UsageReader } from "./token-usage.ts";
+import {
+  callUpstream,
+  type UpstreamBreak,
+  type UpstreamCall,
+  type UpstreamListener,
+  type UpstreamRequest,
+} from "./upstream-call.ts";
+import type { WholeAnswer } from "./whole-answer.ts";
+
+/** How a try ended. */
+export type AttemptOutcome =
+  /** The answer has reached the client to its end. */
+  | { readonly kind: "complete" }
+  /** The engine has answered with something that is no event stream; nothing of it was sent yet. */
+  | { readonly kind: "whole"; readonly answer: WholeAnswer }
+  /** The engine has ended its event stream with an error of its own, without `[DONE]`. */
+  | { readonly kind: "failed_by_engine" }
+  | {
+      readonly kind: "failed";
+      readonly error: QhError;
+      /** What to tell the directory, or null when it was not the worker's doing. */
+      readonly traffic: TrafficOutcome | null;
+      /** Another worker may do better (as long as nothing of the answer has reached the client). */
+      readonly retry: boolean;
+    };
+
+/** What one try works with. */
+export interface AttemptParts {
+  readonly pool: Dispatcher;
+  readonly worker: ReadyWorker;
+  readonly request: UpstreamRequest;
+  readonly answer: ClientAnswer;
+  readonly usage: UsageReader;
+  readonly stream: StreamLimits;
+  readonly limits: AnswerLimits;
+  readonly clock: Clock;
+  /** Aborted with a QhError when the request has ended otherwise. */
+  readonly signal: AbortSignal;
+  /** The request is being written to the engine. */
+  readonly onSent: () => void;
+  /** The first byte of the answer's body is here. */
+  readonly onFirstByte: () => void;
+  /** Headers and comment of ours for an answer that begins now. */
+  readonly ourHeaders: () => { readonly headers: Readonly<Record<string, string>>; readonly comment: string };
+}
+
+/** One try of a request on one worker: from the connection to the last byte, or to what went wrong. */
+export class Attempt implements UpstreamListener {
+  readonly #parts: AttemptParts;
+  readonly #settle: (outcome: AttemptOutcome) => void;
+  readonly #lost = (): void => this.#fail(asError(this.#parts.worker.lost.reason), null, true);
+  readonly #ended = (): void => this.#fail(asError(this.#parts.signal.reason), null, false);
+  readonly outcome: Promise<AttemptOutcome>;
+  #call: UpstreamCall | null = null;
+  #over = false;
+  #status = 0;
+  #headers: HeaderValues = {};
+  #events: EventRelay | null = null;
+  #whole: Buffer[] | null = [];
+  #wholeBytes = 0;
+  #firstByte: Disposable | null = null;
+  #idle: Silence | null = null;
+  #paused = false;
+
+  constructor(parts: AttemptParts) {
+    this.#parts = parts;
+    const { promise, resolve } = Promise.withResolvers<AttemptOutcome>();
+    this.outcome = promise;
+    this.#settle = resolve;
+  }
+
+  /** Begins. */
+  start(): void {
+    const { signal, worker, pool, request } = this.#parts;
+    if (signal.aborted) this.#ended();
+    else if (worker.lost.aborted) this.#lost();
+    else {
+      signal.addEventListener("abort", this.#ended, { once: true });
+      worker.lost.addEventListener("abort", this.#lost, { once: true });
+      this.#call = callUpstream(pool, request, this);
+    }
+  }
+
+  sent(): void {
+    const { clock, stream, onSent } = this.#parts;
+    onSent();
+    this.#firstByte = clock.after(stream.firstByteMs, () => this.#timeOut("begin its answer", stream.firstByteMs));
+  }
+
+  head(status: number, headers: HeaderValues): void {
+    this.#status = status;
+    this.#headers = headers;
+    if (status >= 200 && status <= 299 && /^text\/event-stream\b/i.test(String(headers["content-type"] ?? ""))) {
+      this.#events = new EventRelay(this.#parts.limits.eventBytes);
+    }
+  }
+
+  data(chunk: Buffer): void {
+    const { clock, stream, usage, onFirstByte } = this.#parts;
+    if (this.#idle === null) {
+      onFirstByte();
+      this.#firstByte?.[Symbol.dispose]();
+      this.#idle = new Silence(clock, stream.idleMs, () => {
+        // While the client does not read we do not either: the silence is not the engine's.
+        if (!this.#paused) this.#timeOut("go on with its answer", stream.idleMs);
+      });
+    }
+    this.#idle.touch();
+    usage.take(chunk);
+    if (this.#events !== null) this.#takeEvents(this.#events, chunk);
+    else if (this.#whole !== null) this.#takeWhole(this.#whole, chunk);
+    else this.#pass([chunk]);
+  }
+
+  ended(): void {
+    if (this.#events !== null) this.#endEvents(this.#events);
+    else if (this.#whole === null) this.#complete();
+    else
+      this.#finish({ kind: "whole", answer: { status: this.#status, headers: this.#headers, body: Buffer.concat(this.#whole) } });
+  }
+
+  broken(how: UpstreamBreak, cause: unknown): void {
+    if (this.#events?.isDone === true) {
+      this.#endEvents(this.#events);
+      return;
+    }
+    const error =
+      how === "connect_failed"
+        ? new QhError("engine_unreachable", "cannot reach the worker of this model; try again", { cause })
+        : new QhError("engine_failed", "cannot finish the answer: the engine closed the connection; try again", { cause });
+    this.#fail(error, how, true);
+  }
+
+  #takeEvents(events: EventRelay, chunk: Buffer): void {
+    const complete = events.take(chunk);
+    if (complete.length > 0) {
+      this.#beginEvents();
+      this.#pass(complete);
+    }
+    if (!events.isOverfull) return;
+    const message = `cannot pass on the answer: one event is larger than ${this.#parts.limits.eventBytes} bytes`;
+    this.#fail(new QhError("engine_failed", message), "server_error", false);
+  }
+
+  #endEvents(events: EventRelay): void {
+    if (events.isDone) {
+      this.#beginEvents();
+      for (const bytes of events.rest()) this.#parts.answer.write(bytes);
+      this.#complete();
+    } else if (events.hasFailed) {
+      this.#finish({ kind: "failed_by_engine" });
+    } else {
+      const message = "cannot finish the answer: the engine ended its stream without [DONE]; try again";
+      this.#fail(new QhError("engine_failed", message), "reset", true);
+    }
+  }
+
+  #beginEvents(): void {
+    const { answer, ourHeaders } = this.#parts;
+    if (answer.begun) return;
+    const { headers, comment } = ourHeaders();
+    answer.beginEvents(this.#status, { ...headersForClient(this.#headers), ...headers }, comment);
+  }
+
+  #takeWhole(whole: Buffer[], chunk: Buffer): void {
+    const { answer, limits, ourHeaders } = this.#parts;
+    whole.push(chunk);
+    this.#wholeBytes += chunk.length;
+    if (this.#wholeBytes <= limits.wholeBytes) return;
+    if (answer.committed) {
+      const message = `cannot pass on the answer: it is no event stream and larger than ${limits.wholeBytes} bytes`;
+      this.#fail(new QhError("engine_failed", message), "server_error", false);
+      return;
+    }
+    this.#whole = null;
+    answer.beginBytes(this.#status, { ...headersForClient(this.#headers), ...ourHeaders().headers });
+    this.#pass(whole);
+  }
+
+  #pass(chunks: readonly Uint8Array[]): void {
+    let keepsUp = true;
+    for (const chunk of chunks) keepsUp = this.#parts.answer.write(chunk);
+    if (keepsUp || this.#paused) return;
+    this.#paused = true;
+    this.#call?.pause();
+    this.#parts.answer.onDrain(() => {
+      this.#paused = false;
+      this.#idle?.touch();
+      this.#call?.resume();
+    });
+  }
+
+  #timeOut(what: string, limitMs: number): void {
+    const message = `cannot wait longer than ${formatDurationMs(limitMs)} for the engine to ${what}`;
+    this.#fail(new QhError("engine_timeout", message), "timeout", false);
+  }
+
+  #complete(): void {
+    this.#parts.answer.end();
+    this.#finish({ kind: "complete" });
+  }
+
+  #fail(error: QhError, traffic: TrafficOutcome | null, retry: boolean): void {
+    this.#finish({ kind: "failed", error, traffic, retry });
+  }
+
+  #finish(outcome: AttemptOutcome): void {
+    if (this.#over) return;
+    this.#over = true;
+    const { signal, worker } = this.#parts;
+    signal.removeEventListener("abort", this.#ended);
+    worker.lost.removeEventListener("abort", this.#lost);
+    this.#firstByte?.[Symbol.dispose]();
+    this.#idle?.[Symbol.dispose]();
+    if (outcome.kind === "failed") this.#call?.cancel();
+    this.#settle(outcome);
+  }
+}
+
+function asError(reason: unknown): QhError {
+  if (reason instanceof QhError) return reason;
+  return new QhError("engine_failed", "cannot finish the answer: the worker was lost; try again", { cause: reason });
+}

@@ -1,0 +1,180 @@
+import type { ServerResponse } from "node:http";
+import type { Clock } from "@queen-and-hive/daemon";
+import { errorBody, type QhError } from "@queen-and-hive/protocol";
+import { Silence } from "./silence.ts";
+
+/** Header values as Node takes them. */
+export type AnswerHeaders = Readonly<Record<string, string | readonly string[]>>;
+
+/** What an answer is written with. */
+export interface ClientAnswerParts {
+  readonly response: ServerResponse;
+  readonly requestId: string;
+  readonly clock: Clock;
+  /** Silence after which a comment is sent, once the headers of an event stream are out. */
+  readonly keepAliveMs: number;
+  /** How long a client may refuse to read before it counts as gone. */
+  readonly stallMs: number;
+  /** The client has refused to read for `stallMs`. */
+  readonly onStall: () => void;
+}
+
+const EVENT_STREAM_HEADERS = {
+  "content-type": "text/event-stream; charset=utf-8",
+  "cache-control": "no-cache",
+  "x-accel-buffering": "no",
+};
+
+/**
+ * What the client gets. Headers are held as long as possible, so that a failure can still be a status: nothing is sent
+ * until `commit` (comments only), `beginStream` or `whole`. What it writes to an event stream of its own always stands
+ * between whole events, since the engine's are passed on whole.
+ */
+export class ClientAnswer {
+  readonly #parts: ClientAnswerParts;
+  #keepAlive: Silence | null = null;
+  #stall: Disposable | null = null;
+  #isEventStream = false;
+  #begun = false;
+
+  constructor(parts: ClientAnswerParts) {
+    this.#parts = parts;
+  }
+
+  /** The status line is out: a failure can no longer be a status. */
+  get committed(): boolean {
+    return this.#parts.response.headersSent;
+  }
+
+  /** The engine's answer has begun to reach the client: the request cannot be tried again. */
+  get begun(): boolean {
+    return this.#begun;
+  }
+
+  /** The client is there and its answer is not over. */
+  get writable(): boolean {
+    return !this.#parts.response.destroyed && !this.#parts.response.writableEnded;
+  }
+
+  /** Promises an event stream before the engine has said anything, and keeps it alive with comments. */
+  commit(headers: AnswerHeaders): void {
+    this.#writeHead(200, { ...headers, ...EVENT_STREAM_HEADERS });
+    this.#openEventStream();
+    this.#write(": keep-alive\n\n");
+  }
+
+  /** The engine's event stream begins. After `commit` its headers are too late, and `comment` tells what they would have. */
+  beginEvents(status: number, headers: AnswerHeaders, comment: string): void {
+    if (this.committed) this.#write(`: ${comment}\n\n`);
+    else {
+      this.#writeHead(status, { ...headers, ...EVENT_STREAM_HEADERS, "content-type": contentType(headers) });
+      this.#openEventStream();
+    }
+    this.#begun = true;
+  }
+
+  /** An answer that is too large to be held whole begins. */
+  beginBytes(status: number, headers: AnswerHeaders): void {
+    this.#writeHead(status, headers);
+    this.#begun = true;
+  }
+
+  /** The next bytes of the engine. False: the client is slow, `onDrain` tells when to go on. */
+  write(chunk: Uint8Array): boolean {
+    this.#keepAlive?.touch();
+    return this.#write(chunk);
+  }
+
+  /** Calls `resume` once the client has read what was written. */
+  onDrain(resume: () => void): void {
+    this.#stall ??= this.#parts.clock.after(this.#parts.stallMs, this.#parts.onStall);
+    this.#parts.response.once("drain", () => {
+      this.#stall?.[Symbol.dispose]();
+      this.#stall = null;
+      resume();
+    });
+  }
+
+  /** A whole answer at once. */
+  whole(status: number, headers: AnswerHeaders, body: Uint8Array): void {
+    this.#writeHead(status, { ...headers, "content-length": String(body.length) });
+    this.#begun = true;
+    this.end(body);
+  }
+
+  /** Ends a committed event stream with an error (null: the engine has said one already), then `[DONE]`. */
+  failEvents(error: QhError | null): void {
+    if (error !== null) this.failEventsWith(JSON.stringify(errorBody(error, this.#parts.requestId)));
+    else this.end("data: [DONE]\n\n");
+  }
+
+  /** Ends a committed event stream with an error object in JSON, then `[DONE]`. */
+  failEventsWith(errorJson: string): void {
+    if (this.#isEventStream) this.end(`data: ${errorJson}\n\ndata: [DONE]\n\n`);
+    // Half of a plain body cannot be ended well: its length, or its missing last chunk, says that it was cut.
+    else this.#parts.response.destroy();
+  }
+
+  /** Ends the answer, with some last bytes. */
+  end(last?: Uint8Array | string): void {
+    this.dispose();
+    if (!this.writable) return;
+    if (last === undefined) this.#parts.response.end();
+    else this.#parts.response.end(last);
+  }
+
+  /** Resolves when all is handed to the operating system or the connection is gone; a client that will not read is cut. */
+  async flushed(): Promise<void> {
+    const { response, clock, stallMs } = this.#parts;
+    this.dispose();
+    if (response.writableFinished || response.closed || response.destroyed) return;
+    await new Promise<void>((resolve) => {
+      const stall = clock.after(stallMs, () => response.destroy());
+      const over = (): void => {
+        stall[Symbol.dispose]();
+        response.off("finish", over);
+        response.off("close", over);
+        resolve();
+      };
+      response.once("finish", over);
+      response.once("close", over);
+    });
+  }
+
+  /** Cuts the connection, whatever is still unsent. */
+  cut(): void {
+    this.dispose();
+    this.#parts.response.destroy();
+  }
+
+  /** Stops all timers. */
+  dispose(): void {
+    this.#keepAlive?.[Symbol.dispose]();
+    this.#keepAlive = null;
+    this.#stall?.[Symbol.dispose]();
+    this.#stall = null;
+  }
+
+  #openEventStream(): void {
+    const { clock, keepAliveMs, response } = this.#parts;
+    this.#isEventStream = true;
+    this.#keepAlive = new Silence(clock, keepAliveMs, () => {
+      if (!response.writableNeedDrain) this.#write(": keep-alive\n\n");
+    });
+  }
+
+  #writeHead(status: number, headers: AnswerHeaders): void {
+    const { response, requestId } = this.#parts;
+    response.statusCode = status;
+    for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+    response.setHeader("x-request-id", requestId);
+  }
+
+  #write(bytes: Uint8Array | string): boolean {
+    return this.writable ? this.#parts.response.write(bytes) : true;
+  }
+}
+
+function contentType(headers: AnswerHeaders): string | readonly string[] {
+  return headers["content-type"] ?? EVENT_STREAM_HEADERS["content-type"];
+}

@@ -1,0 +1,33 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Clock, Log } from "@queen-and-hive/daemon";
+import type { Dispatcher } from "../dispatch/dispatcher.ts";
+import type { WorkerDirectory } from "../workers/worker-directory.ts";
+import type { GatewayMetrics } from "./gateway-metrics.ts";
+import type { GatewayRoute } from "./request-row.ts";
+import type { AnswerLimits, RetryLimits, StreamLimits } from "./settings.ts";
+import type { UpstreamPools } from "./upstream-pools.ts";
+
+/** What every exchange works with. */
+export interface ExchangeSurroundings {
+  readonly directory: WorkerDirectory;
+  readonly dispatcher: Dispatcher;
+  readonly pools: UpstreamPools;
+  readonly metrics: GatewayMetrics;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly stream: StreamLimits;
+  readonly retry: RetryLimits;
+  readonly limits: AnswerLimits;
+}
+
+/** One request as the server hands it over. */
+export interface ExchangeRequest {
+  readonly route: GatewayRoute;
+  /** The path at the engine. */
+  readonly path: string;
+  readonly requestId: string;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** Aborted when the client has left. */
+  readonly clientGone: AbortSignal;
+}

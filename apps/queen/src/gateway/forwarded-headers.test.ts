@@ -1,0 +1,52 @@
+import { describe, expect, it } from "vitest";
+import { headersForClient, headersForEngine } from "./forwarded-headers.ts";
+
+describe("headersForEngine", () => {
+  it("gives the engine its own key and never the client's secrets or connection", () => {
+    const headers = headersForEngine(
+      {
+        authorization: "Bearer client",
+        cookie: "a=b",
+        "x-api-key": "client",
+        host: "queen",
+        connection: "keep-alive, x-secret-hop",
+        "x-secret-hop": "1",
+        "content-length": "12",
+        "transfer-encoding": "chunked",
+        "accept-encoding": "gzip",
+        "sec-fetch-site": "same-origin",
+        "x-request-id": "from-client",
+        accept: "text/event-stream",
+        "user-agent": "test",
+      },
+      "req-1",
+      "engine",
+    );
+    expect(headers).toEqual({
+      "content-type": "application/json",
+      "x-request-id": "req-1",
+      accept: "text/event-stream",
+      "user-agent": "test",
+      authorization: "Bearer engine",
+    });
+  });
+
+  it("sends no authorization to an engine without a key", () => {
+    expect(headersForEngine({ authorization: "Bearer client" }, "req-1", null)).not.toHaveProperty("authorization");
+  });
+});
+
+describe("headersForClient", () => {
+  it("keeps what describes the answer and drops the engine's connection and its leave for other sites", () => {
+    const headers = headersForClient({
+      "content-type": "text/event-stream",
+      "access-control-allow-origin": "*",
+      connection: "keep-alive",
+      "keep-alive": "timeout=5",
+      "content-length": "5",
+      server: "engine",
+      "x-engine-note": ["a", "b"],
+    });
+    expect(headers).toEqual({ "content-type": "text/event-stream", "x-engine-note": ["a", "b"] });
+  });
+});

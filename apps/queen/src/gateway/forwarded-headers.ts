@@ -1,0 +1,82 @@
+/** Headers of one connection, which a proxy must not pass on (RFC 9110, 7.6.1), and what they name. */
+const HOP_BY_HOP = [
+  "connection",
+  "keep-alive",
+  "proxy-authenticate",
+  "proxy-authorization",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+];
+
+/** What the engine must not see: the client's secrets, its browser's, and what describes bytes that we send anew. */
+const NOT_TO_ENGINE = new Set([
+  ...HOP_BY_HOP,
+  "accept-encoding",
+  "api-key",
+  "authorization",
+  "content-length",
+  "content-type",
+  "cookie",
+  "expect",
+  "forwarded",
+  "host",
+  "origin",
+  "referer",
+  "x-api-key",
+  "x-forwarded-for",
+  "x-request-id",
+]);
+
+/** What the client must not see: the engine's own connection, its leave for other sites, and what we say ourselves. */
+const NOT_TO_CLIENT = new Set([
+  ...HOP_BY_HOP,
+  "access-control-allow-credentials",
+  "access-control-allow-headers",
+  "access-control-allow-methods",
+  "access-control-allow-origin",
+  "content-length",
+  "date",
+  "server",
+  "server-timing",
+  "set-cookie",
+  "x-accel-buffering",
+  "x-request-id",
+]);
+
+/** Header values as Node and undici give them: by lower-case name. */
+export type HeaderValues = Readonly<Record<string, string | readonly string[] | undefined>>;
+
+/** What one request says to an engine. `engineKey` is the worker's bearer key, or null. */
+export function headersForEngine(client: HeaderValues, requestId: string, engineKey: string | null): Record<string, string> {
+  const kept = keep(client, NOT_TO_ENGINE, (name) => name.startsWith("sec-"));
+  const headers: Record<string, string> = { "content-type": "application/json", "x-request-id": requestId };
+  for (const [name, value] of kept) headers[name] = typeof value === "string" ? value : value.join(", ");
+  if (engineKey !== null) headers["authorization"] = `Bearer ${engineKey}`;
+  return headers;
+}
+
+/** What of an engine's headers goes to the client. */
+export function headersForClient(engine: HeaderValues): Record<string, string | readonly string[]> {
+  return Object.fromEntries(keep(engine, NOT_TO_CLIENT, () => false));
+}
+
+function keep(
+  headers: HeaderValues,
+  dropped: ReadonlySet<string>,
+  isDropped: (name: string) => boolean,
+): (readonly [string, string | readonly string[]])[] {
+  const named = new Set(
+    String(headers["connection"] ?? "")
+      .toLowerCase()
+      .split(",")
+      .map((name) => name.trim()),
+  );
+  const kept: (readonly [string, string | readonly string[]])[] = [];
+  for (const [name, value] of Object.entries(headers)) {
+    if (value !== undefined && !dropped.has(name) && !named.has(name) && !isDropped(name)) kept.push([name, value]);
+  }
+  return kept;
+}

@@ -1,0 +1,138 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { type Clock, type Deadline, HANDLED, type Log, type Metrics, readBody, requireJson } from "@queen-and-hive/daemon";
+import { QhError, QUEEN_ENDPOINTS, type RequestId, type WorkerId } from "@queen-and-hive/protocol";
+import { Dispatcher } from "../dispatch/dispatcher.ts";
+import type { WorkerDirectory } from "../workers/worker-directory.ts";
+import { Exchange } from "./exchange.ts";
+import type { ExchangeSurroundings } from "./exchange-parts.ts";
+import { createGatewayMetrics } from "./gateway-metrics.ts";
+import { parseInferenceRequest } from "./inference-request.ts";
+import { type AllowedModels, ModelCatalog, type ModelName } from "./model-names.ts";
+import { OpenExchanges } from "./open-exchanges.ts";
+import type { GatewayRoute, RequestRow } from "./request-row.ts";
+import { DEFAULT_ANSWER, DEFAULT_RETRY, type GatewaySettings } from "./settings.ts";
+import { UpstreamPools } from "./upstream-pools.ts";
+
+/** What the gateway is made of. */
+export interface GatewayParts<Identity> {
+  readonly directory: WorkerDirectory;
+  readonly models: readonly ModelName[];
+  readonly settings: GatewaySettings;
+  readonly allowedModels: (identity: Identity) => AllowedModels;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  /** Takes one row for each request that has ended. */
+  readonly recordRequest: (row: RequestRow) => void;
+}
+
+/** What the gateway needs of a request; the context of the daemon's HTTP server fits it. */
+export interface GatewayContext<Identity> {
+  readonly identity: Identity;
+  readonly requestId: RequestId;
+  readonly signal: AbortSignal;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
+/** One inference route. Throws a QhError as long as nothing was sent. */
+export type GatewayHandler<Identity> = (context: GatewayContext<Identity>) => Promise<typeof HANDLED>;
+
+/** The way of requests from clients to workers and back. */
+export interface Gateway<Identity> {
+  readonly handlers: {
+    readonly postChatCompletions: GatewayHandler<Identity>;
+    readonly postCompletions: GatewayHandler<Identity>;
+    readonly postEmbeddings: GatewayHandler<Identity>;
+  };
+  /** New requests are answered with 503 `shutting_down` and this `Retry-After` from now on. */
+  refuse(retryAfterS: number): void;
+  /**
+   * Resolves when no request is open. Those that wait for a model to load are refused at once, the others may go on until
+   * shortly before the deadline; then each is ended well-formed (503, or an error event and `[DONE]`).
+   */
+  drain(deadline: Deadline): Promise<void>;
+  /** Requests that have arrived and not ended. */
+  activeCount(): number;
+  /** Requests that a worker serves now. */
+  inFlight(workerId: WorkerId): number;
+  /** Requests that wait for a model. */
+  waiting(modelId: string): number;
+  /** Ends what is open and closes all connections to workers. */
+  close(): Promise<void>;
+}
+
+/** What drain keeps back of its deadline, for the last bytes to reach the clients. */
+const FLUSH_MS = 500;
+/** Advice to clients whose request was ended by a stop: somebody may start the queen again. */
+const STOPPED_RETRY_AFTER_S = 5;
+
+/** Makes the gateway. It listens to the directory's changes until `close`. */
+export function createGateway<Identity>(parts: GatewayParts<Identity>): Gateway<Identity> {
+  const { directory, settings, clock, log } = parts;
+  const retry = settings.retry ?? DEFAULT_RETRY;
+  const metrics = createGatewayMetrics(parts.metrics);
+  const catalog = new ModelCatalog(parts.models);
+  const pools = new UpstreamPools({ connectMs: settings.stream.connectMs, connectionsChanged: metrics.connections });
+  const limits = { ...settings.queue, retryWaitMs: retry.waitMs };
+  const dispatcher = new Dispatcher({ directory, limits, clock, depthChanged: metrics.queueDepth });
+  const { stream, answer = DEFAULT_ANSWER } = settings;
+  const around: ExchangeSurroundings = { directory, dispatcher, pools, metrics, log, clock, stream, retry, limits: answer };
+  const open = new OpenExchanges();
+  let refusal: QhError | null = null;
+
+  const handler =
+    (route: GatewayRoute, path: string): GatewayHandler<Identity> =>
+    async ({ identity, requestId, signal, request, response }) => {
+      if (refusal !== null) throw refusal;
+      const exchange = new Exchange(around, { route, path, requestId, request, response, clientGone: signal });
+      metrics.started();
+      const leave = open.enter(exchange);
+      try {
+        await exchange.run(async (ending) => {
+          requireJson(request);
+          const body = await readBody(request, settings.bodyBytes, ending);
+          return parseInferenceRequest(body, catalog, parts.allowedModels(identity));
+        });
+        return HANDLED;
+      } finally {
+        leave();
+        const { row, overheadMs } = exchange;
+        metrics.ended(row, overheadMs);
+        parts.recordRequest(row);
+      }
+    };
+
+  return {
+    handlers: {
+      postChatCompletions: handler("chat.completions", QUEEN_ENDPOINTS.postChatCompletions.path),
+      postCompletions: handler("completions", QUEEN_ENDPOINTS.postCompletions.path),
+      postEmbeddings: handler("embeddings", QUEEN_ENDPOINTS.postEmbeddings.path),
+    },
+    refuse: (retryAfterS) => {
+      refusal = stopping(retryAfterS);
+    },
+    drain: async (deadline) => {
+      refusal ??= stopping(STOPPED_RETRY_AFTER_S);
+      dispatcher.refuseLoads(refusal);
+      await open.emptyBy(deadline.earlier(FLUSH_MS));
+      for (const exchange of open) exchange.end(refusal);
+      await open.emptyBy(deadline);
+      for (const exchange of open) exchange.cut();
+      await open.empty();
+    },
+    activeCount: () => open.size,
+    inFlight: (workerId) => dispatcher.inFlight(workerId),
+    waiting: (modelId) => dispatcher.waiting(modelId),
+    close: async () => {
+      refusal ??= stopping(STOPPED_RETRY_AFTER_S);
+      for (const exchange of open) exchange.end(refusal);
+      dispatcher[Symbol.dispose]();
+      await pools.close();
+    },
+  };
+}
+
+function stopping(retryAfterS: number): QhError {
+  return new QhError("shutting_down", "cannot serve the request: the queen is stopping; try again later", { retryAfterS });
+}

@@ -1,0 +1,54 @@
+/** The gateway's limits; times in milliseconds, Infinity is off. */
+export interface GatewaySettings {
+  readonly queue: {
+    /** Requests that may wait for one model. */
+    readonly maxWaiting: number;
+    /** How long one may wait for a free slot. */
+    readonly maxWaitMs: number;
+    /** How long one may wait for the model to load. */
+    readonly loadWaitMs: number;
+  };
+  readonly stream: StreamLimits;
+  /** Largest body of a request. */
+  readonly bodyBytes: number;
+  /** Trying again while no byte of an answer has reached the client; DEFAULT_RETRY where absent. */
+  readonly retry?: RetryLimits;
+  /** What is held in memory of an answer; DEFAULT_ANSWER where absent. */
+  readonly answer?: AnswerLimits;
+}
+
+/** The limits of one exchange with an engine. */
+export interface StreamLimits {
+  /** Silence after which the headers of a stream are sent although the engine has not begun. */
+  readonly commitAfterMs: number;
+  readonly connectMs: number;
+  /** From the request sent to the first byte of the answer's body. */
+  readonly firstByteMs: number;
+  /** Between two bytes of an answer; also how long a client may refuse to read. */
+  readonly idleMs: number;
+  /** From the arrival of the request to the end of its answer. */
+  readonly totalMs: number;
+  /** Silence after which a comment keeps the connection alive. */
+  readonly keepAliveMs: number;
+}
+
+/** How often, and how patiently, a request is tried. */
+export interface RetryLimits {
+  readonly attempts: number;
+  /** How long a request whose worker has failed hopes for another one before the failure is said. */
+  readonly waitMs: number;
+}
+
+/** How much of an answer is held in memory. */
+export interface AnswerLimits {
+  /** An answer that is no event stream is held whole up to this size, so that a cut one becomes an error and not half a body. */
+  readonly wholeBytes: number;
+  /** The largest single event of a stream. */
+  readonly eventBytes: number;
+}
+
+/** Three workers at most; a dead one is usually noticed, and out of the directory, within two seconds. */
+export const DEFAULT_RETRY: RetryLimits = { attempts: 3, waitMs: 2_000 };
+
+/** Enough for embeddings of a large batch and for an image in one event. */
+export const DEFAULT_ANSWER: AnswerLimits = { wholeBytes: 33_554_432, eventBytes: 8_388_608 };

@@ -1,0 +1,60 @@
+import { Pool } from "undici";
+import { incarnationKey } from "../dispatch/worker-occupancy.ts";
+import type { ReadyWorker } from "../workers/worker-directory.ts";
+
+/** What the pools of all workers are made with. */
+export interface UpstreamPoolsParts {
+  readonly connectMs: number;
+  /** Told after every change of the number of open connections to a hive's workers. */
+  readonly connectionsChanged: (hiveId: string, difference: 1 | -1) => void;
+}
+
+/** The connections to workers: one undici Pool per incarnation, gone with it. */
+export class UpstreamPools {
+  readonly #parts: UpstreamPoolsParts;
+  readonly #pools = new Map<string, Pool>();
+
+  constructor(parts: UpstreamPoolsParts) {
+    this.#parts = parts;
+  }
+
+  /** The pool of a worker; made at its first request. */
+  of(worker: ReadyWorker): Pool {
+    const key = incarnationKey(worker);
+    const known = this.#pools.get(key);
+    if (known !== undefined) return known;
+    const pool = new Pool(worker.url, {
+      // Dispatch never gives a worker more requests than it has slots.
+      connections: worker.slots,
+      pipelining: 1,
+      allowH2: false,
+      connect: { timeout: Number.isFinite(this.#parts.connectMs) ? this.#parts.connectMs : 0 },
+      // Our own limits apply; undici's would cut an answer that thinks for five minutes.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    });
+    pool.on("connect", () => this.#parts.connectionsChanged(worker.hiveId, 1));
+    pool.on("disconnect", () => this.#parts.connectionsChanged(worker.hiveId, -1));
+    this.#pools.set(key, pool);
+    const lost = (): void => void this.#drop(key);
+    if (worker.lost.aborted) queueMicrotask(lost);
+    else worker.lost.addEventListener("abort", lost, { once: true });
+    return pool;
+  }
+
+  /** How many pools there are. */
+  get size(): number {
+    return this.#pools.size;
+  }
+
+  /** Closes every connection; calls in progress fail. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#pools.keys()].map((key) => this.#drop(key)));
+  }
+
+  async #drop(key: string): Promise<void> {
+    const pool = this.#pools.get(key);
+    this.#pools.delete(key);
+    await pool?.destroy();
+  }
+}

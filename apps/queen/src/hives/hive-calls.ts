@@ -1,0 +1,79 @@
+import { createPeer, Deadline } from "@queen-and-hive/daemon";
+import {
+  compileValidator,
+  HIVE_ENDPOINTS,
+  type HiveEvent,
+  type HiveHealth,
+  hiveEventSchema,
+  QhError,
+  type QueenAddress,
+  valueOrThrow,
+  type WorkerRecord,
+} from "@queen-and-hive/protocol";
+import type { WorkerCalls } from "../workers/fleet-context.ts";
+
+/** Everything that the queen asks of one hive daemon over HTTP. */
+export interface HiveCalls extends WorkerCalls, AsyncDisposable {
+  /** Who answers there; open and cheap. */
+  health(signal?: AbortSignal): Promise<HiveHealth>;
+  /** Says who owns the hive and where callbacks go. */
+  claim(address: QueenAddress, signal?: AbortSignal): Promise<HiveHealth>;
+  /** The event stream: a snapshot, then changes, telemetry and beats. */
+  events(signal: AbortSignal): AsyncIterable<HiveEvent>;
+  /** Tells the daemon to be quick: what is left of its stop has this long. */
+  hurry(deadlineMs: number): Promise<void>;
+}
+
+/** What the calls need to know. */
+export interface HiveCallsOptions {
+  readonly hiveId: string;
+  readonly url: string;
+  readonly token: string;
+  readonly timeoutMs: number;
+  /** How long a spawn or stop call may take: a stop answers only when the process is gone. */
+  readonly slowTimeoutMs: number;
+}
+
+const checkEvent = compileValidator<HiveEvent>(hiveEventSchema, "ignore");
+/** Calls to one hive at the same time; further ones wait. */
+const SOCKETS_MAX = 16;
+
+/** Calls to a hive on one shared keep-alive agent, each with a deadline. */
+export function createHiveCalls(options: HiveCallsOptions): HiveCalls {
+  const { hiveId, token, timeoutMs, slowTimeoutMs } = options;
+  const name = `the hive ${hiveId}`;
+  const peer = createPeer({ url: options.url, token: () => token, name, timeoutMs: slowTimeoutMs, maxSockets: SOCKETS_MAX });
+  const quick = (signal: AbortSignal | undefined) => ({
+    deadline: Deadline.in(timeoutMs),
+    ...(signal === undefined ? {} : { signal }),
+  });
+  const slow = (signal: AbortSignal | undefined) => ({
+    deadline: Deadline.in(slowTimeoutMs),
+    ...(signal === undefined ? {} : { signal }),
+  });
+  return {
+    health: (signal) => peer.call(HIVE_ENDPOINTS.getHealth, quick(signal)),
+    claim: (body, signal) => peer.call(HIVE_ENDPOINTS.putQueen, { body, ...quick(signal) }),
+    spawn: (body, signal): Promise<WorkerRecord> => peer.call(HIVE_ENDPOINTS.postWorker, { body, ...slow(signal) }),
+    stopWorker: (workerId, signal) =>
+      peer.call(HIVE_ENDPOINTS.deleteWorker, { params: { worker_id: workerId }, ...slow(signal) }),
+    getWorker: (workerId, signal) => peer.call(HIVE_ENDPOINTS.getWorker, { params: { worker_id: workerId }, ...quick(signal) }),
+    async hurry(deadlineMs) {
+      await peer.call(HIVE_ENDPOINTS.postShutdown, { body: { workers: "stop", deadline_ms: deadlineMs }, ...quick(undefined) });
+    },
+    async *events(signal) {
+      for await (const event of peer.events(HIVE_ENDPOINTS.getEvents, { signal })) yield parseHiveEvent(event.data, name);
+    },
+    [Symbol.asyncDispose]: () => peer[Symbol.asyncDispose](),
+  };
+}
+
+function parseHiveEvent(data: string, name: string): HiveEvent {
+  let value: unknown;
+  try {
+    value = JSON.parse(data);
+  } catch (cause) {
+    throw new QhError("peer_nonsense", `cannot read an event of ${name}: it is not JSON`, { cause });
+  }
+  return valueOrThrow(checkEvent(value), "peer_nonsense", `an event of ${name}`);
+}

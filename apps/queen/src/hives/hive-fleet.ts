@@ -1,0 +1,201 @@
+import { type Clock, Deadline, type Log, type Metrics } from "@queen-and-hive/daemon";
+import {
+  type CallbackAnswer,
+  type HiveEvent,
+  type HiveReady,
+  type HiveRecord,
+  QhError,
+  type QueenAddress,
+  type WorkerRecord,
+} from "@queen-and-hive/protocol";
+import type { HiveSettings, QueenSettings } from "../config/settings.ts";
+import { hiveProgram } from "../hosts/hive-command.ts";
+import type { Host } from "../hosts/host.ts";
+import { createLocalHost } from "../hosts/local-host.ts";
+import type { HiveRow, Store } from "../store/store.ts";
+import type { FleetHive } from "../workers/fleet-context.ts";
+import { HiveKeeper } from "./hive-keeper.ts";
+import { createHiveMetrics, type HiveMetrics } from "./hive-metrics.ts";
+import { openHiveToken } from "./hive-token.ts";
+import type { StoppableHive } from "./stop-cascade.ts";
+
+/** Where the hives' news about workers go. */
+export interface WorkerNewsReceiver {
+  onHiveEvent(hiveId: string, event: HiveEvent): void;
+  onHiveState(hiveId: string): void;
+  abandon(hiveId: string, reason: string): void;
+  list(): readonly WorkerRecord[];
+}
+
+/** What the hives need to know. */
+export interface HiveFleetOptions {
+  readonly settings: QueenSettings;
+  readonly store: Store;
+  readonly queen: () => QueenAddress;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+interface Kept {
+  readonly settings: HiveSettings;
+  readonly host: Host;
+  readonly keeper: HiveKeeper;
+}
+
+/** What a stop call keeps in hand beside `stop.term` and `stop.verify`, milliseconds. */
+const STOP_CALL_RESERVE_MS = 5_000;
+
+/** Every hive of the configuration, each with its keeper. */
+export class HiveFleet implements AsyncDisposable {
+  /** Hive id -> the token that the hive shows to us and we to it. */
+  readonly tokens: ReadonlyMap<string, string>;
+  readonly #options: HiveFleetOptions;
+  readonly #metrics: HiveMetrics;
+  readonly #hives = new Map<string, Kept>();
+  #receiver: WorkerNewsReceiver | null = null;
+
+  private constructor(options: HiveFleetOptions, tokens: ReadonlyMap<string, string>) {
+    this.#options = options;
+    this.tokens = tokens;
+    this.#metrics = createHiveMetrics(
+      options.metrics,
+      () => this.records(() => 0),
+      () => options.clock.nowMs(),
+    );
+    const known = new Map(options.store.hives().map((row) => [row.hiveId, row]));
+    for (const settings of options.settings.hives)
+      this.#hives.set(settings.id, this.#keep(settings, known.get(settings.id) ?? null));
+  }
+
+  /** Reads tokens and registry; touches no hive. Throws `storage_failed`. */
+  static async create(options: HiveFleetOptions): Promise<HiveFleet> {
+    const tokens = new Map<string, string>();
+    for (const { id } of options.settings.hives) tokens.set(id, await openHiveToken(options.settings.stateDir, id));
+    return new HiveFleet(options, tokens);
+  }
+
+  /** Says who is told of workers; before `start`. */
+  attach(receiver: WorkerNewsReceiver): void {
+    this.#receiver = receiver;
+  }
+
+  /** Starts or adopts every hive, and stops those that the configuration no longer has. */
+  start(): void {
+    for (const { keeper } of this.#hives.values()) keeper.start();
+    for (const row of this.#options.store.hives()) {
+      if (this.#hives.has(row.hiveId) || row.state === "stopped") continue;
+      this.#stopUnconfigured(row).catch((error: unknown) =>
+        this.#options.log.error("cannot stop a hive that is no longer configured", { error, hive_id: row.hiveId }),
+      );
+    }
+  }
+
+  /** Hives as lists show them. */
+  records(workersOf: (hiveId: string) => number): readonly HiveRecord[] {
+    return [...this.#hives.values()].map(({ keeper }) => ({ ...keeper.record(), workers: workersOf(keeper.hiveId) }));
+  }
+
+  /** Hives as the workers' fleet sees them. */
+  forWorkers(): readonly FleetHive[] {
+    return [...this.#hives.values()].map(({ keeper }) => ({
+      hiveId: keeper.hiveId,
+      labels: keeper.labels,
+      usable: keeper.usable,
+      hopeful: keeper.hopeful,
+      calls: keeper.calls,
+    }));
+  }
+
+  /** Hives as the stop cascade sees them. */
+  stoppable(workers: WorkerNewsReceiver): readonly StoppableHive[] {
+    return [...this.#hives.values()].map(({ settings, host, keeper }) => ({
+      hiveId: settings.id,
+      onQueenExit: settings.onQueenExit,
+      stop: (how, deadline) => keeper.stop(how, deadline),
+      letGo: () => keeper[Symbol.asyncDispose](),
+      workers: () => workers.list().filter((worker) => worker.hive_id === settings.id),
+      isAlive: (identity) => host.isAlive(identity),
+    }));
+  }
+
+  /** A hive's announcement after its start. Throws `forbidden`, `stale_epoch`, `stale_sequence`, `storage_failed`. */
+  announce(hiveId: string, message: HiveReady): CallbackAnswer {
+    const keeper = this.#hives.get(hiveId)?.keeper;
+    if (keeper === undefined || message.hive_id !== hiveId) {
+      throw new QhError(
+        "forbidden",
+        `cannot take an announcement of ${message.hive_id} with the token of ${hiveId}: a hive speaks for itself only`,
+      );
+    }
+    const { queen_id: _queen, sequence, ...run } = message;
+    return keeper.announce(run, sequence);
+  }
+
+  /** Real traffic has trouble with a hive's workers: its diagnosis runs at once. */
+  suspect(hiveId: string): void {
+    const keeper = this.#hives.get(hiveId)?.keeper;
+    const epoch = keeper?.record().hive_epoch;
+    if (keeper === undefined || epoch === null || epoch === undefined) return;
+    keeper.post({
+      type: "link_lost",
+      epoch,
+      reason: "traffic_failed",
+      detail: "requests could not reach its workers",
+      atMs: this.#options.clock.monotonicMs(),
+    });
+  }
+
+  /** Tells hives that are being stopped to be quick. */
+  hurry(deadlineMs: number): void {
+    for (const { keeper } of this.#hives.values()) keeper.hurry(deadlineMs);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#hives.values()].map(({ keeper }) => keeper[Symbol.asyncDispose]()));
+  }
+
+  #keep(settings: HiveSettings, known: HiveRow | null): Kept {
+    const { settings: all, store, queen, clock, log } = this.#options;
+    const host = createLocalHost({ program: hiveProgram(settings.installDir, process.execPath), stateDir: settings.stateDir });
+    const keeper = new HiveKeeper(
+      {
+        settings,
+        host,
+        token: this.tokens.get(settings.id) ?? "",
+        store,
+        queen,
+        health: all.health,
+        restart: all.restart,
+        stopWorkerMs: all.stop.termMs + all.stop.verifyMs + STOP_CALL_RESERVE_MS,
+        listener: {
+          onEvent: (event) => this.#receiver?.onHiveEvent(settings.id, event),
+          onState: () => this.#receiver?.onHiveState(settings.id),
+          onAbandoned: (reason) => this.#receiver?.abandon(settings.id, reason),
+        },
+        metrics: this.#metrics,
+        clock,
+        random: Math.random,
+        log,
+      },
+      known,
+    );
+    return { settings, host, keeper };
+  }
+
+  async #stopUnconfigured(row: HiveRow): Promise<void> {
+    const { settings, queen, clock, log, store } = this.#options;
+    if (row.stateDir === null) return;
+    log.warn("stopping a hive that is no longer in the configuration", { hive_id: row.hiveId });
+    const host = createLocalHost({ program: hiveProgram(null, process.execPath), stateDir: row.stateDir });
+    const answer = await host.stop(
+      { keepWorkers: false, queenId: queen().queen_id },
+      Deadline.in(settings.shutdown.budgetMs, clock),
+    );
+    const state = answer.left.length === 0 ? "stopped" : "failed";
+    store.commit({
+      hives: [{ ...row, state, since: new Date(clock.nowMs()).toISOString() }],
+      events: [{ kind: "hive.state", actor: "queen", hive_id: row.hiveId, from: row.state, to: state, cause: "not_configured" }],
+    });
+  }
+}

@@ -1,0 +1,307 @@
+import { backoffMs, type Clock, Deadline, type Log, Mailbox } from "@queen-and-hive/daemon";
+import {
+  type HiveEvent,
+  type HiveIdentity,
+  type HiveRecord,
+  QhError,
+  type QueenAddress,
+  unreachable,
+} from "@queen-and-hive/protocol";
+import type { HealthSettings, HiveSettings, RestartSettings } from "../config/settings.ts";
+import { judgePosition } from "../domain/callback-freshness.ts";
+import { nextHive } from "../domain/hive-machine.ts";
+import {
+  type HiveEffect,
+  type HiveMachine,
+  type HiveMachineEvent,
+  type HiveTimer,
+  INITIAL_HIVE_MACHINE,
+  runOf,
+} from "../domain/hive-states.ts";
+import type { Host } from "../hosts/host.ts";
+import type { HiveRow, Store } from "../store/store.ts";
+import type { HiveCalls } from "./hive-calls.ts";
+import { firstLine, hiveStateEntry, logHiveState } from "./hive-journal.ts";
+import type { HiveMetrics } from "./hive-metrics.ts";
+import { type HiveStopOutcome, HiveWork } from "./hive-work.ts";
+
+/** What a keeper tells the rest of the queen. */
+export interface HiveKeeperListener {
+  /** A message of the event stream of the run that counts. */
+  onEvent(event: HiveEvent): void;
+  /** The state has changed and is on disk. */
+  onState(): void;
+  /** The hive has been out of reach for its grace. */
+  onAbandoned(reason: string): void;
+}
+
+/** What a keeper needs to know. */
+export interface HiveKeeperOptions {
+  readonly settings: HiveSettings;
+  readonly host: Host;
+  readonly token: string;
+  readonly store: Store;
+  readonly queen: () => QueenAddress;
+  readonly health: HealthSettings;
+  readonly restart: RestartSettings;
+  /** How long stopping one worker may take. */
+  readonly stopWorkerMs: number;
+  readonly listener: HiveKeeperListener;
+  readonly metrics: HiveMetrics;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Log;
+}
+
+/** The only writer of one hive: a mailbox, the pure machine, and what its effects do to the world. */
+export class HiveKeeper implements AsyncDisposable {
+  readonly hiveId: string;
+  readonly #options: HiveKeeperOptions;
+  readonly #mailbox: Mailbox<HiveMachineEvent>;
+  readonly #work: HiveWork;
+  readonly #timers = new Map<HiveTimer, Disposable>();
+  #machine: HiveMachine = INITIAL_HIVE_MACHINE;
+  #row: HiveRow;
+  #stopDeadline: Deadline = Deadline.never();
+  #stopped = Promise.withResolvers<HiveStopOutcome>();
+
+  constructor(options: HiveKeeperOptions, known: HiveRow | null) {
+    this.#options = options;
+    this.hiveId = options.settings.id;
+    this.#row = known ?? {
+      hiveId: this.hiveId,
+      state: "stopped",
+      since: new Date(options.clock.nowMs()).toISOString(),
+      identity: null,
+      restarts: 0,
+      lastError: null,
+      stateDir: options.settings.stateDir,
+      last: null,
+    };
+    this.#mailbox = new Mailbox({
+      name: `hive ${this.hiveId}`,
+      log: options.log,
+      handle: (event) => this.#handle(event),
+    });
+    this.#work = new HiveWork(options, (event) => this.post(event));
+  }
+
+  /** Starts the hive or adopts the one that runs. */
+  start(): void {
+    this.post({ type: "start_requested" });
+  }
+
+  /** Something happened to the hive. */
+  post(event: HiveMachineEvent): void {
+    this.#mailbox.post(event);
+  }
+
+  /** The hive with the process that it was last known by. */
+  record(): HiveRecord {
+    const run = runOf(this.#machine.state);
+    const identity = run ?? this.#row.identity;
+    return {
+      hive_id: this.hiveId,
+      hive_epoch: identity?.hive_epoch ?? null,
+      state: this.#machine.state.name,
+      pid: run?.pid ?? null,
+      start_time: run?.start_time ?? null,
+      boot_id: run?.boot_id ?? null,
+      url: run?.url ?? null,
+      version: identity?.version ?? null,
+      host: this.#options.host.name,
+      workers: 0,
+      restarts: this.#machine.restarts,
+      since: this.#row.since,
+      ...(this.#machine.lastError === null ? {} : { last_error: firstLine(this.#machine.lastError) }),
+    };
+  }
+
+  get usable(): boolean {
+    return this.#machine.state.name === "running";
+  }
+
+  /** It runs, or is expected to run again without anybody's help. */
+  get hopeful(): boolean {
+    switch (this.#machine.state.name) {
+      case "starting":
+      case "running":
+      case "suspect":
+      case "crashed":
+      case "hung":
+      case "unreachable":
+        return true;
+      case "stopped":
+      case "draining":
+      case "stopping":
+      case "failed":
+        return false;
+      default:
+        return unreachable(this.#machine.state);
+    }
+  }
+
+  /** How to call the hive; null while there is no link. */
+  get calls(): HiveCalls | null {
+    return this.#work.calls;
+  }
+
+  get labels(): HiveSettings["labels"] {
+    return this.#options.settings.labels;
+  }
+
+  /** A hive-ready callback. Throws `stale_epoch`, `stale_sequence`, `forbidden`, `storage_failed`. */
+  announce(run: HiveIdentity, sequence: number): { readonly applied: boolean } {
+    const position = { epoch: run.hive_epoch, sequence };
+    const freshness = judgePosition(this.#row.last, position);
+    if (freshness.verdict === "refuse") {
+      throw new QhError(
+        freshness.kind,
+        `cannot take the announcement of ${this.hiveId}: epoch ${run.hive_epoch}, sequence ${sequence} is old`,
+      );
+    }
+    if (freshness.verdict === "repeated") return { applied: false };
+    this.#save({ ...this.#row, last: position }, []);
+    this.post({ type: "announced", run });
+    return { applied: true };
+  }
+
+  /** Stops the hive with or without its workers and says how it went; never throws. */
+  stop(workers: "stop" | "keep", deadline: Deadline): Promise<HiveStopOutcome> {
+    this.#stopDeadline = deadline;
+    this.post({ type: "stop_requested", workers });
+    return this.#stopped.promise;
+  }
+
+  /** Tells a hive that is being stopped to be quick. */
+  hurry(deadlineMs: number): void {
+    const run = runOf(this.#machine.state);
+    if (this.#machine.state.name !== "stopping" || run === null) return;
+    this.#background("hurry", this.#work.hurry(run, deadlineMs));
+  }
+
+  /** Lets go of the hive without touching it: it and its workers go on. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#mailbox.close();
+    this.#cancelTimers();
+    await this.#work[Symbol.asyncDispose]();
+  }
+
+  #handle(event: HiveMachineEvent): void {
+    const before = this.#machine;
+    const { machine, effects } = nextHive(before, event, {
+      suspectGraceMs: this.#options.health.suspectGraceMs,
+      breakerRestarts: this.#options.restart.breakerRestarts,
+      breakerWindowMs: this.#options.restart.breakerWindowMs,
+    });
+    const changed = machine.state !== before.state;
+    if (changed && !this.#record(before, machine, event)) return;
+    this.#machine = machine;
+    if (machine.state.name !== before.state.name) this.#cancelTimers();
+    for (const effect of effects) this.#run(effect);
+    if (changed) this.#options.listener.onState();
+  }
+
+  /** On disk before its effects; stopping alone goes on when the disk does not take it. */
+  #record(before: HiveMachine, machine: HiveMachine, event: HiveMachineEvent): boolean {
+    const { clock, log, settings, metrics } = this.#options;
+    const isMove = machine.state.name !== before.state.name;
+    const row: HiveRow = {
+      ...this.#row,
+      state: machine.state.name,
+      since: isMove ? new Date(clock.nowMs()).toISOString() : this.#row.since,
+      identity: runOf(machine.state) ?? this.#row.identity,
+      restarts: machine.restarts,
+      lastError: machine.lastError,
+      stateDir: settings.stateDir,
+    };
+    try {
+      this.#save(row, isMove ? [hiveStateEntry(this.hiveId, before, machine, event)] : []);
+    } catch (error) {
+      log.error("cannot record a change of a hive", { error, hive_id: this.hiveId, to: machine.state.name });
+      this.#row = row;
+      // A start that cannot be recorded is not made; everything else only follows what has already happened.
+      if (event.type === "start_requested" || event.type === "timer") return false;
+    }
+    if (isMove) logHiveState(log, this.hiveId, before, machine);
+    if (isMove && machine.state.name === "crashed") metrics.restarts.inc({ hive: this.hiveId, reason: event.type });
+    return true;
+  }
+
+  #save(row: HiveRow, events: Parameters<Store["commit"]>[0]["events"]): void {
+    this.#options.store.commit({ hives: [row], events });
+    this.#row = row;
+  }
+
+  #run(effect: HiveEffect): void {
+    switch (effect.kind) {
+      case "call_start":
+        this.#background("start", this.#work.callStart());
+        break;
+      case "connect":
+        this.#work.connect(effect.run);
+        break;
+      case "disconnect":
+        this.#work.disconnect();
+        break;
+      case "diagnose":
+        this.#background("diagnose", this.#work.diagnose(effect.run));
+        break;
+      case "end_daemon":
+        this.#background("end the daemon of", this.#work.endDaemon(effect.run));
+        break;
+      case "abandon_workers":
+        this.#options.listener.onAbandoned(effect.reason);
+        break;
+      case "schedule":
+        this.#schedule(effect.timer, effect.attempt);
+        break;
+      case "stop_hive":
+        this.#background("stop", this.#stopHive(effect.workers));
+        break;
+      default:
+        unreachable(effect);
+    }
+  }
+
+  #background(what: string, work: Promise<void>): void {
+    work.catch((error: unknown) => this.#options.log.error(`cannot ${what} a hive`, { error, hive_id: this.hiveId }));
+  }
+
+  async #stopHive(workers: "stop" | "keep"): Promise<void> {
+    const known = runOf(this.#machine.state) ?? this.#row.identity;
+    const outcome = await this.#work.stop(workers, known, this.#stopDeadline);
+    await this.#mailbox.drained();
+    this.#stopped.resolve(outcome);
+  }
+
+  #schedule(timer: HiveTimer, attempt: number): void {
+    this.#timers.get(timer)?.[Symbol.dispose]();
+    const delayMs = this.#delayMs(timer, attempt);
+    this.#timers.set(
+      timer,
+      this.#options.clock.after(delayMs, () => this.post({ type: "timer", timer })),
+    );
+  }
+
+  #delayMs(timer: HiveTimer, attempt: number): number {
+    const { health, restart, random } = this.#options;
+    switch (timer) {
+      case "restart":
+        return backoffMs(attempt, restart, random);
+      case "retry":
+        return health.retryMs;
+      case "grace":
+        return health.suspectGraceMs;
+      case "reopen":
+        return restart.retryOpenEveryMs;
+      default:
+        return unreachable(timer);
+    }
+  }
+
+  #cancelTimers(): void {
+    for (const timer of this.#timers.values()) timer[Symbol.dispose]();
+    this.#timers.clear();
+  }
+}

@@ -1,0 +1,188 @@
+import type { Clock, Log } from "@queen-and-hive/daemon";
+import {
+  commonProtocol,
+  type HiveEvent,
+  type HiveIdentity,
+  PROTOCOL,
+  QhError,
+  type QueenAddress,
+} from "@queen-and-hive/protocol";
+import type { HealthSettings } from "../config/settings.ts";
+import type { SuspicionReason } from "../domain/hive-states.ts";
+import { createHiveCalls, type HiveCalls } from "./hive-calls.ts";
+import { stillSilentAfterStallCheck } from "./stall-check.ts";
+
+/** What a link tells; `onLost` and `onRefused` come at most once, and nothing after them. */
+export interface HiveLinkListener {
+  /** The hive has taken our claim and sent its snapshot. */
+  onConnected(snapshot: Extract<HiveEvent, { type: "snapshot" }>): void;
+  onEvent(event: HiveEvent): void;
+  onLost(reason: SuspicionReason, detail: string): void;
+  /** The hive refuses this queen for good. */
+  onRefused(error: QhError): void;
+  onHealthCheck(outcome: "ok" | "failed"): void;
+}
+
+/** What a link needs to know. */
+export interface HiveLinkOptions {
+  readonly run: HiveIdentity;
+  readonly token: string;
+  readonly queen: () => QueenAddress;
+  readonly health: HealthSettings;
+  readonly slowTimeoutMs: number;
+  readonly listener: HiveLinkListener;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** The connection to one daemon run: claim, event stream with beats, health checks. Ends itself at the first real trouble. */
+export class HiveLink {
+  /** How to call the hive while the link stands. */
+  readonly calls: HiveCalls;
+  readonly #options: HiveLinkOptions;
+  readonly #abort = new AbortController();
+  #lastSignOfLifeMs: number;
+  #beginTimer: Disposable | null = null;
+  #beatTimer: Disposable | null = null;
+  #healthTimer: Disposable | null = null;
+
+  constructor(options: HiveLinkOptions) {
+    this.#options = options;
+    this.#lastSignOfLifeMs = options.clock.monotonicMs();
+    this.calls = createHiveCalls({
+      hiveId: options.run.hive_id,
+      url: options.run.url,
+      token: options.token,
+      timeoutMs: options.health.timeoutMs,
+      slowTimeoutMs: options.slowTimeoutMs,
+    });
+    this.#run().catch((error: unknown) => options.log.error("cannot keep a link to a hive", { error }));
+  }
+
+  /** Ends the link without telling anybody. */
+  async close(): Promise<void> {
+    if (!this.#abort.signal.aborted)
+      this.#abort.abort(new QhError("client_closed", "cannot go on: the link to the hive was closed"));
+    for (const timer of [this.#beginTimer, this.#beatTimer, this.#healthTimer]) timer?.[Symbol.dispose]();
+    await this.calls[Symbol.asyncDispose]();
+  }
+
+  async #run(): Promise<void> {
+    const { listener, health, clock } = this.#options;
+    let connected = false;
+    try {
+      await this.#claim();
+      this.#beginTimer = clock.after(health.timeoutMs, () => this.#lose("connect_failed", "no snapshot came in time"));
+      for await (const event of this.calls.events(this.#abort.signal)) {
+        this.#lastSignOfLifeMs = this.#options.clock.monotonicMs();
+        if (event.type === "snapshot") {
+          this.#checkRun(event.hive);
+          const isFirst = !connected;
+          connected = true;
+          this.#beginTimer?.[Symbol.dispose]();
+          listener.onConnected(event);
+          if (!isFirst) continue;
+          this.#watchBeats();
+          this.#scheduleHealthCheck(0);
+        } else if (connected) {
+          listener.onEvent(event);
+        }
+      }
+      this.#lose(connected ? "stream_closed" : "connect_failed", "the hive ended the event stream");
+    } catch (error) {
+      if (this.#abort.signal.aborted) return;
+      if (error instanceof QhError && REFUSALS.has(error.kind)) this.#refuse(error);
+      else this.#lose(connected ? "stream_closed" : "connect_failed", messageOf(error));
+    }
+  }
+
+  async #claim(): Promise<void> {
+    const answer = await this.calls.claim(this.#options.queen(), this.#abort.signal);
+    this.#checkRun(answer);
+  }
+
+  /** Somebody else may have got the port of a daemon that ended: then this is not the run that we look for. */
+  #checkRun(answer: Pick<HiveIdentity, "hive_id" | "hive_epoch" | "protocol">): void {
+    const { run } = this.#options;
+    if (answer.hive_id !== run.hive_id || answer.hive_epoch !== run.hive_epoch) {
+      throw new QhError(
+        "peer_nonsense",
+        `cannot use ${run.url}: ${answer.hive_id} of epoch ${answer.hive_epoch} answers there, not ${run.hive_id} of epoch ${run.hive_epoch}`,
+      );
+    }
+    if (commonProtocol(PROTOCOL, answer.protocol) === null) {
+      throw new QhError(
+        "protocol_mismatch",
+        `cannot work with ${run.hive_id}: it speaks protocol ${answer.protocol.min} to ${answer.protocol.max}, this queen ${PROTOCOL.min} to ${PROTOCOL.max}; bring both to the same version`,
+      );
+    }
+  }
+
+  #watchBeats(): void {
+    const { clock, health } = this.#options;
+    const silenceMs = health.beatMs * health.missedBeats;
+    if (!Number.isFinite(silenceMs)) return;
+    const look = (): void => {
+      if (this.#abort.signal.aborted) return;
+      const restMs = this.#lastSignOfLifeMs + silenceMs - clock.monotonicMs();
+      if (restMs > 0) {
+        this.#beatTimer = clock.after(restMs, look);
+        return;
+      }
+      stillSilentAfterStallCheck(() => clock.monotonicMs() - this.#lastSignOfLifeMs >= silenceMs)
+        .then((silent) => {
+          if (silent) this.#lose("beats_missed", `no beat for ${Math.round(silenceMs)} ms`);
+          else look();
+        })
+        .catch((error: unknown) => this.#options.log.error("cannot judge the silence of a hive", { error }));
+    };
+    look();
+  }
+
+  #scheduleHealthCheck(failures: number): void {
+    const { clock, health, listener } = this.#options;
+    if (this.#abort.signal.aborted) return;
+    this.#healthTimer = clock.after(health.intervalMs, () => {
+      this.calls
+        .health(this.#abort.signal)
+        .then((answer) => this.#checkRun(answer))
+        .then(
+          () => {
+            if (this.#abort.signal.aborted) return;
+            listener.onHealthCheck("ok");
+            this.#scheduleHealthCheck(0);
+          },
+          (error: unknown) => {
+            if (this.#abort.signal.aborted) return;
+            listener.onHealthCheck("failed");
+            if (failures + 1 >= health.failures) this.#lose("health_failed", messageOf(error));
+            else this.#scheduleHealthCheck(failures + 1);
+          },
+        )
+        .catch((error: unknown) => this.#options.log.error("cannot check the health of a hive", { error }));
+    });
+  }
+
+  #lose(reason: SuspicionReason, detail: string): void {
+    if (this.#abort.signal.aborted) return;
+    this.#abort.abort(new QhError("peer_unreachable", `cannot go on: the link to the hive was lost (${detail})`));
+    this.#options.listener.onLost(reason, detail);
+  }
+
+  #refuse(error: QhError): void {
+    this.#abort.abort(error);
+    this.#options.listener.onRefused(error);
+  }
+}
+
+/** Answers after which trying again makes no sense before something was changed. */
+const REFUSALS: ReadonlySet<QhError["kind"]> = new Set([
+  "owned_by_another_queen",
+  "stale_epoch",
+  "protocol_mismatch",
+  "unauthenticated",
+]);
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,163 @@
+import { Deadline } from "@queen-and-hive/daemon";
+import { type HiveIdentity, type HiveStopAnswer, QhError } from "@queen-and-hive/protocol";
+import type { HiveMachineEvent } from "../domain/hive-states.ts";
+import { diagnose } from "./diagnosis.ts";
+import { createHiveCalls, type HiveCalls } from "./hive-calls.ts";
+import type { HiveKeeperOptions } from "./hive-keeper.ts";
+import { HiveLink } from "./hive-link.ts";
+
+/** How a stop went: what `hive stop` proved, or why nothing could be proven. */
+export type HiveStopOutcome =
+  | { readonly kind: "answered"; readonly answer: HiveStopAnswer }
+  | { readonly kind: "unreachable"; readonly message: string };
+
+/** What the effects of a hive's machine do to the world; what they find goes back as events. */
+export class HiveWork implements AsyncDisposable {
+  readonly #options: HiveKeeperOptions;
+  readonly #post: (event: HiveMachineEvent) => void;
+  readonly #working = new AbortController();
+  #link: HiveLink | null = null;
+
+  constructor(options: HiveKeeperOptions, post: (event: HiveMachineEvent) => void) {
+    this.#options = options;
+    this.#post = post;
+  }
+
+  /** How to call the hive; null while there is no link. */
+  get calls(): HiveCalls | null {
+    return this.#link?.calls ?? null;
+  }
+
+  /** Runs `hive start`, which adopts the daemon that runs. */
+  async callStart(): Promise<void> {
+    const { host, settings, token, queen, health, clock, log } = this.#options;
+    const request = { config: settings.config, secrets: { token }, queen: queen() };
+    try {
+      const answer = await host.start(request, Deadline.in(health.startMs, clock), this.#working.signal);
+      const { already_running: alreadyRunning, owner: _owner, ...run } = answer;
+      log.info(alreadyRunning ? "adopting the hive that runs" : "the hive was started", {
+        hive_id: settings.id,
+        pid: run.pid,
+        url: run.url,
+      });
+      this.#post({ type: "start_answered", run });
+    } catch (error) {
+      const final = error instanceof QhError && FINAL_REFUSALS.has(error.kind);
+      this.#post({ type: "start_refused", error: messageOf(error), final, atMs: clock.monotonicMs() });
+    }
+  }
+
+  /** Opens the link to a run; an older link is left. */
+  connect(run: HiveIdentity): void {
+    const { clock, listener, token, queen, health, log, stopWorkerMs, metrics, settings } = this.#options;
+    this.disconnect();
+    const epoch = run.hive_epoch;
+    const isCurrent = (): boolean => this.#link === link;
+    const link: HiveLink = new HiveLink({
+      run,
+      token,
+      queen,
+      health,
+      slowTimeoutMs: stopWorkerMs,
+      clock,
+      log,
+      listener: {
+        onConnected: (snapshot) => {
+          if (!isCurrent()) return;
+          this.#post({ type: "connected", run: snapshot.hive, atMs: clock.monotonicMs() });
+          listener.onEvent(snapshot);
+        },
+        onEvent: (event) => {
+          if (isCurrent()) listener.onEvent(event);
+        },
+        onLost: (reason, detail) => {
+          if (isCurrent()) this.#post({ type: "link_lost", epoch, reason, detail, atMs: clock.monotonicMs() });
+        },
+        onRefused: (error) => {
+          if (isCurrent()) this.#post({ type: "refused", epoch, error: error.message });
+        },
+        onHealthCheck: (outcome) => metrics.healthChecks.inc({ hive: settings.id, outcome }),
+      },
+    });
+    this.#link = link;
+  }
+
+  /** Leaves the link, if there is one. */
+  disconnect(): void {
+    const link = this.#link;
+    this.#link = null;
+    if (link === null) return;
+    link.close().catch((error: unknown) => this.#options.log.error("cannot leave a link to a hive", { error }));
+  }
+
+  /** Finds out what became of a run. */
+  async diagnose(run: HiveIdentity): Promise<void> {
+    const { host, health, clock, token } = this.#options;
+    const { finding, detail } = await diagnose({ run, host, health, token, clock, signal: this.#working.signal });
+    if (this.#working.signal.aborted) return;
+    this.#post({ type: "diagnosed", epoch: run.hive_epoch, finding, detail, atMs: clock.monotonicMs() });
+  }
+
+  /** Ends a mute daemon with proof; its workers go on. */
+  async endDaemon(run: HiveIdentity): Promise<void> {
+    const { host, queen, clock, health } = this.#options;
+    const epoch = run.hive_epoch;
+    try {
+      const stop = { keepWorkers: true, queenId: queen().queen_id };
+      const answer = await host.stop(stop, Deadline.in(health.startMs, clock), this.#working.signal);
+      if (answer.left.length === 0 && host.isAlive(run) !== true) {
+        this.#post({ type: "daemon_ended", epoch, atMs: clock.monotonicMs() });
+        return;
+      }
+      this.#post({ type: "daemon_left", epoch, error: answer.left.join("; "), atMs: clock.monotonicMs() });
+    } catch (error) {
+      this.#post({ type: "daemon_left", epoch, error: messageOf(error), atMs: clock.monotonicMs() });
+    }
+  }
+
+  /** Runs `hive stop` and checks by identity that the daemon is gone; calls that are under way are given up. */
+  async stop(workers: "stop" | "keep", known: HiveIdentity | null, deadline: Deadline): Promise<HiveStopOutcome> {
+    const { host, queen } = this.#options;
+    this.#working.abort(new QhError("shutting_down", "cannot go on: the hive is being stopped"));
+    try {
+      const answer = await host.stop({ keepWorkers: workers === "keep", queenId: queen().queen_id }, deadline);
+      const stillAlive = known !== null && host.isAlive(known) === true;
+      const left = stillAlive && answer.left.length === 0 ? [`the hive daemon, pid ${known.pid}`] : answer.left;
+      this.#post({ type: "stop_ended", left });
+      return { kind: "answered", answer: { ...answer, left } };
+    } catch (error) {
+      const message = messageOf(error);
+      this.#post({ type: "stop_ended", left: [message] });
+      return { kind: "unreachable", message };
+    }
+  }
+
+  /** Tells a daemon that is being stopped to be quick. */
+  async hurry(run: HiveIdentity, deadlineMs: number): Promise<void> {
+    const { token, health, settings } = this.#options;
+    const timeoutMs = health.timeoutMs;
+    await using calls = createHiveCalls({ hiveId: settings.id, url: run.url, token, timeoutMs, slowTimeoutMs: timeoutMs });
+    await calls.hurry(deadlineMs);
+  }
+
+  /** Gives up what is under way and leaves the link. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#working.abort(new QhError("shutting_down", "cannot go on: the queen stops"));
+    const link = this.#link;
+    this.#link = null;
+    await link?.close();
+  }
+}
+
+/** Failures of a start that time alone does not heal. */
+const FINAL_REFUSALS: ReadonlySet<QhError["kind"]> = new Set([
+  "owned_by_another_queen",
+  "already_running",
+  "invalid_config",
+  "protocol_mismatch",
+  "stale_epoch",
+]);
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

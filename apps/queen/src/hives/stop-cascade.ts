@@ -1,0 +1,92 @@
+import type { Deadline, ProcessIdentity } from "@queen-and-hive/daemon";
+import type { HiveStopAnswer, QueenShutdown, QueenShutdownAnswer, WorkerRecord } from "@queen-and-hive/protocol";
+import type { HiveStopOutcome } from "./hive-work.ts";
+
+/** What became of one hive. */
+export type HiveFate = QueenShutdownAnswer["hives"][number];
+
+/** A hive that can be stopped. */
+export interface StoppableHive {
+  readonly hiveId: string;
+  readonly onQueenExit: "stop" | "keep";
+  stop(workers: "stop" | "keep", deadline: Deadline): Promise<HiveStopOutcome>;
+  /** Lets go of it without touching it. */
+  letGo(): Promise<void>;
+  /** Its workers as the registry knows them. */
+  workers(): readonly WorkerRecord[];
+  /** Whether a process of its host lives; null when that cannot be known from here. */
+  isAlive(identity: ProcessIdentity): boolean | null;
+}
+
+/** Stops or keeps every hive, all at once within one deadline, and proves what it says by process identity. */
+export async function stopHives(
+  hives: readonly StoppableHive[],
+  how: QueenShutdown["hives"],
+  deadline: Deadline,
+  onFate: (fate: HiveFate) => void,
+): Promise<QueenShutdownAnswer> {
+  const fates = await Promise.all(
+    hives.map(async (hive) => {
+      const keep = how === "keep" || (how === "by_config" && hive.onQueenExit === "keep");
+      const fate = keep ? await keepHive(hive) : await stopHive(hive, deadline);
+      onFate(fate);
+      return fate;
+    }),
+  );
+  return { hives: fates, clean: fates.every((fate) => fate.fate !== "left" && fate.fate !== "unreachable") };
+}
+
+/** A fate as one line for people. */
+export function describeFate(fate: HiveFate): string {
+  const workers = [
+    fate.workers_stopped > 0 ? `${fate.workers_stopped} stopped` : "",
+    fate.workers_killed > 0 ? `${fate.workers_killed} killed` : "",
+    fate.workers_kept > 0 ? `${fate.workers_kept} kept` : "",
+  ].filter((part) => part !== "");
+  const detail = workers.length === 0 ? "no workers" : `workers: ${workers.join(", ")}`;
+  return `${fate.hive_id}: ${fate.fate.replace("_", " ")} (${detail})${fate.message === undefined ? "" : `: ${fate.message}`}`;
+}
+
+async function keepHive(hive: StoppableHive): Promise<HiveFate> {
+  const kept = hive.workers().filter((worker) => worker.pid !== null).length;
+  await hive.letGo();
+  return { hive_id: hive.hiveId, fate: "kept", workers_stopped: 0, workers_killed: 0, workers_kept: kept };
+}
+
+async function stopHive(hive: StoppableHive, deadline: Deadline): Promise<HiveFate> {
+  const known = hive.workers();
+  const outcome = await hive.stop("stop", deadline);
+  await hive.letGo();
+  const survivors = known
+    .filter((worker) => isStillAlive(hive, worker))
+    .map((worker) => `worker ${worker.worker_id}, pid ${worker.pid}`);
+  if (outcome.kind === "unreachable") {
+    const message = [outcome.message, ...survivors].join("; ");
+    return {
+      hive_id: hive.hiveId,
+      fate: "unreachable",
+      workers_stopped: 0,
+      workers_killed: 0,
+      workers_kept: survivors.length,
+      message,
+    };
+  }
+  return fateOf(hive.hiveId, outcome.answer, survivors);
+}
+
+/** What `hive stop` printed, and what we found still alive -> the fate. */
+export function fateOf(hiveId: string, answer: HiveStopAnswer, survivors: readonly string[]): HiveFate {
+  const workers = answer.stopped.filter(({ what }) => what !== "hive");
+  const killed = workers.filter(({ how }) => how === "killed").length;
+  const left = [...answer.left, ...survivors];
+  const daemonKilled = answer.stopped.some(({ what, how }) => what === "hive" && how === "killed");
+  const counts = { workers_stopped: workers.length - killed, workers_killed: killed, workers_kept: answer.workers_kept };
+  if (left.length > 0) return { hive_id: hiveId, fate: "left", ...counts, message: `may still run: ${left.join("; ")}` };
+  if (!answer.was_running && answer.stopped.length === 0) return { hive_id: hiveId, fate: "already_stopped", ...counts };
+  return { hive_id: hiveId, fate: daemonKilled ? "killed" : "stopped", ...counts };
+}
+
+function isStillAlive(hive: StoppableHive, { pid, start_time, boot_id }: WorkerRecord): boolean {
+  if (pid === null || start_time === null || boot_id === null) return false;
+  return hive.isAlive({ pid, start_time, boot_id }) === true;
+}

@@ -1,0 +1,16 @@
+import type { QueenHealth } from "@queen-and-hive/protocol";
+import type { QueenView } from "./queen-view.ts";
+
+/** How the queen is as a whole: `starting` until a hive runs, `degraded` while not all of them do. */
+export function overallStatus(queen: QueenView): QueenHealth["status"] {
+  if (queen.phase() === "stopping") return "stopping";
+  const states = queen.hives().map((hive) => hive.state);
+  if (states.every((state) => state === "running" || state === "stopped") && states.includes("running")) return "ok";
+  if (states.includes("running")) return "degraded";
+  return states.every((state) => state === "starting" || state === "stopped") ? "starting" : "degraded";
+}
+
+/** Whether requests are taken: at least one hive runs. */
+export function isReady(queen: QueenView): boolean {
+  return queen.phase() === "serving" && queen.hives().some((hive) => hive.state === "running");
+}

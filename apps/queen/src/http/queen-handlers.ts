@@ -1,0 +1,40 @@
+import type { Handlers } from "@queen-and-hive/daemon";
+import type { QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
+import type { Gateway } from "../gateway/gateway.ts";
+import { getEvents } from "./get-events.ts";
+import { getHealth } from "./get-health.ts";
+import { getLivez } from "./get-livez.ts";
+import { getMetrics } from "./get-metrics.ts";
+import { getModel } from "./get-model.ts";
+import { getReadyz } from "./get-readyz.ts";
+import { getVersion } from "./get-version.ts";
+import type { Identity } from "./identity.ts";
+import { listHives } from "./list-hives.ts";
+import { listModels } from "./list-models.ts";
+import { listWorkers } from "./list-workers.ts";
+import { postHiveReady } from "./post-hive-ready.ts";
+import { postShutdown } from "./post-shutdown.ts";
+import { postWorkerExited } from "./post-worker-exited.ts";
+import { postWorkerReady } from "./post-worker-ready.ts";
+import type { QueenView } from "./queen-view.ts";
+
+/** A handler for every row of the queen's endpoint table. */
+export function queenHandlers(queen: QueenView, gateway: Gateway<Identity>): Handlers<typeof QUEEN_ENDPOINTS, Identity> {
+  return {
+    ...gateway.handlers,
+    listModels: listModels(queen),
+    getModel: getModel(queen),
+    postHiveReady: postHiveReady(queen),
+    postWorkerReady: postWorkerReady(queen),
+    postWorkerExited: postWorkerExited(queen),
+    listHives: listHives(queen),
+    listWorkers: listWorkers(queen),
+    getEvents: getEvents(queen),
+    postShutdown: postShutdown(queen),
+    getLivez: getLivez(queen),
+    getReadyz: getReadyz(queen),
+    getHealth: getHealth(queen),
+    getVersion: getVersion(queen),
+    getMetrics: getMetrics(queen),
+  };
+}

@@ -1,0 +1,44 @@
+import type { Clock, Handler, Metrics } from "@queen-and-hive/daemon";
+import type {
+  CallbackAnswer,
+  HiveReady,
+  HiveRecord,
+  ModelRecord,
+  QUEEN_ENDPOINTS,
+  QueenShutdown,
+  QueenShutdownAnswer,
+  WorkerExited,
+  WorkerReady,
+  WorkerRecord,
+} from "@queen-and-hive/protocol";
+import type { ModelSettings } from "../config/settings.ts";
+import type { Store } from "../store/store.ts";
+import type { Identity } from "./identity.ts";
+
+/** What the queen is doing as a whole. */
+export type QueenPhase = "serving" | "stopping";
+
+/** What the HTTP handlers may ask of the queen. */
+export interface QueenView {
+  readonly queenId: string;
+  readonly queenEpoch: number;
+  readonly version: string;
+  readonly models: readonly ModelSettings[];
+  phase(): QueenPhase;
+  statusOf(modelId: string): NonNullable<ModelRecord["status"]>;
+  hives(): readonly HiveRecord[];
+  workers(): readonly WorkerRecord[];
+  hiveReady(hiveId: string, message: HiveReady): CallbackAnswer;
+  workerReady(hiveId: string, message: WorkerReady): CallbackAnswer;
+  workerExited(hiveId: string, message: WorkerExited): CallbackAnswer;
+  /** The stop cascade; every caller gets the fates of the one that runs. */
+  shutdown(hives: QueenShutdown["hives"], actor: string): Promise<QueenShutdownAnswer>;
+  readonly store: Store;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+}
+
+type Endpoints = typeof QUEEN_ENDPOINTS;
+
+/** The handler of one endpoint of the queen. */
+export type QueenHandler<Name extends keyof Endpoints> = Handler<Endpoints[Name], Identity>;

@@ -1,0 +1,346 @@
+import { join } from "node:path";
+import {
+  type Clock,
+  createMetrics,
+  Deadline,
+  ensurePrivateDir,
+  isNetworkFileSystem,
+  type Log,
+  type Metrics,
+  type RunningServer,
+  StopSequence,
+  startHttpServer,
+  systemClock,
+} from "@queen-and-hive/daemon";
+import {
+  parseWorkerId,
+  QhError,
+  QUEEN_ENDPOINTS,
+  type QueenAddress,
+  type QueenShutdown,
+  type QueenShutdownAnswer,
+} from "@queen-and-hive/protocol";
+import type { QueenSettings } from "./config/settings.ts";
+import { createGateway, type Gateway } from "./gateway/gateway.ts";
+import { HiveFleet } from "./hives/hive-fleet.ts";
+import { type HiveFate, stopHives } from "./hives/stop-cascade.ts";
+import { allowedModels, createAuthorize, type Identity } from "./http/identity.ts";
+import { queenHandlers } from "./http/queen-handlers.ts";
+import type { QueenPhase, QueenView } from "./http/queen-view.ts";
+import { beginQueenLife, type QueenLife, writeQueenIdentity } from "./store/queen-identity.ts";
+import { openSqliteStore } from "./store/sqlite-store.ts";
+import { takeStateLock } from "./store/state-lock.ts";
+import type { Store } from "./store/store.ts";
+import { QUEEN_VERSION } from "./version.ts";
+import { WorkerFleet } from "./workers/worker-fleet.ts";
+
+/** What a queen is started with. */
+export interface QueenOptions {
+  readonly settings: QueenSettings;
+  readonly log: Log;
+  readonly clock?: Clock;
+  /** Where hives are told to call back; the first listener when absent. */
+  readonly callbackUrl?: string;
+}
+
+/** A queen that serves. */
+export interface RunningQueen {
+  /** Where she listens, Unix socket last. */
+  readonly urls: readonly string[];
+  readonly queenId: string;
+  readonly queenEpoch: number;
+  readonly view: QueenView;
+  /** The stop cascade; the first call decides how, every call gets its outcome. Her servers still answer afterwards. */
+  stop(hives: QueenShutdown["hives"], actor: string, onFate?: (fate: HiveFate) => void): Promise<QueenShutdownAnswer>;
+  /** A second Ctrl-C: open streams are ended now, hives get little time. */
+  hurry(): void;
+  /** Resolves with the outcome once a cascade is over, whoever asked for it. */
+  readonly stopped: Promise<QueenShutdownAnswer>;
+  /** Resolves when the state directory's lock was lost: she must end. */
+  readonly lockLost: Promise<void>;
+  /** Closes servers, store and lock; hives are let go as they are. */
+  close(deadline: Deadline): Promise<void>;
+}
+
+/** What the cascade keeps back of its budget after draining, beside `stop.term` and `stop.verify`, milliseconds. */
+const CASCADE_RESERVE_MS = 3_000;
+/** What a hurried cascade still gives open streams to end well-formed, milliseconds. */
+const HURRIED_DRAIN_MS = 600;
+
+/**
+ * Starts a queen: lock, registry, epoch, listeners, then hives. Throws `already_running`, `port_in_use`, `storage_failed`,
+ * `invalid_config`; then nothing was touched and nothing is left open.
+ */
+export async function startQueen(options: QueenOptions): Promise<RunningQueen> {
+  const { settings, log, clock = systemClock } = options;
+  const stop = new StopSequence({ log, clock });
+  try {
+    return await new QueenBuild(options, stop, clock).start();
+  } catch (error) {
+    await stop.stop(Deadline.in(settings.shutdown.budgetMs, clock));
+    throw error;
+  }
+}
+
+class QueenBuild {
+  readonly #options: QueenOptions;
+  readonly #stop: StopSequence;
+  readonly #clock: Clock;
+  readonly #metrics: Metrics = createMetrics();
+  readonly #drainNow = Promise.withResolvers<void>();
+  readonly #stopped = Promise.withResolvers<QueenShutdownAnswer>();
+  #phase: QueenPhase = "serving";
+  #hurried = false;
+  #cascade: Promise<QueenShutdownAnswer> | null = null;
+
+  constructor(options: QueenOptions, stop: StopSequence, clock: Clock) {
+    this.#options = options;
+    this.#stop = stop;
+    this.#clock = clock;
+  }
+
+  async start(): Promise<RunningQueen> {
+    const { settings, log } = this.#options;
+    await prepareStateDir(settings.stateDir);
+    const lock = await takeStateLock(settings.stateDir, this.#clock);
+    this.#stop.defer("the lock of the state directory", () => Promise.resolve(lock[Symbol.asyncDispose]()));
+    const life = beginQueenLife(settings.stateDir);
+    writeQueenIdentity(settings.stateDir, life, null, QUEEN_VERSION);
+    const store = this.#openStore(life);
+    this.#metrics.observeDefaultProcessMetrics();
+
+    let callbackUrl = this.#options.callbackUrl ?? "";
+    const address = (): QueenAddress => ({ queen_id: life.queenId, queen_epoch: life.queenEpoch, queen_url: callbackUrl });
+    const hives = await HiveFleet.create({ settings, store, queen: address, metrics: this.#metrics, clock: this.#clock, log });
+    this.#stop.defer("the hives' connections", () => Promise.resolve(hives[Symbol.asyncDispose]()));
+    const { workers, gateway } = this.#createServing(store, hives, address);
+    hives.attach(workers);
+    this.#stop.defer("the workers' timers", async () => workers[Symbol.dispose]());
+    this.#stop.defer("the gateway", () => gateway.close());
+
+    const view = this.#createView({ life, store, hives, workers, gateway });
+    const servers = await this.#listen(view, gateway, hives);
+    const urls = servers.map((server) => server.url);
+    callbackUrl = this.#options.callbackUrl ?? reachableUrl(servers[0]);
+    writeQueenIdentity(settings.stateDir, life, urls[0] ?? null, QUEEN_VERSION);
+    store.commit({
+      events: [
+        {
+          kind: "queen.started",
+          actor: "queen",
+          details: { queen_epoch: life.queenEpoch, url: urls[0] ?? "", version: QUEEN_VERSION },
+        },
+      ],
+    });
+    hives.start();
+    return {
+      urls,
+      queenId: life.queenId,
+      queenEpoch: life.queenEpoch,
+      view,
+      stop: (how, actor, onFate) => this.#runCascade({ store, hives, workers, gateway }, how, actor, onFate),
+      hurry: () => {
+        this.#hurried = true;
+        this.#drainNow.resolve();
+        hives.hurry(settings.stop.termMs);
+      },
+      stopped: this.#stopped.promise,
+      lockLost: lock.lost,
+      close: async (deadline) => {
+        await this.#stop.stop(deadline);
+      },
+    };
+  }
+
+  #openStore(life: QueenLife): Store {
+    const { settings, log } = this.#options;
+    const store = openSqliteStore({
+      path: join(settings.stateDir, "queen.db"),
+      clock: this.#clock,
+      onRequestsLost: (rows, error) => log.error("cannot write the rows of ended requests; they are lost", { rows, error }),
+    });
+    this.#stop.defer("the registry", async () => store[Symbol.dispose]());
+    for (const loss of [...store.losses, ...(life.loss === null ? [] : [life.loss])]) {
+      log.error(`DATA LOST: ${loss}`);
+      store.commit({ events: [{ kind: "registry.lost", actor: "queen", cause: "damaged", details: { message: loss } }] });
+    }
+    return store;
+  }
+
+  #createServing(
+    store: Store,
+    hives: HiveFleet,
+    queen: () => QueenAddress,
+  ): { workers: WorkerFleet; gateway: Gateway<Identity> } {
+    const { settings, log } = this.#options;
+    let gateway: Gateway<Identity> | null = null;
+    const workers = new WorkerFleet({
+      store,
+      models: settings.models,
+      health: settings.health,
+      restart: settings.restart,
+      hives: () => hives.forWorkers(),
+      queen,
+      inFlight: (workerId) => {
+        const id = parseWorkerId(workerId);
+        return id === null ? 0 : (gateway?.inFlight(id) ?? 0);
+      },
+      onTrafficTrouble: (hiveId) => hives.suspect(hiveId),
+      metrics: this.#metrics,
+      clock: this.#clock,
+      random: Math.random,
+      log,
+    });
+    gateway = createGateway<Identity>({
+      directory: workers.directory,
+      models: settings.models.map(({ id, aliases }) => ({ id, aliases })),
+      settings: { queue: settings.queue, stream: settings.stream, bodyBytes: settings.limits.bodyBytes },
+      allowedModels,
+      log,
+      metrics: this.#metrics,
+      clock: this.#clock,
+      recordRequest: (row) => store.recordRequest(row),
+    });
+    return { workers, gateway };
+  }
+
+  #createView(parts: Parts & { readonly life: QueenLife }): QueenView {
+    const { life, store, hives, workers } = parts;
+    return {
+      queenId: life.queenId,
+      queenEpoch: life.queenEpoch,
+      version: QUEEN_VERSION,
+      models: this.#options.settings.models,
+      phase: () => this.#phase,
+      statusOf: (modelId) => workers.statusOf(modelId),
+      hives: () => hives.records((hiveId) => workers.countOf(hiveId)),
+      workers: () => workers.list(),
+      hiveReady: (hiveId, message) => hives.announce(hiveId, message),
+      workerReady: (hiveId, message) => workers.acceptReady(hiveId, message),
+      workerExited: (hiveId, message) => workers.acceptExited(hiveId, message),
+      shutdown: (how, actor) => this.#runCascade(parts, how, actor, undefined),
+      store,
+      metrics: this.#metrics,
+      clock: this.#clock,
+    };
+  }
+
+  async #listen(view: QueenView, gateway: Gateway<Identity>, hives: HiveFleet): Promise<readonly RunningServer[]> {
+    const { settings, log } = this.#options;
+    const handlers = queenHandlers(view, gateway);
+    const authorize = createAuthorize({ keys: settings.keys, hiveTokens: hives.tokens });
+    const limits = {
+      bodyBytes: settings.limits.bodyBytes,
+      headersBytes: settings.limits.headersBytes,
+      requestTimeoutMs: Number.POSITIVE_INFINITY,
+    };
+    const servers: RunningServer[] = [];
+    for (const listen of [...settings.listen, { path: join(settings.stateDir, "queen.sock") }]) {
+      const server = await startHttpServer({
+        table: QUEEN_ENDPOINTS,
+        handlers,
+        listen,
+        authorize,
+        log,
+        metrics: this.#metrics,
+        limits,
+        loopbackOnly: settings.keys.length === 0,
+      });
+      this.#stop.defer(`the listener ${server.url}`, (deadline) => server.close(deadline));
+      servers.push(server);
+    }
+    return servers;
+  }
+
+  #runCascade(
+    parts: Parts,
+    how: QueenShutdown["hives"],
+    actor: string,
+    onFate: ((fate: HiveFate) => void) | undefined,
+  ): Promise<QueenShutdownAnswer> {
+    this.#cascade ??= this.#stopEverything(parts, how, actor, onFate ?? (() => undefined));
+    this.#cascade.then(this.#stopped.resolve, this.#stopped.reject);
+    return this.#cascade;
+  }
+
+  async #stopEverything(
+    { store, hives, workers, gateway }: Parts,
+    how: QueenShutdown["hives"],
+    actor: string,
+    onFate: (fate: HiveFate) => void,
+  ): Promise<QueenShutdownAnswer> {
+    const { settings, log } = this.#options;
+    const { shutdown, stop } = settings;
+    this.#phase = "stopping";
+    const deadline = Deadline.in(shutdown.budgetMs, this.#clock);
+    const running = workers.list().filter((worker) => worker.pid !== null).length;
+    log.info("stopping", { hives: hives.stoppable(workers).map(({ hiveId }) => hiveId), workers: running, how, actor });
+    recordOrAlarm(store, log, { kind: "queen.stopping", actor, cause: how });
+    workers.stopStarting();
+    gateway.refuse(Math.ceil(shutdown.budgetMs / 1_000));
+    const drain = deadline
+      .earlier(stop.termMs + stop.verifyMs + CASCADE_RESERVE_MS)
+      .min(Deadline.in(shutdown.drainMs, this.#clock));
+    await this.#drain(gateway, drain);
+    const answer = await stopHives(hives.stoppable(workers), how, deadline, (fate) => {
+      if (fate.fate === "stopped" || fate.fate === "killed" || fate.fate === "already_stopped")
+        forgetWorkers(workers, fate.hive_id, log);
+      onFate(fate);
+    });
+    recordOrAlarm(store, log, {
+      kind: "queen.stopped",
+      actor,
+      cause: answer.clean ? "clean" : "left",
+      details: { hives: answer.hives },
+    });
+    return answer;
+  }
+
+  async #drain(gateway: Gateway<Identity>, deadline: Deadline): Promise<void> {
+    if (this.#hurried) return gateway.drain(Deadline.in(HURRIED_DRAIN_MS, this.#clock));
+    const drained = gateway.drain(deadline);
+    const hurried = this.#drainNow.promise.then(() => gateway.drain(Deadline.in(HURRIED_DRAIN_MS, this.#clock)));
+    await Promise.race([drained, hurried]);
+  }
+}
+
+interface Parts {
+  readonly store: Store;
+  readonly hives: HiveFleet;
+  readonly workers: WorkerFleet;
+  readonly gateway: Gateway<Identity>;
+}
+
+async function prepareStateDir(stateDir: string): Promise<void> {
+  const network = isNetworkFileSystem(stateDir);
+  if (network !== null) {
+    throw new QhError(
+      "invalid_config",
+      `cannot keep state in ${stateDir}: it is on a network file system (${network}); name a local directory as state_dir`,
+    );
+  }
+  await ensurePrivateDir(stateDir);
+}
+
+/** The address of a listener as a hive on this machine can call it. */
+function reachableUrl(server: RunningServer | undefined): string {
+  if (server === undefined) throw new QhError("invalid_config", "cannot start without an address to listen on");
+  return server.url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:");
+}
+
+/** Stopping goes on when the disk is full, with an alarm. */
+function recordOrAlarm(store: Store, log: Log, entry: Parameters<Store["commit"]>[0]["events"][number]): void {
+  try {
+    store.commit({ events: [entry] });
+  } catch (error) {
+    log.error("cannot write the journal while stopping", { error, kind: entry.kind });
+  }
+}
+
+function forgetWorkers(workers: WorkerFleet, hiveId: string, log: Log): void {
+  try {
+    workers.onHiveStopped(hiveId);
+  } catch (error) {
+    log.error("cannot record that a hive's workers are gone", { error, hive_id: hiveId });
+  }
+}

@@ -1,0 +1,101 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { readProcessIdentity, setAside, writeFileDurableSync } from "@queen-and-hive/daemon";
+import {
+  compileValidator,
+  field,
+  newQueenId,
+  parseQueenId,
+  processIdentityProperties,
+  QhError,
+  type QueenId,
+} from "@queen-and-hive/protocol";
+
+/** Who runs on a state directory; may be of a dead queen, so it is always checked against /proc. */
+export interface QueenIdentity {
+  readonly queen_id: string;
+  readonly queen_epoch: number;
+  readonly pid: number;
+  readonly start_time: number;
+  readonly boot_id: string;
+  /** Null until she listens. */
+  readonly url: string | null;
+  readonly version: string;
+}
+
+/** The name and the number of this start. */
+export interface QueenLife {
+  readonly queenId: QueenId;
+  readonly queenEpoch: number;
+  /** What was lost with a damaged file, or null. */
+  readonly loss: string | null;
+}
+
+interface KeptLife {
+  readonly queen_id: string;
+  readonly queen_epoch: number;
+}
+
+const validateLife = compileValidator<KeptLife>(
+  {
+    type: "object",
+    properties: { queen_id: field.queenId, queen_epoch: field.epoch },
+    required: ["queen_id", "queen_epoch"],
+    additionalProperties: false,
+  },
+  "ignore",
+);
+
+const validateIdentity = compileValidator<QueenIdentity>(
+  {
+    type: "object",
+    properties: {
+      queen_id: field.queenId,
+      queen_epoch: field.epoch,
+      ...processIdentityProperties,
+      url: { type: ["string", "null"] },
+      version: field.version,
+    },
+    required: ["queen_id", "queen_epoch", "pid", "start_time", "boot_id", "url", "version"],
+    additionalProperties: false,
+  },
+  "ignore",
+);
+
+/** The queen's id, made once per state directory, and her epoch: one more than at the last start, on disk before it is used. */
+export function beginQueenLife(stateDir: string): QueenLife {
+  const path = join(stateDir, "queen-id.json");
+  const kept = validateLife(readJson(path));
+  const isDamaged = !kept.ok && existsSync(path);
+  const keptAs = isDamaged ? setAside(path) : null;
+  const queenId = kept.ok ? (parseQueenId(kept.value.queen_id) ?? newQueenId()) : newQueenId();
+  const queenEpoch = kept.ok ? kept.value.queen_epoch + 1 : 1;
+  writeFileDurableSync(path, `${JSON.stringify({ queen_id: queenId, queen_epoch: queenEpoch })}\n`);
+  const loss = isDamaged
+    ? `the queen's name in ${path} was damaged (kept aside as ${keptAs ?? path}): she has a new one, and hives of the old one refuse her until they are taken over`
+    : null;
+  return { queenId, queenEpoch, loss };
+}
+
+/** Writes down who runs here; again once the address is known. */
+export function writeQueenIdentity(stateDir: string, life: QueenLife, url: string | null, version: string): void {
+  const own = readProcessIdentity(process.pid);
+  if (own === null) throw new QhError("internal", "cannot read our own process identity in /proc");
+  const identity: QueenIdentity = { queen_id: life.queenId, queen_epoch: life.queenEpoch, ...own, url, version };
+  writeFileDurableSync(join(stateDir, "identity.json"), `${JSON.stringify(identity)}\n`);
+}
+
+/** Who ran here last, or null. */
+export function readQueenIdentity(stateDir: string): QueenIdentity | null {
+  const checked = validateIdentity(readJson(join(stateDir, "identity.json")));
+  return checked.ok ? checked.value : null;
+}
+
+function readJson(path: string): unknown {
+  try {
+    const value: unknown = JSON.parse(readFileSync(path, "utf8"));
+    return value;
+  } catch {
+    return null;
+  }
+}

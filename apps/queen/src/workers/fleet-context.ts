@@ -1,0 +1,50 @@
+import type { Clock, Log } from "@queen-and-hive/daemon";
+import type { QueenAddress, SpawnRequest, WorkerRecord, WorkerStopAnswer } from "@queen-and-hive/protocol";
+import type { ModelSettings, RestartSettings } from "../config/settings.ts";
+import type { FleetMetrics } from "./fleet-metrics.ts";
+import type { WorkerTable } from "./worker-table.ts";
+
+/** The calls that the fleet makes to a hive. */
+export interface WorkerCalls {
+  spawn(request: SpawnRequest, signal?: AbortSignal): Promise<WorkerRecord>;
+  stopWorker(workerId: string, signal?: AbortSignal): Promise<WorkerStopAnswer>;
+  getWorker(workerId: string, signal?: AbortSignal): Promise<WorkerRecord>;
+}
+
+/** A hive as the fleet sees it. */
+export interface FleetHive {
+  readonly hiveId: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** New requests and workers may go there. */
+  readonly usable: boolean;
+  /** It runs or is expected to run again without anybody's help. */
+  readonly hopeful: boolean;
+  /** How to call it; null while there is no connection. */
+  readonly calls: WorkerCalls | null;
+}
+
+/** What the parts of the fleet share. */
+export interface FleetContext {
+  readonly table: WorkerTable;
+  readonly models: ReadonlyMap<string, ModelSettings>;
+  readonly restart: RestartSettings;
+  readonly hives: () => readonly FleetHive[];
+  readonly hive: (hiveId: string) => FleetHive | null;
+  /** The address that hives are told, of this epoch. */
+  readonly queen: () => QueenAddress;
+  /** Requests that a worker serves now. */
+  readonly inFlight: (workerId: string) => number;
+  readonly metrics: FleetMetrics;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Log;
+  /** True once the queen stops: nothing is started any more. */
+  readonly stopping: () => boolean;
+}
+
+/** Whether a worker is on its way to ready, or will be there again by itself. */
+export function isOnItsWay(record: WorkerRecord): boolean {
+  return (
+    record.state === "starting" || record.state === "loading" || record.state === "crashed" || record.state === "backing_off"
+  );
+}

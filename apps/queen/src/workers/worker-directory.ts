@@ -1,0 +1,44 @@
+import type { Broadcast } from "@queen-and-hive/daemon";
+import type { ExitCause, HiveId, WorkerId } from "@queen-and-hive/protocol";
+
+/** A worker that may be given requests now: ready, on a running hive, not draining. */
+export interface ReadyWorker {
+  readonly workerId: WorkerId;
+  readonly incarnation: number;
+  readonly hiveId: HiveId;
+  /** Base URL of its OpenAI-compatible server, without a trailing slash. */
+  readonly url: string;
+  /** Bearer key that the engine asks for, or null. */
+  readonly key: string | null;
+  /** How many requests it serves at the same time. */
+  readonly slots: number;
+  /** Aborted when this incarnation ends or its hive is given up, with the reason as a QhError. */
+  readonly lost: AbortSignal;
+}
+
+/** Why a model cannot be had at the moment. */
+export interface ModelFailure {
+  readonly cause: ExitCause | "no_hive_available";
+  /** A sentence for clients: no log lines, no paths of hosts. */
+  readonly message: string;
+  readonly retryAfterS: number;
+}
+
+/** What traffic tells about a worker. */
+export type TrafficOutcome = "ok" | "connect_failed" | "reset" | "timeout" | "server_error";
+
+/** What the gateway may ask of the part that looks after workers. */
+export interface WorkerDirectory {
+  /** The workers of a model that may be given requests now. */
+  ready(modelId: string): readonly ReadyWorker[];
+  /** How many workers of a model are on their way to ready. */
+  starting(modelId: string): number;
+  /** Somebody waits for this model: starts a worker when none is ready or on its way. Idempotent, returns at once. */
+  want(modelId: string): void;
+  /** Why the model cannot be had now although it is wanted, or null while there is hope. */
+  failure(modelId: string): ModelFailure | null;
+  /** Fires after every change that concerns a model: a worker ready, lost, failed. The value is the model's id. */
+  readonly changes: Broadcast<string>;
+  /** Feeds what traffic saw into the health of worker and hive. */
+  report(worker: ReadyWorker, outcome: TrafficOutcome): void;
+}

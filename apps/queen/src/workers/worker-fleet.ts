@@ -1,0 +1,239 @@
+import { isDeepStrictEqual } from "node:util";
+import type { Clock, Log, Metrics } from "@queen-and-hive/daemon";
+import {
+  type CallbackAnswer,
+  type HiveEvent,
+  type ModelRecord,
+  QhError,
+  type QueenAddress,
+  type WorkerExited,
+  type WorkerReady,
+  type WorkerRecord,
+} from "@queen-and-hive/protocol";
+import type { HealthSettings, ModelSettings, RestartSettings } from "../config/settings.ts";
+import type { Store } from "../store/store.ts";
+import type { FleetContext, FleetHive } from "./fleet-context.ts";
+import { createFleetMetrics } from "./fleet-metrics.ts";
+import { ModelDemand } from "./model-demand.ts";
+import { ModelFailures } from "./model-failures.ts";
+import { acceptExited, acceptReady } from "./worker-callbacks.ts";
+import type { ReadyWorker, TrafficOutcome, WorkerDirectory } from "./worker-directory.ts";
+import { WorkerNews } from "./worker-news.ts";
+import { WorkerSpawner } from "./worker-spawner.ts";
+import { WorkerTable } from "./worker-table.ts";
+
+/** What the fleet needs to know. */
+export interface WorkerFleetOptions {
+  readonly store: Store;
+  readonly models: readonly ModelSettings[];
+  readonly health: HealthSettings;
+  readonly restart: RestartSettings;
+  readonly hives: () => readonly FleetHive[];
+  readonly queen: () => QueenAddress;
+  /** Requests that a worker serves now. */
+  readonly inFlight: (workerId: string) => number;
+  /** Real traffic could not reach a hive's workers again and again. */
+  readonly onTrafficTrouble: (hiveId: string) => void;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Log;
+}
+
+/** Slots of a worker whose engine does not say how many it has and whose model sets none: engines queue what is too much. */
+const SLOTS_UNKNOWN = 8;
+
+/** All workers of all hives: the directory that the gateway asks, and where hives' messages and event streams arrive. */
+export class WorkerFleet implements Disposable {
+  /** What the gateway sees. */
+  readonly directory: WorkerDirectory;
+  readonly #options: WorkerFleetOptions;
+  readonly #context: FleetContext;
+  readonly #table: WorkerTable;
+  readonly #demand: ModelDemand;
+  readonly #spawner: WorkerSpawner;
+  readonly #news: WorkerNews;
+  readonly #failures: ModelFailures;
+  readonly #unreachable = new Map<string, number>();
+  #timer: Disposable | null = null;
+  #stopping = false;
+
+  /** Reads the registry; workers whose model is gone or changed in the configuration are unwanted from now on. */
+  constructor(options: WorkerFleetOptions) {
+    this.#options = options;
+    const models = new Map(options.models.map((model) => [model.id, model]));
+    const { store, clock, log, restart, random } = options;
+    this.#table = new WorkerTable({ store, clock, log, slotsOf: (model, said) => slotsOf(models.get(model), said) });
+    this.#failures = new ModelFailures({ restart, clock, random });
+    this.#context = {
+      table: this.#table,
+      models,
+      restart,
+      hives: options.hives,
+      hive: (hiveId) => options.hives().find((hive) => hive.hiveId === hiveId) ?? null,
+      queen: options.queen,
+      inFlight: options.inFlight,
+      metrics: createFleetMetrics(options.metrics),
+      clock,
+      random,
+      log,
+      stopping: () => this.#stopping,
+    };
+    this.#spawner = new WorkerSpawner(this.#context, this.#failures, (model, waitMs) => this.#demand.retryLater(model, waitMs));
+    this.#demand = new ModelDemand(this.#context, this.#failures, this.#spawner);
+    this.#news = new WorkerNews(this.#context, this.#spawner, this.#demand);
+    this.directory = this.#createDirectory();
+    this.#disownChanged(models);
+    this.#schedulePoll();
+  }
+
+  /** A hive's ready message; see `acceptReady`. */
+  acceptReady(hiveId: string, message: WorkerReady): CallbackAnswer {
+    return this.#counted("ready", () => {
+      const answer = acceptReady(this.#context, hiveId, message);
+      const model = this.#table.get(message.worker_id)?.row.record.model;
+      if (answer.applied && model !== undefined) this.#failures.forgive(model);
+      return answer;
+    });
+  }
+
+  /** A hive's exit message; see `acceptExited`. */
+  acceptExited(hiveId: string, message: WorkerExited): CallbackAnswer {
+    return this.#counted("exited", () => {
+      const model = this.#table.get(message.worker_id)?.row.record.model;
+      if (model !== undefined && !message.will_restart && message.cause !== "stopped") this.#failures.note(model, message.cause);
+      return acceptExited(this.#context, hiveId, message);
+    });
+  }
+
+  /** One message of a hive's event stream. */
+  onHiveEvent(hiveId: string, event: HiveEvent): void {
+    if (event.type === "snapshot") this.#news.onSnapshot(hiveId, event);
+    else if (event.type === "worker") this.#news.onChange(hiveId, event.worker);
+    else if (event.type === "telemetry") this.#news.onTelemetry(event);
+  }
+
+  /** A hive became usable or unusable: waiting requests are told, and what is missing is started. */
+  onHiveState(hiveId: string): void {
+    for (const model of new Set(this.#table.ofHive(hiveId).map(({ row }) => row.record.model)))
+      this.#table.changes.publish(model);
+    this.#demand.ensure();
+    for (const model of this.#context.models.keys()) this.#table.changes.publish(model);
+  }
+
+  /** A hive has been out of reach for too long: requests on its workers end. */
+  abandon(hiveId: string, reason: string): void {
+    const error = new QhError(
+      "engine_unreachable",
+      `cannot finish this request: the hive of its worker is out of reach (${reason})`,
+    );
+    for (const { row } of this.#table.ofHive(hiveId)) this.#table.abandon(row.record.worker_id, error);
+  }
+
+  /** A hive was stopped together with its workers: they are gone. */
+  onHiveStopped(hiveId: string): void {
+    for (const { row } of this.#table.ofHive(hiveId))
+      this.#table.remove(row.record.worker_id, { actor: "queen", cause: "stopped" });
+  }
+
+  /** Workers as lists show them. */
+  list(): readonly WorkerRecord[] {
+    return this.#table
+      .all()
+      .map((entry) => ({ ...entry.row.record, in_flight: this.#options.inFlight(entry.row.record.worker_id) }));
+  }
+
+  /** How many workers of a hive there are. */
+  countOf(hiveId: string): number {
+    return this.#table.ofHive(hiveId).length;
+  }
+
+  /** Whether a model is loaded, for `GET /v1/models`. */
+  statusOf(modelId: string): NonNullable<ModelRecord["status"]> {
+    if (this.directory.ready(modelId).length > 0) return "loaded";
+    if (this.#demand.starting(modelId) > 0) return "loading";
+    return this.#failures.get(modelId) === null ? "unloaded" : "failed";
+  }
+
+  /** Nothing is started from now on. */
+  stopStarting(): void {
+    this.#stopping = true;
+    this.#demand.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.stopStarting();
+    this.#timer?.[Symbol.dispose]();
+  }
+
+  #createDirectory(): WorkerDirectory {
+    return {
+      ready: (modelId) => {
+        const workers: ReadyWorker[] = [];
+        for (const { ready, row } of this.#table.ofModel(modelId)) {
+          if (ready !== null && row.wanted && this.#context.hive(row.record.hive_id)?.usable === true) workers.push(ready);
+        }
+        return workers;
+      },
+      starting: (modelId) => this.#demand.starting(modelId),
+      want: (modelId) => this.#demand.want(modelId),
+      failure: (modelId) => this.#demand.failure(modelId),
+      changes: this.#table.changes,
+      report: (worker, outcome) => this.#report(worker, outcome),
+    };
+  }
+
+  #report(worker: ReadyWorker, outcome: TrafficOutcome): void {
+    if (outcome !== "connect_failed") {
+      this.#unreachable.delete(worker.workerId);
+      return;
+    }
+    const inARow = (this.#unreachable.get(worker.workerId) ?? 0) + 1;
+    this.#unreachable.set(worker.workerId, inARow);
+    if (inARow < this.#options.health.failures) return;
+    this.#unreachable.delete(worker.workerId);
+    this.#options.onTrafficTrouble(worker.hiveId);
+  }
+
+  #disownChanged(models: ReadonlyMap<string, ModelSettings>): void {
+    for (const { row } of this.#table.all()) {
+      const spec = models.get(row.record.model)?.spec;
+      const isSame = row.spec === null ? spec !== undefined : isDeepStrictEqual(spec, row.spec);
+      if (!row.wanted || isSame) continue;
+      this.#table.change(
+        row.record.worker_id,
+        { wanted: false, record: { state: "stopping" } },
+        { actor: "queen", cause: "configuration_changed" },
+      );
+    }
+  }
+
+  #counted(message: string, accept: () => CallbackAnswer): CallbackAnswer {
+    const { callbacks } = this.#context.metrics;
+    try {
+      const answer = accept();
+      callbacks.inc({ message, outcome: answer.applied ? "applied" : "repeated" });
+      return answer;
+    } catch (error) {
+      callbacks.inc({ message, outcome: error instanceof QhError ? error.kind : "internal" });
+      throw error;
+    }
+  }
+
+  #schedulePoll(): void {
+    const everyMs = this.#options.health.intervalMs;
+    this.#timer = this.#options.clock.after(everyMs, () => {
+      this.#news
+        .pollOverdue(everyMs)
+        .catch((error: unknown) => this.#options.log.error("cannot look for overdue callbacks", { error }))
+        .finally(() => {
+          if (!this.#stopping) this.#schedulePoll();
+        });
+    });
+  }
+}
+
+function slotsOf(model: ModelSettings | undefined, said: number | null): number {
+  if (model === undefined || model.slots === "auto") return said ?? SLOTS_UNKNOWN;
+  return said === null ? model.slots : Math.min(model.slots, said);
+}

@@ -1,0 +1,182 @@
+import { isDeepStrictEqual } from "node:util";
+import { ERROR_KINDS, newWorkerId, QhError, type WorkerRecord } from "@queen-and-hive/protocol";
+import type { ModelSettings } from "../config/settings.ts";
+import { placeWorker } from "../domain/placement.ts";
+import type { WorkerRow } from "../store/store.ts";
+import { type FleetContext, isOnItsWay } from "./fleet-context.ts";
+import { causeOfRefusal, type ModelFailures } from "./model-failures.ts";
+
+/** How long a spawn call that nobody answered waits before it is repeated, milliseconds. */
+const REPEAT_CALL_MS = 1_000;
+
+/** Starts and stops workers: recorded first, then asked of the hive. */
+export class WorkerSpawner {
+  readonly #context: FleetContext;
+  readonly #failures: ModelFailures;
+  /** Called when a start has failed for good, so that a kept minimum can be tried again later. */
+  readonly #onRefused: (model: string, retryInMs: number) => void;
+
+  constructor(context: FleetContext, failures: ModelFailures, onRefused: (model: string, retryInMs: number) => void) {
+    this.#context = context;
+    this.#failures = failures;
+    this.#onRefused = onRefused;
+  }
+
+  /** Decides on one more worker of a model; false when no hive can take it now. Throws `storage_failed`. */
+  start(model: ModelSettings, onHive?: string): boolean {
+    const { table, hives, clock } = this.#context;
+    const hiveId =
+      onHive ??
+      placeWorker(
+        model.place,
+        hives().map((hive) => this.#load(hive, model.id)),
+      );
+    if (hiveId === null || this.#context.stopping()) return false;
+    const now = new Date(clock.nowMs()).toISOString();
+    const record: WorkerRecord = {
+      worker_id: newWorkerId(),
+      incarnation: 1,
+      hive_id: hiveId,
+      queen_id: this.#context.queen().queen_id,
+      model: model.id,
+      runtime: model.spec.runtime.name,
+      state: "starting",
+      pid: null,
+      start_time: null,
+      boot_id: null,
+      port: null,
+      url: null,
+      slots: null,
+      in_flight: null,
+      restarts: 0,
+      since: now,
+      spawned_at: null,
+      ready_at: null,
+      progress: null,
+    };
+    const row: WorkerRow = { record, spec: model.spec, wanted: true, exitedIncarnation: 0, last: null, decidedAt: now };
+    table.add(row, { actor: "queen" });
+    this.call(record.worker_id);
+    return true;
+  }
+
+  /** Asks the hive for a recorded worker; repeating it is safe, since spawning is idempotent by id and spec. */
+  call(workerId: string): void {
+    const { table, log } = this.#context;
+    const entry = table.get(workerId);
+    const spec = entry?.row.spec ?? null;
+    const calls = entry === null ? null : (this.#context.hive(entry.row.record.hive_id)?.calls ?? null);
+    if (entry === null || spec === null || calls === null || entry.spawning) return;
+    table.setSpawning(workerId, true);
+    calls
+      .spawn({ worker_id: workerId, ...this.#context.queen(), spec })
+      .then(
+        (record) => this.#answered(workerId, record),
+        (error: unknown) => this.#failed(workerId, error),
+      )
+      .catch((error: unknown) => log.error("cannot record the answer to a spawn call", { error, worker_id: workerId }));
+  }
+
+  /** Stops a worker: recorded as unwanted first, so that it is stopped wherever and whenever it shows up. */
+  async stop(workerId: string, cause: string): Promise<void> {
+    const { table, log } = this.#context;
+    const entry = table.get(workerId);
+    if (entry === null) return;
+    if (entry.row.wanted) table.change(workerId, { wanted: false, record: { state: "stopping" } }, { actor: "queen", cause });
+    const calls = this.#context.hive(entry.row.record.hive_id)?.calls ?? null;
+    if (calls === null) return;
+    try {
+      await calls.stopWorker(workerId);
+    } catch (error) {
+      if (!(error instanceof QhError) || error.kind !== "worker_not_found") {
+        log.warn("cannot stop a worker yet; it is tried again when its hive is reconciled", { error, worker_id: workerId });
+        return;
+      }
+    }
+    table.remove(workerId, { actor: "queen", cause });
+  }
+
+  #load(hive: ReturnType<FleetContext["hives"]>[number], model: string) {
+    const workers = this.#context.table.ofHive(hive.hiveId);
+    return { ...hive, workers: workers.length, workersOfModel: workers.filter(({ row }) => row.record.model === model).length };
+  }
+
+  #answered(workerId: string, record: WorkerRecord): void {
+    const { table } = this.#context;
+    table.setSpawning(workerId, false);
+    const entry = table.get(workerId);
+    if (entry === null) return;
+    if (!entry.row.wanted) {
+      void this.stop(workerId, "unwanted");
+      return;
+    }
+    // The ready callback may have come before this answer: what it said stays.
+    const known = entry.row.record;
+    if (known.state !== "starting" || record.incarnation < known.incarnation) {
+      const facts = {
+        boot_id: known.boot_id ?? record.boot_id,
+        port: known.port ?? record.port,
+        start_time: known.start_time ?? record.start_time,
+      };
+      const isSame = isDeepStrictEqual(facts, { boot_id: known.boot_id, port: known.port, start_time: known.start_time });
+      if (!isSame && record.incarnation === known.incarnation) table.change(workerId, { record: facts }, { actor: "queen" });
+      return;
+    }
+    // A worker that a repeated call found ready is still made ready by its callback only.
+    const state = record.state === "ready" ? "loading" : record.state;
+    table.change(workerId, { record: { ...record, state, hive_id: known.hive_id, in_flight: null } }, { actor: "queen" });
+    if (record.state === "ready") table.noteSaidReady(workerId);
+  }
+
+  #failed(workerId: string, error: unknown): void {
+    const { table, log, clock } = this.#context;
+    table.setSpawning(workerId, false);
+    const entry = table.get(workerId);
+    if (entry === null) return;
+    const { record } = entry.row;
+    log.warn("cannot start a worker", { error, worker_id: workerId, hive_id: record.hive_id, model: record.model });
+    if (isSettledRefusal(error)) {
+      const cause = causeOfRefusal(error);
+      const waitMs = this.#failures.note(record.model, cause);
+      table.remove(workerId, {
+        actor: "queen",
+        cause,
+        events: [
+          {
+            kind: "worker.refused",
+            actor: `hive:${record.hive_id}`,
+            hive_id: record.hive_id,
+            worker_id: workerId,
+            cause,
+            details: { kind: error.kind, message: error.message, model: record.model },
+          },
+        ],
+      });
+      this.#onRefused(record.model, waitMs);
+      return;
+    }
+    // Nobody answered, so the hive may have the worker or not: asking again is safe, and so is the next reconciliation.
+    clock.after(REPEAT_CALL_MS, () => {
+      const now = table.get(workerId);
+      if (now?.row.wanted && isOnItsWay(now.row.record) && now.row.record.pid === null) this.call(workerId);
+    });
+  }
+}
+
+/** Whether the hive itself said no, as opposed to an answer that never came. */
+function isSettledRefusal(error: unknown): error is QhError {
+  if (!(error instanceof QhError)) return false;
+  if (UNANSWERED.has(error.kind)) return false;
+  return ERROR_KINDS[error.kind].status !== 401;
+}
+
+const UNANSWERED: ReadonlySet<QhError["kind"]> = new Set([
+  "peer_unreachable",
+  "peer_nonsense",
+  "deadline_exceeded",
+  "client_closed",
+  "shutting_down",
+  "internal",
+  "storage_failed",
+  "stale_epoch",
+]);

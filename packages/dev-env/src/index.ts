@@ -1,0 +1,39 @@
+export { ManualClock } from "./clock/manual-clock.ts";
+export { until } from "./clock/until.ts";
+export { describeFaults, FAULTS } from "./fake-worker/faults.ts";
+export { type RunningFakeWorker, type StartFakeWorkerOptions, startFakeWorker } from "./fake-worker/start-fake-worker.ts";
+export type { CallbackAttempt, FakeWorkerStats, SeenRequest } from "./fake-worker/statistics.ts";
+export { fakeWorkerStats } from "./fake-worker/stats-client.ts";
+export { type TemporaryDirectory, temporaryDirectory } from "./files/temporary-directory.ts";
+export { HiveCommands, type HivePlace } from "./hive/hive-commands.ts";
+export { startTestHive, type TestHive, type TestHiveOptions } from "./hive/test-hive.ts";
+export {
+  type CapturedRequest,
+  type CaptureOptions,
+  captureRequests,
+  type RequestCapture,
+  type RequestFilter,
+} from "./net/capture-requests.ts";
+export { freePort, freePortRange, isPortFree } from "./net/free-port.ts";
+export {
+  type RecordedAnswer,
+  type RecordedRequest,
+  type RecordingServer,
+  startRecordingServer,
+} from "./net/recording-server.ts";
+export { killAtExit } from "./processes/kill-at-exit.ts";
+export { expectNoProcesses, killProcesses } from "./processes/leave-nothing.ts";
+export {
+  describeProcesses,
+  type FoundProcess,
+  type ProcessSearch,
+  processesOf,
+  type Trace,
+} from "./processes/processes-of.ts";
+export { type Program, type ProgramEnd, type ProgramOptions, startProgram } from "./processes/program.ts";
+export { type CommandOptions, type CommandResult, describeCommand, runCommand } from "./processes/run-command.ts";
+export { COMPILE_CACHE, programCommand, REPOSITORY, testEnvironment } from "./processes/surroundings.ts";
+export type { QueenHiveCaptures } from "./queen/capture-both-ways.ts";
+export { type FakeReady, fakeModel, fakeRuntime, fakeWorkerCommand } from "./queen/fake-runtime.ts";
+export { startTestCluster, type TestCluster, type TestClusterOptions } from "./queen/test-cluster.ts";
+export { startTestQueen, type TestQueen, type TestQueenOptions } from "./queen/test-queen.ts";
