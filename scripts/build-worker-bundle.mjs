@@ -2,9 +2,20 @@
 // and under the single-file hive. `hive-worker/main.mjs` is our own code in one file; node-llama-cpp stays as it is in
 // `hive-worker/node_modules`, because it loads a native binding and tests it in a process of its own, by file name.
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { rolldown } from "rolldown";
 
@@ -12,8 +23,10 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const worker = join(root, "apps", "worker");
 const target = `${process.platform}-${process.arch}`;
 const dist = join(root, "dist");
-const folder = join(dist, "hive-worker");
 const archive = join(dist, `hive-worker-${target}.tar.gz`);
+// Built beside its final place and renamed at the end: a worker that is starting from the old one meets no half of it.
+const scratch = join(dist, `.hive-worker-${process.pid}`);
+const folder = join(scratch, "hive-worker");
 
 // Used only to build llama.cpp from source and by the command line tool; the worker never does either.
 const NEVER_LOADED = new Set(["cmake-js", "node-addon-api", "yargs", "validate-npm-package-name", "typescript"]);
@@ -21,17 +34,24 @@ const NEVER_LOADED = new Set(["cmake-js", "node-addon-api", "yargs", "validate-n
 const LEFT_OUT =
   /(\.d\.[cm]?ts|\.map|\.md|\.gypi?|gitRelease\.bundle)$|[/\\](templates|addon|cmake|patches|profiles|toolchains|xpack)$/;
 
-rmSync(folder, { recursive: true, force: true });
 mkdirSync(join(folder, "node_modules"), { recursive: true });
-await bundleOwnCode();
-const packages = copyPackages();
-const version = JSON.parse(readFileSync(join(root, "package.json"), "utf8")).version;
-writeFileSync(
-  join(folder, "package.json"),
-  `${JSON.stringify({ name: "hive-worker", version, type: "module", private: true }, null, 2)}\n`,
-);
-run("tar", ["--sort=name", "--owner=0", "--group=0", "--numeric-owner", "-czf", archive, "-C", dist, "hive-worker"]);
-console.log(`${archive}: ${mebibytes(statSync(archive).size)}, unpacked ${mebibytes(sizeOf(folder))}, ${packages} packages`);
+try {
+  await bundleOwnCode();
+  const packages = copyPackages();
+  const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  const description = { name: "hive-worker", version, type: "module", private: true };
+  writeFileSync(join(folder, "package.json"), `${JSON.stringify(description, null, 2)}\n`);
+  const packed = join(scratch, "archive.tar.gz");
+  run("tar", ["--sort=name", "--owner=0", "--group=0", "--numeric-owner", "-czf", packed, "-C", scratch, "hive-worker"]);
+  renameSync(packed, archive);
+  const unpacked = join(dist, "hive-worker");
+  if (existsSync(unpacked)) renameSync(unpacked, join(scratch, "old"));
+  renameSync(folder, unpacked);
+  const place = relative(root, archive);
+  console.log(`${place}: ${mebibytes(statSync(archive).size)}, unpacked ${mebibytes(sizeOf(unpacked))}, ${packages} packages`);
+} finally {
+  rmSync(scratch, { recursive: true, force: true });
+}
 
 async function bundleOwnCode() {
   const bundle = await rolldown({
@@ -76,15 +96,13 @@ function packageFolder(name, from) {
     const candidate = join(directory, name);
     if (existsSync(join(candidate, "package.json"))) return realpathSync(candidate);
   }
-  console.error(`cannot find ${name} from ${from}: run \`npm run setup\` first`);
-  process.exit(1);
+  throw new Error(`cannot find ${name} from ${from}: run \`npm run setup\` first`);
 }
 
 function run(command, args) {
   const result = spawnSync(command, args, { stdio: "inherit" });
   if (result.status === 0) return;
-  console.error(`cannot run ${command} ${args.join(" ")}: ${result.error?.message ?? `exit code ${result.status}`}`);
-  process.exit(1);
+  throw new Error(`cannot run ${command} ${args.join(" ")}: ${result.error?.message ?? `exit code ${result.status}`}`);
 }
 
 function sizeOf(directory) {

@@ -10,7 +10,8 @@ import { fileURLToPath } from "node:url";
 const PNPM = "pnpm@12.21.0";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const stampFile = join(root, "node_modules", ".setup-stamp");
-const quiet = process.argv.includes("--quiet");
+// Run as a step before another program, it says only what that program's reader needs.
+const quiet = !process.argv[1].endsWith("/setup.mjs");
 
 const wanted = createHash("sha256")
   .update(PNPM)

@@ -15,7 +15,11 @@ export function fakeWorkerOrder(queen: QueenAddress, flags: readonly string[] = 
     queen_url: queen.queen_url,
     spec: {
       model: { id: "fake" },
-      runtime: { name: "fake", command: fakeWorkerCommand(flags, ready), ready: ready === "http" ? { http: "/health" } : { callback: true } },
+      runtime: {
+        name: "fake",
+        command: fakeWorkerCommand(flags, ready),
+        ready: ready === "http" ? { http: "/health" } : { callback: true },
+      },
       args: [],
       env: { ...COMPILE_CACHE },
       devices: [],

@@ -10,7 +10,9 @@ describe("hive start", () => {
   test("20 at the same time give one daemon and 20 times its identity", async () => {
     await using hive = await startTestHive({ start: false });
     const answers = await Promise.all(Array.from({ length: 20 }, () => hive.start()));
-    const identities = new Set(answers.map(({ pid, start_time, boot_id, hive_epoch, url }) => JSON.stringify([pid, start_time, boot_id, hive_epoch, url])));
+    const identities = new Set(
+      answers.map(({ pid, start_time, boot_id, hive_epoch, url }) => JSON.stringify([pid, start_time, boot_id, hive_epoch, url])),
+    );
     expect(identities.size).toBe(1);
     expect(answers.filter(({ already_running }) => !already_running)).toHaveLength(1);
     expect(daemonsOf(hive)).toHaveLength(1);
@@ -61,7 +63,10 @@ describe("hive start", () => {
     try {
       const result = await startRaw(hive);
       expect(result.exitCode).toBe(COMMAND_EXIT.failed);
-      expect(errorOf(result.json)).toMatchObject({ code: "port_in_use", message: expect.stringContaining(`process ${process.pid}`) });
+      expect(errorOf(result.json)).toMatchObject({
+        code: "port_in_use",
+        message: expect.stringContaining(`process ${process.pid}`),
+      });
       await expectNoProcesses({ folder: hive.folder });
     } finally {
       stranger.close();
@@ -73,7 +78,10 @@ describe("hive start", () => {
     await using hive = await startTestHive({ queen: owner });
     const refused = await startRaw(hive, { queen: other });
     expect(refused.exitCode).toBe(COMMAND_EXIT.lockTaken);
-    expect(errorOf(refused.json)).toMatchObject({ code: "owned_by_another_queen", message: expect.stringContaining(owner.queen_id) });
+    expect(errorOf(refused.json)).toMatchObject({
+      code: "owned_by_another_queen",
+      message: expect.stringContaining(owner.queen_id),
+    });
     await hive.commands.stop();
     expect(errorOf((await startRaw(hive, { queen: other })).json)?.code).toBe("owned_by_another_queen");
     const taken = await hive.start({ queen: { ...other, take_over: true } });
@@ -146,7 +154,8 @@ describe("hive start", () => {
     const again = await hive.commands.start();
     expect(again.hive_epoch).toBeGreaterThan(hive.identity.hive_epoch + 1);
     const log = readFileSync(`${hive.stateDir}/logs/hive.log`, "utf8");
-    for (const name of ["epoch.json", "sequence.json", "queen.json", "state-id", "outbox.jsonl"]) expect(log).toContain(`${name}.damaged-`);
+    for (const name of ["epoch.json", "sequence.json", "queen.json", "state-id", "outbox.jsonl"])
+      expect(log).toContain(`${name}.damaged-`);
   });
 
   test("run in the foreground takes the same lock: a second one is told who runs", async () => {
@@ -160,7 +169,8 @@ describe("hive start", () => {
     await using hive = await startTestHive();
     const { pid } = hive.identity;
     expect(readProcStat(pid)?.session).toBe(pid);
-    for (const descriptor of [0, 1, 2]) expect(readlinkSync(`/proc/${pid}/fd/${descriptor}`)).toMatch(/\/dev\/null|logs\/output\.log$/);
+    for (const descriptor of [0, 1, 2])
+      expect(readlinkSync(`/proc/${pid}/fd/${descriptor}`)).toMatch(/\/dev\/null|logs\/output\.log$/);
   });
 });
 

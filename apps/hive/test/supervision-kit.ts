@@ -1,10 +1,18 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Deadline, type ProcessIdentity, readProcessIdentity, silentLog, systemClock } from "@queen-and-hive/daemon";
+import {
+  Deadline,
+  type ProcessIdentity,
+  readProcessIdentity,
+  signalProcess,
+  silentLog,
+  systemClock,
+} from "@queen-and-hive/daemon";
 import {
   compileValidator,
   newQueenId,
@@ -24,6 +32,7 @@ import { expect } from "vitest";
 import type { Supervision, WorkerChange, WorkerExitNotice, WorkerReadyNotice } from "../src/workers/supervision.ts";
 import { createSupervisor } from "../src/workers/supervisor.ts";
 import type { SupervisorConfig, SupervisorOptions } from "../src/workers/supervisor-options.ts";
+import type { DaemonOrder } from "./supervision-daemon.ts";
 
 /** Everything that tests open; closed in reverse order. */
 export class Cleanup {
@@ -60,7 +69,7 @@ export interface TestHiveParts {
 /** Opens a supervisor that is not yet recovered; its workers are stopped at the end of the test. */
 export async function openTestHive(cleanup: Cleanup, parts: TestHiveParts = {}): Promise<TestHive> {
   const stateDir = parts.stateDir ?? temporaryDir(cleanup);
-  const stateId = parts.stateId ?? crypto.randomUUID().replaceAll("-", "").slice(0, 24);
+  const stateId = parts.stateId ?? newStateId();
   const ready: WorkerReadyNotice[] = [];
   const exited: WorkerExitNotice[] = [];
   const changes: WorkerChange[] = [];
@@ -288,4 +297,56 @@ export function markedPids(stateId: string): readonly number[] {
     .map(Number)
     .filter((pid) => Number.isInteger(pid) && readIfThere(`/proc/${pid}/environ`).includes(`HIVE_STATE_ID=${stateId}`))
     .filter((pid) => readProcessIdentity(pid) !== null);
+}
+
+/** A supervisor in a process of its own. */
+export interface KillableHive {
+  readonly stateDir: string;
+  readonly stateId: string;
+  readonly config: SupervisorConfig;
+  /** What it has said so far, one JSON object a line. */
+  said(): string;
+  /** `kill -9`, and waits for its end. */
+  kill(): Promise<void>;
+}
+
+/** Starts a supervisor in a process of its own, which spawns these requests; what it leaves behind is killed at the end. */
+export async function startKillableHive(
+  cleanup: Cleanup,
+  requests: readonly SpawnRequest[],
+  config?: Partial<SupervisorConfig>,
+): Promise<KillableHive> {
+  const stateDir = temporaryDir(cleanup);
+  const stateId = newStateId();
+  const order: DaemonOrder = { stateDir, stateId, config: await testConfig(config), requests };
+  const file = join(stateDir, "order.json");
+  writeFileSync(file, JSON.stringify(order));
+  const program = fileURLToPath(new URL("supervision-daemon.ts", import.meta.url));
+  const child = spawn(process.execPath, [program, file], { stdio: ["ignore", "pipe", "inherit"] });
+  let text = "";
+  child.stdout.on("data", (chunk: Buffer) => {
+    text += chunk.toString("utf8");
+  });
+  const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  const kill = async (): Promise<void> => {
+    child.kill("SIGKILL");
+    await ended;
+  };
+  cleanup.defer(async () => {
+    await kill();
+    killMarked(stateId);
+  });
+  return { stateDir, stateId, config: order.config, said: () => text, kill };
+}
+
+/** A new name of a state directory. */
+export function newStateId(): string {
+  return crypto.randomUUID().replaceAll("-", "").slice(0, 24);
+}
+
+function killMarked(stateId: string): void {
+  for (const pid of markedPids(stateId)) {
+    const identity = readProcessIdentity(pid);
+    if (identity !== null) signalProcess(identity, "SIGKILL");
+  }
 }

@@ -1,4 +1,4 @@
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { freePort, startRecordingServer, temporaryDirectory, until } from "@queen-and-hive/dev-env";
 import { WORKER_EXIT } from "@queen-and-hive/protocol";
 import { expect, test } from "vitest";
@@ -132,6 +132,8 @@ test("what keeps a worker from starting is one line and an exit code of its own"
   await using taken = await startRecordingServer();
   const notGguf = folder.join("page.gguf");
   writeFileSync(notGguf, "<html>not found</html>");
+  const foreign = folder.join("foreign.gguf");
+  writeFileSync(foreign, foreignModel());
   const cases = [
     {
       env: { HIVE_MODEL_PATH: folder.join("absent.gguf") },
@@ -143,6 +145,7 @@ test("what keeps a worker from starting is one line and an exit code of its own"
       code: WORKER_EXIT.modelInvalid,
       line: /cannot load .*page\.gguf: it is not a GGUF file/,
     },
+    { env: { HIVE_MODEL_PATH: foreign }, code: WORKER_EXIT.modelInvalid, line: /cannot load .*unknown model architecture/ },
     {
       env: { HIVE_PORT: String(taken.port) },
       code: WORKER_EXIT.portInUse,
@@ -153,8 +156,20 @@ test("what keeps a worker from starting is one line and an exit code of its own"
   for (const { env, code, line } of cases) {
     await using worker = await startTestWorker({ env });
     expect(await worker.program.ended(20_000)).toEqual({ code, signal: null });
-    expect(worker.program.output().trimEnd().split("\n").length).toBe(1);
-    expect(worker.program.output()).toMatch(line);
+    const said = worker.program
+      .output()
+      .trimEnd()
+      .split("\n")
+      .filter((text) => !text.includes('"level":"info"'));
+    expect(said).toEqual([expect.stringMatching(line)]);
     expect(worker.hive.requests).toEqual([]);
   }
 }, 60_000);
+
+/** A whole GGUF file of an architecture that llama.cpp does not know. */
+function foreignModel(): Buffer {
+  const bytes = readFileSync(TINY_MODEL);
+  const key = bytes.indexOf("general.architecture");
+  bytes.write("lxxma", bytes.indexOf("llama", key));
+  return bytes;
+}

@@ -1,6 +1,12 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { createMetrics, Deadline, type Metrics, silentLog, systemClock } from "@queen-and-hive/daemon";
-import { type RecordedRequest, startRecordingServer, type TemporaryDirectory, temporaryDirectory, until } from "@queen-and-hive/dev-env";
+import {
+  type RecordedRequest,
+  startRecordingServer,
+  type TemporaryDirectory,
+  temporaryDirectory,
+  until,
+} from "@queen-and-hive/dev-env";
 import type { HiveIdentity } from "@queen-and-hive/protocol";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Ownership } from "../store/ownership.ts";
@@ -48,7 +54,13 @@ describe("the outbox", () => {
     const [request] = await queen.received(1);
     expect(request?.url).toBe("/v2/workers/ready");
     expect(request?.headers["authorization"]).toBe("Bearer the-hive-token");
-    expect(request?.body).toMatchObject({ worker_id: worker(1), hive_id: "gpu1", hive_epoch: 3, sequence: 1, delivery_attempt: 1 });
+    expect(request?.body).toMatchObject({
+      worker_id: worker(1),
+      hive_id: "gpu1",
+      hive_epoch: 3,
+      sequence: 1,
+      delivery_attempt: 1,
+    });
     await until(() => outbox.size === 0);
   });
 
@@ -230,7 +242,9 @@ interface OpenOptions {
   readonly outboxEntries?: number;
 }
 
-async function open(options: OpenOptions = {}): Promise<{ readonly outbox: Outbox; readonly ownership: Ownership; readonly metrics: Metrics }> {
+async function open(
+  options: OpenOptions = {},
+): Promise<{ readonly outbox: Outbox; readonly ownership: Ownership; readonly metrics: Metrics }> {
   const ownership = new Ownership(paths);
   const metrics = createMetrics();
   const line = new QueenLine({
@@ -284,7 +298,15 @@ function ready(number: number): OutboxMessage {
 function exited(number: number): OutboxMessage {
   return {
     kind: "worker_exited",
-    body: { worker_id: worker(number), incarnation: 1, exit_code: 1, signal: null, cause: "unknown", log_tail: [], will_restart: false },
+    body: {
+      worker_id: worker(number),
+      incarnation: 1,
+      exit_code: 1,
+      signal: null,
+      cause: "unknown",
+      log_tail: [],
+      will_restart: false,
+    },
   };
 }
 

@@ -25,13 +25,13 @@ export async function status(flags: StatusFlags): Promise<CommandResult> {
 async function look(paths: StatePaths): Promise<HiveStatusAnswer> {
   const owner = peekOwner(paths)?.queen_id ?? null;
   const identity = readLiveIdentity(paths);
-  if (identity === null) return { state: "stopped", identity: null, owner, workers: countLiveWorkers(paths) };
+  if (identity === null) return { state: "stopped", identity: null, owner, workers: await countLiveWorkers(paths) };
   const workers = await countWorkers(paths, identity);
   if (workers !== null) return { state: "running", identity, owner, workers };
   // It may have ended while we waited for its answer.
   return readLiveIdentity(paths)?.start_time === identity.start_time
-    ? { state: "mute", identity, owner, workers: countLiveWorkers(paths) }
-    : { state: "stopped", identity: null, owner, workers: countLiveWorkers(paths) };
+    ? { state: "mute", identity, owner, workers: await countLiveWorkers(paths) }
+    : { state: "stopped", identity: null, owner, workers: await countLiveWorkers(paths) };
 }
 
 /** How many workers the daemon keeps; null when it does not answer. */

@@ -48,8 +48,8 @@ async function stopLocked(paths: StatePaths, flags: StopFlags): Promise<HiveStop
   const running = readLiveIdentity(paths);
   const fates: DaemonFate[] = running === null ? [] : [await stopDaemon(paths, running, workers, deadline)];
   const left = fates.flatMap((fate) => fate.left);
-  const isOver = fates.some(({ answered }) => answered) && liveProcesses(paths).length === 0;
-  if (!flags.keepWorkers && !isOver && left.length === 0 && hasWorkers(paths)) {
+  const isOver = fates.some(({ answered }) => answered) && (await liveProcesses(paths)).length === 0;
+  if (!flags.keepWorkers && !isOver && left.length === 0 && (await hasWorkers(paths))) {
     try {
       const fresh = await launchOrFind(paths, ownEnvironment(), deadline);
       fates.push(await stopDaemon(paths, fresh.identity, workers, deadline));
@@ -60,18 +60,18 @@ async function stopLocked(paths: StatePaths, flags: StopFlags): Promise<HiveStop
   return answerOf(paths, flags, running !== null, fates, left);
 }
 
-function answerOf(
+async function answerOf(
   paths: StatePaths,
   flags: StopFlags,
   wasRunning: boolean,
   fates: readonly DaemonFate[],
   left: readonly string[],
-): HiveStopAnswer {
-  const alive = flags.keepWorkers ? [] : liveProcesses(paths);
+): Promise<HiveStopAnswer> {
+  const alive = flags.keepWorkers ? [] : await liveProcesses(paths);
   return {
     hive_id: readLastIdentity(paths)?.hive_id ?? null,
     was_running: wasRunning,
-    workers_kept: flags.keepWorkers ? countLiveWorkers(paths) : 0,
+    workers_kept: flags.keepWorkers ? await countLiveWorkers(paths) : 0,
     stopped: fates.flatMap((fate) => fate.stopped),
     left: [
       ...new Set([

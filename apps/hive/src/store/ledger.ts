@@ -99,7 +99,7 @@ export class Ledger {
   /** Forgets a worker with everything it left; a directory that keeps a damaged entry stays for a person to look at. */
   async remove(workerId: WorkerId): Promise<void> {
     const { dir, entry } = this.pathsOf(workerId);
-    await rm(entry, { force: true });
+    await rm(entry, { recursive: true, force: true });
     const keepsDamage = existsSync(dir) && readdirSync(dir).some((name) => name.includes(".damaged-"));
     if (!keepsDamage) await rm(dir, { recursive: true, force: true });
   }

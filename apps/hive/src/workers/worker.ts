@@ -202,11 +202,12 @@ export class Worker implements Disposable {
       if (effect.type === "say_exited") await this.#sayExited(effect.exit, effect.willRestart);
     }
     const facts = this.#factsAfter(event, step.life);
-    const leaves = step.life.phase.name === "stopped" || step.effects.some(({ type }) => type === "launch");
-    if (!leaves) await this.#record(step.life, facts, event.type === "launched");
+    // A launch records and publishes its own intent, and the last word comes when the record is removed.
+    const isSaidLater = step.life.phase.name === "stopped" || step.effects.some(({ type }) => type === "launch");
+    if (!isSaidLater) await this.#record(step.life, facts, event.type === "launched");
     this.#life = step.life;
     this.#facts = facts;
-    if (step.life.phase.name !== "stopped") this.#context.publish({ record: this.record, removed: false });
+    if (!isSaidLater) this.#context.publish({ record: this.record, removed: false });
     for (const effect of step.effects) await this.#run(effect);
     return true;
   }

@@ -3,7 +3,7 @@ import { WORKER_EXIT } from "@queen-and-hive/protocol";
 import type { Engine } from "../domain/generation.ts";
 import { StartFailure } from "../domain/start-failure.ts";
 import { LlamaEngine } from "./llama-engine.ts";
-import { importLlamaLibrary, type Llama, type LlamaLibrary, type LlamaModel } from "./llama-library.ts";
+import { importLlamaLibrary, type Llama, type LlamaContext, type LlamaLibrary, type LlamaModel } from "./llama-library.ts";
 import type { SlotLimits } from "./slot-pool.ts";
 
 /** What to load, and how much it may take. */
@@ -30,6 +30,8 @@ export interface LoadSurroundings {
 
 /** Lines of llama.cpp's own complaints that are kept to explain a failed load. */
 const COMPLAINTS_MAX = 5;
+/** The exit code of what has none of its own. */
+const GENERAL_FAILURE = 1;
 
 /**
  * Loads llama.cpp, then the model. Nothing is ever built or downloaded.
@@ -48,12 +50,7 @@ export async function loadEngine(
   const { library, llama } = await loadBinding(options, complain);
   signal.throwIfAborted();
   const model = await loadModel(llama, options, onProgress, signal, complaints);
-  const context = await model.createContext({
-    sequences: options.slots,
-    contextSize: { max: options.contextTokensMax },
-    threads: options.threads,
-    createSignal: signal,
-  });
+  const context = await createContext(model, options, signal);
   return new LlamaEngine({ library, model, context, threads: options.threads, limits: options.limits, clock, onToken });
 }
 
@@ -99,6 +96,26 @@ async function loadModel(
     throw new StartFailure(
       WORKER_EXIT.modelInvalid,
       `cannot load ${options.modelPath}: ${why}: try another file of this model`,
+      error,
+    );
+  }
+}
+
+/** One memory for all slots. Throws StartFailure when the machine has not enough for it. */
+async function createContext(model: LlamaModel, options: LoadOptions, signal: AbortSignal): Promise<LlamaContext> {
+  try {
+    return await model.createContext({
+      sequences: options.slots,
+      contextSize: { max: options.contextTokensMax },
+      threads: options.threads,
+      createSignal: signal,
+    });
+  } catch (error) {
+    if (signal.aborted) throw signal.reason;
+    const room = `${options.slots} slots of up to ${options.contextTokensMax} tokens`;
+    throw new StartFailure(
+      GENERAL_FAILURE,
+      `cannot make room for ${room}: ${messageOf(error)}: give fewer slots or a smaller --context`,
       error,
     );
   }

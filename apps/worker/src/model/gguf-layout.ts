@@ -81,7 +81,9 @@ function readLayout(reader: FileReader): GgufLayout {
     );
   }
   const tensors = reader.uint64();
-  const alignment = readMetadata(reader, reader.uint64());
+  const fields = reader.uint64();
+  if (fields === 0) throw new GgufProblem("it says nothing about its model", "copy or download it again");
+  const alignment = readMetadata(reader, fields);
   let dataBytes = 0;
   for (let index = 0; index < tensors; index += 1) dataBytes = Math.max(dataBytes, readTensorEnd(reader));
   const dataStart = Math.ceil(reader.position / alignment) * alignment;
