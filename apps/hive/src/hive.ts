@@ -20,7 +20,7 @@ import { callbackUrlFor, startServer } from "./http/hive-server.ts";
 import { capabilitiesOf } from "./resources/capabilities.ts";
 import { embeddedWorker, ownForm } from "./resources/embedded-worker.ts";
 import { nextEpoch } from "./store/epoch.ts";
-import { readLastIdentity, writeIdentity } from "./store/identity-file.ts";
+import { readLastIdentity, writeEnding, writeIdentity } from "./store/identity-file.ts";
 import { Ownership } from "./store/ownership.ts";
 import { Sequence } from "./store/sequence.ts";
 import { openStateId } from "./store/state-id.ts";
@@ -200,10 +200,20 @@ class Hive implements RunningHive {
   async #stopWorkers(workers: HiveShutdown["workers"], deadline: Deadline): Promise<HiveShutdownAnswer> {
     const { supervision, outbox } = this.#state;
     this.#options.log.info("the hive stops", { workers, budget_ms: deadline.remainingMs() });
+    this.#sayEnding();
     if (workers === "keep") return { workers: [], kept: supervision.list().filter(({ pid }) => pid !== null).length };
     const stopped = await supervision.stopAll(deadline.earlier(CLOSING_MS));
     await outbox.flush(deadline.min(Deadline.in(CLOSING_MS, this.#options.clock)));
     return { workers: stopped, kept: 0 };
+  }
+
+  /** From here on a start waits for the next daemon. Ending goes on when the disk is full. */
+  #sayEnding(): void {
+    try {
+      writeEnding(this.#options.paths, this.#state.known());
+    } catch (error) {
+      this.#options.log.error("cannot say in identity.json that this hive ends", { error });
+    }
   }
 
   #end(): void {

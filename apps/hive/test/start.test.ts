@@ -1,10 +1,10 @@
 import { readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { isProcessAlive, readProcStat } from "@queen-and-hive/daemon";
-import { expectNoProcesses, startTestHive, type TestHive } from "@queen-and-hive/dev-env";
+import { expectNoProcesses, startRecordingServer, startTestHive, type TestHive, until } from "@queen-and-hive/dev-env";
 import { COMMAND_EXIT, type ErrorBody, HIVE_ENDPOINTS } from "@queen-and-hive/protocol";
 import { describe, expect, test } from "vitest";
-import { queenAt } from "./spawn-request.ts";
+import { fakeWorkerOrder, queenAt } from "./spawn-request.ts";
 
 describe("hive start", () => {
   test("20 at the same time give one daemon and 20 times its identity", async () => {
@@ -54,6 +54,21 @@ describe("hive start", () => {
       expect(readFileSync(`/proc/${identity.pid}/cmdline`, "utf8")).not.toContain(hive.token);
       expect(readFileSync(`/proc/${identity.pid}/environ`, "utf8")).not.toContain(hive.token);
     }
+  });
+
+  test("while the daemon ends waits for that and starts the next one", async () => {
+    await using queen = await startRecordingServer();
+    const owner = queenAt(queen.url);
+    await using hive = await startTestHive({ queen: owner, config: { stop: { term: "2s" } } });
+    const first = hive.identity;
+    await hive.peer.call(HIVE_ENDPOINTS.postWorker, { body: fakeWorkerOrder(owner, ["--fault", "ignore-term"]) });
+    await queen.received(1, ({ url }) => url === "/v2/workers/ready");
+    const ended = hive.peer.call(HIVE_ENDPOINTS.postShutdown, { body: { workers: "stop", deadline_ms: 9_000 } });
+    await until(async () => (await hive.peer.call(HIVE_ENDPOINTS.getHealth)).status === "stopping", 5_000, "the hive to end");
+    const second = await hive.start();
+    expect((await ended).workers).toMatchObject([{ how: "killed" }]);
+    expect(second).toMatchObject({ already_running: false, hive_epoch: first.hive_epoch + 1 });
+    expect(isProcessAlive(first)).toBe(false);
   });
 
   test("says by whom its port is taken, starts nothing and leaves nothing", async () => {

@@ -168,7 +168,7 @@ function portOf(address: string | AddressInfo | null): number {
 }
 
 /** The first of ten neighbouring ports that were free a moment ago, below the ports that the kernel gives out. */
-export async function freePortRange(): Promise<number> {
+async function freePortRange(): Promise<number> {
   for (let attempt = 0; attempt < 50; attempt += 1) {
     const first = 12_000 + Math.floor(Math.random() * 1_800) * 10;
     const servers = Array.from({ length: 10 }, () => createTcpServer());
@@ -340,7 +340,7 @@ export async function startKillableHive(
 }
 
 /** A new name of a state directory. */
-export function newStateId(): string {
+function newStateId(): string {
   return crypto.randomUUID().replaceAll("-", "").slice(0, 24);
 }
 

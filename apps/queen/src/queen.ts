@@ -5,67 +5,26 @@ import {
   Deadline,
   ensurePrivateDir,
   isNetworkFileSystem,
-  type Log,
   type Metrics,
   type RunningServer,
   StopSequence,
   startHttpServer,
   systemClock,
 } from "@queen-and-hive/daemon";
-import {
-  parseWorkerId,
-  QhError,
-  QUEEN_ENDPOINTS,
-  type QueenAddress,
-  type QueenShutdown,
-  type QueenShutdownAnswer,
-} from "@queen-and-hive/protocol";
-import type { QueenSettings } from "./config/settings.ts";
+import { parseWorkerId, QhError, QUEEN_ENDPOINTS, type QueenAddress } from "@queen-and-hive/protocol";
 import { createGateway, type Gateway } from "./gateway/gateway.ts";
 import { HiveFleet } from "./hives/hive-fleet.ts";
-import { type HiveFate, stopHives } from "./hives/stop-cascade.ts";
 import { allowedModels, createAuthorize, type Identity } from "./http/identity.ts";
 import { queenHandlers } from "./http/queen-handlers.ts";
-import type { QueenPhase, QueenView } from "./http/queen-view.ts";
+import type { QueenView } from "./http/queen-view.ts";
+import type { QueenOptions, RunningQueen } from "./queen-options.ts";
+import { type QueenParts, QueenStop } from "./queen-stop.ts";
 import { beginQueenLife, type QueenLife, writeQueenIdentity } from "./store/queen-identity.ts";
 import { openSqliteStore } from "./store/sqlite-store.ts";
 import { takeStateLock } from "./store/state-lock.ts";
 import type { Store } from "./store/store.ts";
 import { QUEEN_VERSION } from "./version.ts";
 import { WorkerFleet } from "./workers/worker-fleet.ts";
-
-/** What a queen is started with. */
-export interface QueenOptions {
-  readonly settings: QueenSettings;
-  readonly log: Log;
-  readonly clock?: Clock;
-  /** Where hives are told to call back; the first listener when absent. */
-  readonly callbackUrl?: string;
-}
-
-/** A queen that serves. */
-export interface RunningQueen {
-  /** Where she listens, Unix socket last. */
-  readonly urls: readonly string[];
-  readonly queenId: string;
-  readonly queenEpoch: number;
-  readonly view: QueenView;
-  /** The stop cascade; the first call decides how, every call gets its outcome. Her servers still answer afterwards. */
-  stop(hives: QueenShutdown["hives"], actor: string, onFate?: (fate: HiveFate) => void): Promise<QueenShutdownAnswer>;
-  /** A second Ctrl-C: open streams are ended now, hives get little time. */
-  hurry(): void;
-  /** Resolves with the outcome once a cascade is over, whoever asked for it. */
-  readonly stopped: Promise<QueenShutdownAnswer>;
-  /** Resolves when the state directory's lock was lost: she must end. */
-  readonly lockLost: Promise<void>;
-  /** Closes servers, store and lock; hives are let go as they are. */
-  close(deadline: Deadline): Promise<void>;
-}
-
-/** What the cascade keeps back of its budget after draining, beside `stop.term` and `stop.verify`, milliseconds. */
-const CASCADE_RESERVE_MS = 3_000;
-/** What a hurried cascade still gives open streams to end well-formed, milliseconds. */
-const HURRIED_DRAIN_MS = 600;
 
 /**
  * Starts a queen: lock, registry, epoch, listeners, then hives. Throws `already_running`, `port_in_use`, `storage_failed`,
@@ -87,16 +46,13 @@ class QueenBuild {
   readonly #stop: StopSequence;
   readonly #clock: Clock;
   readonly #metrics: Metrics = createMetrics();
-  readonly #drainNow = Promise.withResolvers<void>();
-  readonly #stopped = Promise.withResolvers<QueenShutdownAnswer>();
-  #phase: QueenPhase = "serving";
-  #hurried = false;
-  #cascade: Promise<QueenShutdownAnswer> | null = null;
+  readonly #cascade: QueenStop;
 
   constructor(options: QueenOptions, stop: StopSequence, clock: Clock) {
     this.#options = options;
     this.#stop = stop;
     this.#clock = clock;
+    this.#cascade = new QueenStop({ settings: options.settings, log: options.log, clock });
   }
 
   async start(): Promise<RunningQueen> {
@@ -138,13 +94,9 @@ class QueenBuild {
       queenId: life.queenId,
       queenEpoch: life.queenEpoch,
       view,
-      stop: (how, actor, onFate) => this.#runCascade({ store, hives, workers, gateway }, how, actor, onFate),
-      hurry: () => {
-        this.#hurried = true;
-        this.#drainNow.resolve();
-        hives.hurry(settings.stop.termMs);
-      },
-      stopped: this.#stopped.promise,
+      stop: (how, actor, onFate) => this.#cascade.run({ store, hives, workers, gateway }, how, actor, onFate),
+      hurry: () => this.#cascade.hurry(hives),
+      stopped: this.#cascade.stopped,
       lockLost: lock.lost,
       close: async (deadline) => {
         await this.#stop.stop(deadline);
@@ -204,21 +156,21 @@ class QueenBuild {
     return { workers, gateway };
   }
 
-  #createView(parts: Parts & { readonly life: QueenLife }): QueenView {
+  #createView(parts: QueenParts & { readonly life: QueenLife }): QueenView {
     const { life, store, hives, workers } = parts;
     return {
       queenId: life.queenId,
       queenEpoch: life.queenEpoch,
       version: QUEEN_VERSION,
       models: this.#options.settings.models,
-      phase: () => this.#phase,
+      phase: () => this.#cascade.phase,
       statusOf: (modelId) => workers.statusOf(modelId),
       hives: () => hives.records((hiveId) => workers.countOf(hiveId)),
       workers: () => workers.list(),
       hiveReady: (hiveId, message) => hives.announce(hiveId, message),
       workerReady: (hiveId, message) => workers.acceptReady(hiveId, message),
       workerExited: (hiveId, message) => workers.acceptExited(hiveId, message),
-      shutdown: (how, actor) => this.#runCascade(parts, how, actor, undefined),
+      shutdown: (how, actor) => this.#cascade.run(parts, how, actor),
       store,
       metrics: this.#metrics,
       clock: this.#clock,
@@ -251,64 +203,6 @@ class QueenBuild {
     }
     return servers;
   }
-
-  #runCascade(
-    parts: Parts,
-    how: QueenShutdown["hives"],
-    actor: string,
-    onFate: ((fate: HiveFate) => void) | undefined,
-  ): Promise<QueenShutdownAnswer> {
-    this.#cascade ??= this.#stopEverything(parts, how, actor, onFate ?? (() => undefined));
-    this.#cascade.then(this.#stopped.resolve, this.#stopped.reject);
-    return this.#cascade;
-  }
-
-  async #stopEverything(
-    { store, hives, workers, gateway }: Parts,
-    how: QueenShutdown["hives"],
-    actor: string,
-    onFate: (fate: HiveFate) => void,
-  ): Promise<QueenShutdownAnswer> {
-    const { settings, log } = this.#options;
-    const { shutdown, stop } = settings;
-    this.#phase = "stopping";
-    const deadline = Deadline.in(shutdown.budgetMs, this.#clock);
-    const running = workers.list().filter((worker) => worker.pid !== null).length;
-    log.info("stopping", { hives: hives.stoppable(workers).map(({ hiveId }) => hiveId), workers: running, how, actor });
-    recordOrAlarm(store, log, { kind: "queen.stopping", actor, cause: how });
-    workers.stopStarting();
-    gateway.refuse(Math.ceil(shutdown.budgetMs / 1_000));
-    const drain = deadline
-      .earlier(stop.termMs + stop.verifyMs + CASCADE_RESERVE_MS)
-      .min(Deadline.in(shutdown.drainMs, this.#clock));
-    await this.#drain(gateway, drain);
-    const answer = await stopHives(hives.stoppable(workers), how, deadline, (fate) => {
-      if (fate.fate === "stopped" || fate.fate === "killed" || fate.fate === "already_stopped")
-        forgetWorkers(workers, fate.hive_id, log);
-      onFate(fate);
-    });
-    recordOrAlarm(store, log, {
-      kind: "queen.stopped",
-      actor,
-      cause: answer.clean ? "clean" : "left",
-      details: { hives: answer.hives },
-    });
-    return answer;
-  }
-
-  async #drain(gateway: Gateway<Identity>, deadline: Deadline): Promise<void> {
-    if (this.#hurried) return gateway.drain(Deadline.in(HURRIED_DRAIN_MS, this.#clock));
-    const drained = gateway.drain(deadline);
-    const hurried = this.#drainNow.promise.then(() => gateway.drain(Deadline.in(HURRIED_DRAIN_MS, this.#clock)));
-    await Promise.race([drained, hurried]);
-  }
-}
-
-interface Parts {
-  readonly store: Store;
-  readonly hives: HiveFleet;
-  readonly workers: WorkerFleet;
-  readonly gateway: Gateway<Identity>;
 }
 
 async function prepareStateDir(stateDir: string): Promise<void> {
@@ -326,21 +220,4 @@ async function prepareStateDir(stateDir: string): Promise<void> {
 function reachableUrl(server: RunningServer | undefined): string {
   if (server === undefined) throw new QhError("invalid_config", "cannot start without an address to listen on");
   return server.url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:");
-}
-
-/** Stopping goes on when the disk is full, with an alarm. */
-function recordOrAlarm(store: Store, log: Log, entry: Parameters<Store["commit"]>[0]["events"][number]): void {
-  try {
-    store.commit({ events: [entry] });
-  } catch (error) {
-    log.error("cannot write the journal while stopping", { error, kind: entry.kind });
-  }
-}
-
-function forgetWorkers(workers: WorkerFleet, hiveId: string, log: Log): void {
-  try {
-    workers.onHiveStopped(hiveId);
-  } catch (error) {
-    log.error("cannot record that a hive's workers are gone", { error, hive_id: hiveId });
-  }
 }

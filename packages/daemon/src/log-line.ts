@@ -36,7 +36,7 @@ export function toPrettyLine(entry: LogEntry): string {
 }
 
 /** An error as plain data: message, kind and code where it has them, stack, and its causes to a depth of five. */
-export function describeError(error: Error, depth = 0): Readonly<Record<string, unknown>> {
+function describeError(error: Error, depth = 0): Readonly<Record<string, unknown>> {
   return {
     name: error.name,
     message: error.message,

@@ -20,7 +20,7 @@ export interface LaneSurroundings {
 }
 
 /** After so many refusals (4xx that no rule names) a message is set aside. */
-export const REFUSALS_MAX = 5;
+const REFUSALS_MAX = 5;
 
 /** The messages of one worker, delivered one after the other: each is over before the next is tried. */
 export class DeliveryLane {

@@ -22,7 +22,7 @@ export function classifyExit({ status, oomKillSeen, logTail }: EndEvidence): Exi
 }
 
 /** Why a worker ended, as its output tells: the newest line that names a cause we know; null when none does. */
-export function causeInOutput(logTail: readonly string[]): ExitCause | null {
+function causeInOutput(logTail: readonly string[]): ExitCause | null {
   for (let index = logTail.length - 1; index >= 0; index -= 1) {
     const line = logTail[index] ?? "";
     const known = SENTENCES.find(({ pattern }) => pattern.test(line));

@@ -26,9 +26,9 @@ export interface StartLimits {
 }
 
 /** A share of one core below which CPU time is no sign of life: an idle event loop ticks too. */
-export const CPU_SIGN_RATIO = 0.03;
+const CPU_SIGN_RATIO = 0.03;
 /** Growth of resident memory below which it is no sign of life. */
-export const RESIDENT_SIGN_BYTES = 1024 * 1024;
+const RESIDENT_SIGN_BYTES = 1024 * 1024;
 
 /** Begins to watch a start that may have begun `alreadyMs` ago (an adopted worker). */
 export function beginVigil(first: StartLook, alreadyMs: number): StartVigil {

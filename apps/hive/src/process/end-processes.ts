@@ -7,7 +7,7 @@ import {
   signalProcessGroup,
   waitForProcessEnd,
 } from "@queen-and-hive/daemon";
-import type { WorkerProcess } from "../domain/worker-machine.ts";
+import type { WorkerProcess } from "../domain/worker-states.ts";
 import type { FoundProcess } from "./find-ours.ts";
 
 /** How the last process of a worker came to its end. */

@@ -2,7 +2,7 @@ import { constants, openSync } from "node:fs";
 import { Socket } from "node:net";
 import { type Clock, Deadline, errorCodeOf, isProcessAlive, waitForProcessEnd } from "@queen-and-hive/daemon";
 import type { ExitStatus } from "../domain/exit-status.ts";
-import type { WorkerProcess } from "../domain/worker-machine.ts";
+import type { WorkerProcess } from "../domain/worker-states.ts";
 import { readExitStatus } from "./exit-file.ts";
 
 /** Which process to watch, and where its shim leaves its signs. */

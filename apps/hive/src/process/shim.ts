@@ -3,7 +3,7 @@ import { Readable } from "node:stream";
 import { type Clock, Deadline, readProcessIdentity } from "@queen-and-hive/daemon";
 import { QhError } from "@queen-and-hive/protocol";
 import { execa } from "execa";
-import type { WorkerProcess } from "../domain/worker-machine.ts";
+import type { WorkerProcess } from "../domain/worker-states.ts";
 
 /** What a worker is launched from. */
 export interface LaunchOrder {
@@ -35,7 +35,7 @@ export interface HeldProcess {
  * and leaves its exit status (128 + n for signal n). The inner shell says its pid and becomes the engine only when told,
  * so that no engine ever runs that is not in the ledger; when we die before that, it reads end of file and ends.
  */
-export const SHIM = `trap : HUP INT QUIT TERM; exec >>"$1" 2>&1
+const SHIM = `trap : HUP INT QUIT TERM; exec >>"$1" 2>&1
 mkfifo -m 600 "$2" 2>/dev/null; [ -p "$2" ] && exec 4<>"$2"
 status=$3; shift 3
 sh -c 'echo $$ >&3; read -r go || exit 0; exec "$@" </dev/null 3>&- 4>&-' "$0" "$@"

@@ -6,7 +6,7 @@ import { findProgram } from "./find-program.ts";
 import { locateModel } from "./model-path.ts";
 
 /** The name of the runtime that the hive brings itself. */
-export const EMBEDDED = "embedded";
+const EMBEDDED = "embedded";
 
 /** What a launch is resolved from. */
 export interface LaunchContext {

@@ -9,7 +9,7 @@ import {
   workerExitSchema,
   workerSpecSchema,
 } from "@queen-and-hive/protocol";
-import type { ReadyFacts, WorkerProcess } from "../domain/worker-machine.ts";
+import type { ReadyFacts, WorkerProcess } from "../domain/worker-states.ts";
 
 /** The phases that are worth finding again; `crashed` is found by looking. */
 export type LedgerPhase = "starting" | "loading" | "ready" | "stopping" | "backing_off" | "failed";

@@ -1,5 +1,5 @@
 import type { WorkerId } from "@queen-and-hive/protocol";
-import { processOf, type WorkerLife, type WorkerPhase } from "../domain/worker-machine.ts";
+import { processOf, type WorkerLife, type WorkerPhase } from "../domain/worker-states.ts";
 import { type LedgerEntry, type LedgerPhase, policyOf } from "../store/ledger-entry.ts";
 import type { WorkerFacts } from "./worker-facts.ts";
 import { timeText } from "./worker-record.ts";

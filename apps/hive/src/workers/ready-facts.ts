@@ -1,5 +1,5 @@
 import type { WorkerReadyCallback } from "@queen-and-hive/protocol";
-import type { ReadyFacts } from "../domain/worker-machine.ts";
+import type { ReadyFacts } from "../domain/worker-states.ts";
 import type { SupervisorOptions } from "./supervisor-options.ts";
 import { type WorkerFacts, workerUrl } from "./worker-facts.ts";
 

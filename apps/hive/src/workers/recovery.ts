@@ -1,7 +1,7 @@
 import { Deadline, isProcessAlive, type ProcessIdentity } from "@queen-and-hive/daemon";
 import type { WorkerExit, WorkerId } from "@queen-and-hive/protocol";
 import { UNKNOWN_STATUS } from "../domain/exit-status.ts";
-import type { WorkerEffect, WorkerPhase } from "../domain/worker-machine.ts";
+import type { WorkerEffect, WorkerPhase } from "../domain/worker-states.ts";
 import { readExitStatus } from "../process/exit-file.ts";
 import type { LedgerEntry } from "../store/ledger-entry.ts";
 import { factsOf, lifeOf } from "./ledger-mapping.ts";

@@ -1,7 +1,7 @@
 import type { Clock, Log } from "@queen-and-hive/daemon";
 import type { WorkerSpec } from "@queen-and-hive/protocol";
 import { beginVigil, judgeLook, type StartLimits, type StartLook, type StartVigil } from "../domain/signs-of-life.ts";
-import type { WorkerProcess } from "../domain/worker-machine.ts";
+import type { WorkerProcess } from "../domain/worker-states.ts";
 import { type SessionUse, useOfSession } from "../process/machine-facts.ts";
 import { outputSize, readOutput } from "../process/output-log.ts";
 import { readProcessTable } from "../process/process-table.ts";

@@ -11,7 +11,8 @@ import {
   type WorkerStopAnswer,
 } from "@queen-and-hive/protocol";
 import { isSameSpec } from "../domain/spec-equality.ts";
-import { newWorkerLife, processOf } from "../domain/worker-machine.ts";
+import { newWorkerLife } from "../domain/worker-machine.ts";
+import { processOf } from "../domain/worker-states.ts";
 import { findOurs } from "../process/find-ours.ts";
 import { outputTail } from "../process/output-log.ts";
 import { PortPool } from "../process/ports.ts";

@@ -1,6 +1,6 @@
 import { Deadline } from "@queen-and-hive/daemon";
 import { QhError } from "@queen-and-hive/protocol";
-import type { WorkerProcess } from "../domain/worker-machine.ts";
+import type { WorkerProcess } from "../domain/worker-states.ts";
 import { type EndedHow, endProcesses } from "../process/end-processes.ts";
 import type { KnownProcesses } from "../process/find-ours.ts";
 import { isPortFree } from "../process/ports.ts";

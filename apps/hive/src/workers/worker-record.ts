@@ -1,5 +1,5 @@
 import type { WorkerRecord } from "@queen-and-hive/protocol";
-import { processOf, stateOf, type WorkerLife } from "../domain/worker-machine.ts";
+import { processOf, stateOf, type WorkerLife } from "../domain/worker-states.ts";
 import type { ProcessUse } from "../process/sampler.ts";
 import { type WorkerFacts, workerUrl } from "./worker-facts.ts";
 

@@ -2,15 +2,15 @@ import { Deadline, Mailbox } from "@queen-and-hive/daemon";
 import { QhError, unreachable, type WorkerExit, type WorkerRecord } from "@queen-and-hive/protocol";
 import { classifyExit } from "../domain/exit-cause.ts";
 import type { ExitStatus } from "../domain/exit-status.ts";
+import { nextWorker } from "../domain/worker-machine.ts";
 import {
-  nextWorker,
   processOf,
   type ReadyFacts,
   type WorkerEffect,
   type WorkerEvent,
   type WorkerLife,
   type WorkerProcess,
-} from "../domain/worker-machine.ts";
+} from "../domain/worker-states.ts";
 import type { EndedHow } from "../process/end-processes.ts";
 import { readExitStatus } from "../process/exit-file.ts";
 import type { KnownProcesses } from "../process/find-ours.ts";

@@ -4,7 +4,8 @@ import { COMMAND_EXIT, type QueenShutdownAnswer } from "@queen-and-hive/protocol
 import { type ConfigSurroundings, loadSettings } from "../config/load.ts";
 import type { QueenSettings } from "../config/settings.ts";
 import { describeFate } from "../hives/stop-cascade.ts";
-import { type RunningQueen, startQueen } from "../queen.ts";
+import { startQueen } from "../queen.ts";
+import type { RunningQueen } from "../queen-options.ts";
 import type { CommonOptions } from "./program.ts";
 
 /** How long closing servers and registry may take after the cascade, milliseconds. */

@@ -1,7 +1,7 @@
 import type { Problem, QueenConfigInput } from "@queen-and-hive/protocol";
 
 /** Runtimes that need no entry under `runtimes:` because the hive brings them. */
-export const BUILT_IN_RUNTIMES: readonly string[] = ["embedded"];
+const BUILT_IN_RUNTIMES: readonly string[] = ["embedded"];
 
 /** Runtimes of the design that are not built yet; naming one is an error that says so. */
 const PLANNED_RUNTIMES: readonly string[] = ["llama-server", "vllm", "sglang"];
@@ -117,7 +117,7 @@ function listenProblems(config: QueenConfigInput): Problem[] {
 }
 
 /** Whether `host:port` can be reached from this machine only. */
-export function isLoopbackListen(address: string): boolean {
+function isLoopbackListen(address: string): boolean {
   const host = address
     .slice(0, address.lastIndexOf(":"))
     .replace(/^\[|\]$/g, "")

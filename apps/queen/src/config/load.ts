@@ -23,7 +23,7 @@ export function processSurroundings(): ConfigSurroundings {
  * The configuration file to use: `--config`, `QUEEN_CONFIG` (both must exist), `./queen.yaml`,
  * `~/.config/queen/queen.yaml`, or null for the defaults.
  */
-export function findConfigFile(flag: string | undefined, { env, workingDirectory, home }: ConfigSurroundings): string | null {
+function findConfigFile(flag: string | undefined, { env, workingDirectory, home }: ConfigSurroundings): string | null {
   const named = flag ?? env["QUEEN_CONFIG"];
   if (named !== undefined && named !== "") return resolvePath(workingDirectory, expandHome(named, home));
   const places = [join(workingDirectory, "queen.yaml"), join(home, ".config/queen/queen.yaml")];

@@ -63,7 +63,7 @@ export function resolveSettings(config: QueenConfigInput, place: ConfigPlace, no
 }
 
 /** `host:port` -> its parts; an IPv6 host loses its brackets. */
-export function parseListen(address: string): ListenAddress {
+function parseListen(address: string): ListenAddress {
   const colon = address.lastIndexOf(":");
   return { host: address.slice(0, colon).replace(/^\[|\]$/g, ""), port: Number(address.slice(colon + 1)) };
 }

@@ -1,4 +1,4 @@
-import type { HiveConfigInput, ModelRecord, RestartPolicySpec, RuntimeRecipe, WorkerSpec } from "@queen-and-hive/protocol";
+import type { HiveConfigInput, ModelRecord, WorkerSpec } from "@queen-and-hive/protocol";
 
 /** A place to listen on. */
 export interface ListenAddress {
@@ -104,11 +104,3 @@ export interface QueenSettings {
   /** What is accepted but not built yet, one sentence per key. */
   readonly warnings: readonly string[];
 }
-
-/** The parts of a worker's spec that come from a runtime. */
-export interface RuntimeSettings {
-  readonly recipe: RuntimeRecipe;
-  readonly env: Readonly<Record<string, string>>;
-}
-
-export type { RestartPolicySpec };

@@ -1,13 +1,6 @@
-import { backoffMs, type Clock, Deadline, type Log, Mailbox } from "@queen-and-hive/daemon";
-import {
-  type HiveEvent,
-  type HiveIdentity,
-  type HiveRecord,
-  QhError,
-  type QueenAddress,
-  unreachable,
-} from "@queen-and-hive/protocol";
-import type { HealthSettings, HiveSettings, RestartSettings } from "../config/settings.ts";
+import { backoffMs, Deadline, Mailbox } from "@queen-and-hive/daemon";
+import { type HiveIdentity, type HiveRecord, QhError, unreachable } from "@queen-and-hive/protocol";
+import type { HiveSettings } from "../config/settings.ts";
 import { judgePosition } from "../domain/callback-freshness.ts";
 import { nextHive } from "../domain/hive-machine.ts";
 import {
@@ -18,40 +11,11 @@ import {
   INITIAL_HIVE_MACHINE,
   runOf,
 } from "../domain/hive-states.ts";
-import type { Host } from "../hosts/host.ts";
 import type { HiveRow, Store } from "../store/store.ts";
 import type { HiveCalls } from "./hive-calls.ts";
 import { firstLine, hiveStateEntry, logHiveState } from "./hive-journal.ts";
-import type { HiveMetrics } from "./hive-metrics.ts";
+import type { HiveKeeperOptions } from "./hive-keeper-options.ts";
 import { type HiveStopOutcome, HiveWork } from "./hive-work.ts";
-
-/** What a keeper tells the rest of the queen. */
-export interface HiveKeeperListener {
-  /** A message of the event stream of the run that counts. */
-  onEvent(event: HiveEvent): void;
-  /** The state has changed and is on disk. */
-  onState(): void;
-  /** The hive has been out of reach for its grace. */
-  onAbandoned(reason: string): void;
-}
-
-/** What a keeper needs to know. */
-export interface HiveKeeperOptions {
-  readonly settings: HiveSettings;
-  readonly host: Host;
-  readonly token: string;
-  readonly store: Store;
-  readonly queen: () => QueenAddress;
-  readonly health: HealthSettings;
-  readonly restart: RestartSettings;
-  /** How long stopping one worker may take. */
-  readonly stopWorkerMs: number;
-  readonly listener: HiveKeeperListener;
-  readonly metrics: HiveMetrics;
-  readonly clock: Clock;
-  readonly random: () => number;
-  readonly log: Log;
-}
 
 /** The only writer of one hive: a mailbox, the pure machine, and what its effects do to the world. */
 export class HiveKeeper implements AsyncDisposable {

@@ -3,7 +3,7 @@ import { type HiveIdentity, type HiveStopAnswer, QhError } from "@queen-and-hive
 import type { HiveMachineEvent } from "../domain/hive-states.ts";
 import { diagnose } from "./diagnosis.ts";
 import { createHiveCalls, type HiveCalls } from "./hive-calls.ts";
-import type { HiveKeeperOptions } from "./hive-keeper.ts";
+import type { HiveKeeperOptions } from "./hive-keeper-options.ts";
 import { HiveLink } from "./hive-link.ts";
 
 /** How a stop went: what `hive stop` proved, or why nothing could be proven. */

@@ -49,7 +49,7 @@ export class ModelFailures {
 }
 
 /** A sentence for clients: the cause in words, no log lines and no paths. */
-export function failureMessage(model: string, cause: ExitCause): string {
+function failureMessage(model: string, cause: ExitCause): string {
   return `cannot serve the model ${JSON.stringify(model)}: ${CAUSE_WORDS[cause]}; an operator finds details with "queen ps" and "queen events"`;
 }
 

@@ -13,7 +13,7 @@ export interface ConfigFile {
 }
 
 /** The largest configuration file that is read. */
-export const CONFIG_BYTES_MAX = 4 * 1024 * 1024;
+const CONFIG_BYTES_MAX = 4 * 1024 * 1024;
 
 /** Reads a YAML (or JSON) file. Throws `invalid_config` that names file and line. */
 export function readConfigFile(path: string): ConfigFile {

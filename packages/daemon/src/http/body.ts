@@ -56,8 +56,8 @@ export function requireJson(request: IncomingMessage): void {
 }
 
 /** How much of an unwanted body is thrown away, and for how long, before the connection is. */
-export const DISCARD_BYTES_MAX = 64 * 1024 * 1024;
-export const DISCARD_MS_MAX = 5_000;
+const DISCARD_BYTES_MAX = 64 * 1024 * 1024;
+const DISCARD_MS_MAX = 5_000;
 
 /**
  * Throws the rest of a body away after an early answer. Closing at once would reset the connection and the client could lose

@@ -1,0 +1,111 @@
+import type { RestartPolicySpec, WorkerExit, WorkerState } from "@queen-and-hive/protocol";
+import type { RestartDecision, RestartHistory } from "./restart-policy.ts";
+
+/** `{pid, start_time, boot_id}` of a process. */
+export interface Identity {
+  readonly pid: number;
+  readonly start_time: number;
+  readonly boot_id: string;
+}
+
+/** The process of one incarnation: the engine, which is what the worker is known by, and the shim above it. */
+export interface WorkerProcess {
+  readonly engine: Identity;
+  readonly shim: Identity;
+}
+
+/** What a worker said, or what a probe found, when it became able to serve. */
+export interface ReadyFacts {
+  readonly url: string;
+  readonly model_ref: string;
+  readonly backend: string;
+  readonly device: string;
+  readonly slots?: number;
+  readonly memory_bytes?: number;
+}
+
+/** Why a process is being ended: the operator's word, or a start that was given up. */
+export type StopReason = "operator" | "start_silent" | "start_too_long";
+
+/** Where a worker is in its life; each phase carries only its own data. */
+export type WorkerPhase =
+  /** The intent is recorded, the process not yet known. A ready that comes earlier than that is held. */
+  | { readonly name: "starting"; readonly heldReady: { readonly facts: ReadyFacts; readonly atMs: number } | null }
+  | { readonly name: "loading"; readonly process: WorkerProcess }
+  | { readonly name: "ready"; readonly process: WorkerProcess; readonly facts: ReadyFacts; readonly readyAtMs: number }
+  /** `launching`: the process is still on its way. `stuck`: even KILL did not end it. */
+  | {
+      readonly name: "stopping";
+      readonly reason: StopReason;
+      readonly process: WorkerProcess | null;
+      readonly launching: boolean;
+      readonly stuck: boolean;
+    }
+  /** The process is gone; what it left behind is being cleared before anything else. */
+  | { readonly name: "crashed"; readonly exit: WorkerExit; readonly decision: RestartDecision }
+  | { readonly name: "backing_off"; readonly exit: WorkerExit; readonly waitMs: number }
+  /** The breaker is open; `waitMs` until a quiet retry, Infinity for never. */
+  | { readonly name: "failed"; readonly exit: WorkerExit; readonly waitMs: number }
+  | { readonly name: "stopped" };
+
+/** One worker as a value. */
+export interface WorkerLife {
+  readonly policy: RestartPolicySpec;
+  readonly incarnation: number;
+  readonly restarts: number;
+  readonly history: RestartHistory;
+  /** The end of the incarnation before, while there was one. */
+  readonly lastExit: WorkerExit | null;
+  readonly phase: WorkerPhase;
+}
+
+/** The moment of an end, and a number from 0 to 1 for the jitter. */
+export interface EndMoment {
+  readonly atMs: number;
+  readonly random: number;
+}
+
+/** What can happen to a worker. Events of one incarnation name it, so that late ones are known. */
+export type WorkerEvent =
+  | { readonly type: "launched"; readonly incarnation: number; readonly process: WorkerProcess }
+  | ({ readonly type: "launch_failed"; readonly incarnation: number; readonly exit: WorkerExit } & EndMoment)
+  | { readonly type: "ready"; readonly incarnation: number; readonly facts: ReadyFacts; readonly atMs: number }
+  | { readonly type: "start_given_up"; readonly incarnation: number; readonly cause: "start_silent" | "start_too_long" }
+  | ({ readonly type: "process_ended"; readonly incarnation: number; readonly exit: WorkerExit } & EndMoment)
+  | { readonly type: "leftovers_cleared"; readonly incarnation: number }
+  | { readonly type: "wait_over"; readonly incarnation: number }
+  | { readonly type: "stop_requested" }
+  /** Everything of the worker is gone, proven. `exit` is null when there was no process. */
+  | ({ readonly type: "stop_proven"; readonly exit: WorkerExit | null } & EndMoment)
+  | { readonly type: "stop_failed" };
+
+/** What the shell has to do after a step, in this order. */
+export type WorkerEffect =
+  | { readonly type: "say_ready"; readonly facts: ReadyFacts }
+  | { readonly type: "say_exited"; readonly exit: WorkerExit; readonly willRestart: boolean }
+  | { readonly type: "launch"; readonly incarnation: number }
+  /** Hear of the end of the process; `untilReady`: also look for readiness. */
+  | { readonly type: "watch"; readonly process: WorkerProcess; readonly untilReady: boolean }
+  | { readonly type: "watch_start_no_more" }
+  | { readonly type: "clear_leftovers" }
+  | { readonly type: "wait"; readonly ms: number }
+  | { readonly type: "wait_no_more" }
+  /** TERM, KILL, leftovers, proof; answered by `stop_proven` or `stop_failed`. */
+  | { readonly type: "end_process" }
+  | { readonly type: "forget" };
+
+/** A step of the machine. */
+export interface WorkerStep {
+  readonly life: WorkerLife;
+  readonly effects: readonly WorkerEffect[];
+}
+
+/** The public state of a phase. */
+export function stateOf(phase: WorkerPhase): Exclude<WorkerState, "draining"> {
+  return phase.name;
+}
+
+/** The process of a worker, as far as it is known and not yet known to be gone. */
+export function processOf(phase: WorkerPhase): WorkerProcess | null {
+  return phase.name === "loading" || phase.name === "ready" || phase.name === "stopping" ? phase.process : null;
+}

@@ -1,0 +1,34 @@
+import type { Clock, Log } from "@queen-and-hive/daemon";
+import type { HiveEvent, QueenAddress } from "@queen-and-hive/protocol";
+import type { HealthSettings, HiveSettings, RestartSettings } from "../config/settings.ts";
+import type { Host } from "../hosts/host.ts";
+import type { Store } from "../store/store.ts";
+import type { HiveMetrics } from "./hive-metrics.ts";
+
+/** What a keeper tells the rest of the queen. */
+export interface HiveKeeperListener {
+  /** A message of the event stream of the run that counts. */
+  onEvent(event: HiveEvent): void;
+  /** The state has changed and is on disk. */
+  onState(): void;
+  /** The hive has been out of reach for its grace. */
+  onAbandoned(reason: string): void;
+}
+
+/** What a keeper needs to know. */
+export interface HiveKeeperOptions {
+  readonly settings: HiveSettings;
+  readonly host: Host;
+  readonly token: string;
+  readonly store: Store;
+  readonly queen: () => QueenAddress;
+  readonly health: HealthSettings;
+  readonly restart: RestartSettings;
+  /** How long stopping one worker may take. */
+  readonly stopWorkerMs: number;
+  readonly listener: HiveKeeperListener;
+  readonly metrics: HiveMetrics;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Log;
+}
