@@ -1,84 +1,78 @@
 import { Deadline } from "@queen-and-hive/daemon";
-import { QhError } from "@queen-and-hive/protocol";
-import type { WorkerProcess } from "../domain/worker-states.ts";
-import { type EndedHow, endProcesses } from "../process/end-processes.ts";
-import type { KnownProcesses } from "../process/find-ours.ts";
-import { isPortFree } from "../process/ports.ts";
-import type { WorkerContext } from "./worker-context.ts";
-import type { WorkerFacts } from "./worker-facts.ts";
+import { processOf } from "../domain/worker-states.ts";
+import { readExitStatus } from "../process/exit-file.ts";
+import { clearLeftovers, endWithProof } from "./end-with-proof.ts";
+import type { PendingStop } from "./pending-stop.ts";
+import type { WatchedWorker, WorkerWatches } from "./worker-watches.ts";
 
-/** Whose processes to end. */
-export interface EndingParts {
-  readonly context: WorkerContext;
-  readonly facts: WorkerFacts;
-  readonly process: WorkerProcess | null;
-  readonly known: KnownProcesses;
-  readonly deadline: () => Deadline;
-}
+/** Ends one worker's processes, or what they left behind, and tells the worker how that went. */
+export class WorkerEnding implements Disposable {
+  readonly #worker: WatchedWorker;
+  readonly #watches: WorkerWatches;
+  readonly #stop: PendingStop;
+  #retry: Disposable | null = null;
 
-/** Ends every process of a worker and proves it: gone by identity, ports free. Throws `stop_failed`, naming what is left. */
-export async function endWithProof(parts: EndingParts): Promise<EndedHow> {
-  const { context, facts, process, known, deadline } = parts;
-  const { config, clock, log } = context.options;
-  const termS = facts.spec.runtime.stop?.term_s ?? null;
-  const result = await endProcesses({
-    process,
-    find: () => context.find(facts.workerId, known),
-    termMs: termS === null ? config.stop.termMs : termS * 1_000,
-    verifyMs: config.stop.verifyMs,
-    deadline,
-    clock,
-  });
-  if (result.left.length > 0) {
-    const pids = result.left.map(({ identity }) => identity.pid);
-    throw new QhError(
-      "stop_failed",
-      `cannot stop ${facts.workerId}: ${pids.length === 1 ? "process" : "processes"} ${pids.join(", ")} survived KILL (a device or a file system may not answer); look at the machine, then stop it again`,
-      { details: { worker_id: facts.workerId, pids } },
-    );
+  constructor(worker: WatchedWorker, watches: WorkerWatches, stop: PendingStop) {
+    this.#worker = worker;
+    this.#watches = watches;
+    this.#stop = stop;
   }
-  for (const port of facts.ports) {
-    if (await becomesFree(parts, port)) continue;
-    // All processes of the worker are gone, so whoever listens there now is a stranger.
-    log.warn("a stopped worker's port is in use by somebody else", { worker_id: facts.workerId, port });
+
+  /** Ends everything of the worker; `stop_proven` or `stop_failed` follows. */
+  end(): void {
+    void this.#end();
   }
-  return result.how;
-}
 
-/** Kills what a worker that has ended left behind. Throws `stop_failed`. */
-export async function clearLeftovers(parts: Omit<EndingParts, "process" | "deadline">): Promise<void> {
-  const { context, facts, known } = parts;
-  const { config, clock } = context.options;
-  const deadline = Deadline.in(config.stop.verifyMs, clock);
-  const find = () => context.find(facts.workerId, known);
-  const { left } = await endProcesses({
-    process: null,
-    find,
-    termMs: 0,
-    verifyMs: config.stop.verifyMs,
-    deadline: () => deadline,
-    clock,
-  });
-  if (left.length === 0) return;
-  const pids = left.map(({ identity }) => identity.pid);
-  throw new QhError(
-    "stop_failed",
-    `cannot clear what ${facts.workerId} left behind: processes ${pids.join(", ")} survived KILL`,
-    {
-      details: { worker_id: facts.workerId, pids },
-    },
-  );
-}
-
-const PORT_FREE_MS = 1_000;
-const PORT_PAUSE_MS = 20;
-
-async function becomesFree({ context }: EndingParts, port: number): Promise<boolean> {
-  const { clock, config } = context.options;
-  const deadline = Deadline.in(PORT_FREE_MS, clock);
-  while (!(await isPortFree(config.workerHost, port))) {
-    if (deadline.expired) return false;
-    await clock.sleep(PORT_PAUSE_MS);
+  /** Clears what an ended process left; `leftovers_cleared` follows, or another try for as long as nobody stops the worker. */
+  clearLeftovers(): void {
+    void this.#clear(this.#worker.life().incarnation);
   }
-  return true;
+
+  [Symbol.dispose](): void {
+    this.#retry?.[Symbol.dispose]();
+  }
+
+  async #end(): Promise<void> {
+    const { context, paths, life, facts, tellLater } = this.#worker;
+    const { clock, config, log } = context.options;
+    const process = processOf(life().phase);
+    this.#stop.begin(process?.engine.pid ?? null);
+    const own = Deadline.in(config.stop.termMs + config.stop.verifyMs + STOP_MARGIN_MS, clock);
+    try {
+      const how = await endWithProof({
+        context,
+        facts: facts(),
+        process,
+        known: this.#watches.known,
+        deadline: () => this.#stop.deadline ?? own,
+      });
+      this.#stop.ended(how);
+      this.#watches[Symbol.dispose]();
+      const exit = process === null ? null : this.#watches.describeEnd(readExitStatus(paths.exit(life().incarnation)));
+      tellLater({ type: "stop_proven", exit, atMs: clock.nowMs(), random: Math.random() });
+    } catch (error) {
+      log.error("cannot stop a worker", { error, worker_id: facts().workerId });
+      tellLater({ type: "stop_failed" });
+      this.#stop.fail(error);
+    }
+  }
+
+  async #clear(incarnation: number): Promise<void> {
+    const { context, facts, life, tellLater } = this.#worker;
+    const { clock, log } = context.options;
+    try {
+      await clearLeftovers({ context, facts: facts(), known: this.#watches.known });
+      tellLater({ type: "leftovers_cleared", incarnation });
+    } catch (error) {
+      log.error("a worker's leftovers cannot be cleared; it is not started again before they are gone", { error });
+      // Nothing may run twice.
+      this.#retry = clock.after(CLEAR_RETRY_MS, () => {
+        if (life().phase.name === "crashed") void this.#clear(incarnation);
+      });
+    }
+  }
 }
+
+const CLEAR_RETRY_MS = 5_000;
+/** What a stop of our own may take beyond TERM and proof. */
+const STOP_MARGIN_MS = 3_000;

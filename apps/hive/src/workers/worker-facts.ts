@@ -1,4 +1,5 @@
 import type { WorkerId, WorkerSpec } from "@queen-and-hive/protocol";
+import type { WorkerEvent, WorkerLife } from "../domain/worker-states.ts";
 
 /** What belongs to a worker beside the state that its machine decides on. */
 export interface WorkerFacts {
@@ -46,4 +47,25 @@ export function newWorkerFacts(workerId: WorkerId, queenId: string, spec: Worker
 export function workerUrl(workerHost: string, port: number): string {
   const host = workerHost === "0.0.0.0" ? "127.0.0.1" : workerHost === "::" ? "::1" : workerHost;
   return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+/** A step of a worker's life. */
+export interface LifeStep {
+  readonly from: WorkerLife;
+  readonly to: WorkerLife;
+  readonly nowMs: number;
+}
+
+/** The facts after a step: since when, ready when, tried again when, and whether an operator wants it stopped. */
+export function factsAfter(facts: WorkerFacts, event: WorkerEvent, { from, to, nowMs }: LifeStep): WorkerFacts {
+  const { phase } = to;
+  const waitMs = phase.name === "crashed" ? phase.decision.waitMs : "waitMs" in phase ? phase.waitMs : Number.POSITIVE_INFINITY;
+  const isStarting = phase.name === "starting" || phase.name === "loading";
+  return {
+    ...facts,
+    sinceMs: phase.name === from.phase.name ? facts.sinceMs : nowMs,
+    readyAtMs: phase.name === "ready" ? phase.readyAtMs : isStarting ? null : facts.readyAtMs,
+    retryAtMs: Number.isFinite(waitMs) ? nowMs + waitMs : null,
+    stopWanted: facts.stopWanted || event.type === "stop_requested",
+  };
 }

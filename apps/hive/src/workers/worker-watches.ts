@@ -1,0 +1,147 @@
+import type { WorkerExit } from "@queen-and-hive/protocol";
+import { classifyExit } from "../domain/exit-cause.ts";
+import type { ExitStatus } from "../domain/exit-status.ts";
+import type { ReadyFacts, WorkerEvent, WorkerLife, WorkerProcess } from "../domain/worker-states.ts";
+import type { KnownProcesses } from "../process/find-ours.ts";
+import { readOomKills } from "../process/machine-facts.ts";
+import { outputTail } from "../process/output-log.ts";
+import { descendantKeys, type ProcessTable, processKey } from "../process/process-table.ts";
+import { watchProcess } from "../process/process-watch.ts";
+import type { WorkerPaths } from "../store/ledger.ts";
+import { StartWatch } from "./start-watch.ts";
+import type { WorkerContext } from "./worker-context.ts";
+import { type WorkerFacts, workerUrl } from "./worker-facts.ts";
+
+/** Whose processes are watched, and who hears of it. */
+export interface WatchedWorker {
+  readonly context: WorkerContext;
+  readonly paths: WorkerPaths;
+  readonly facts: () => WorkerFacts;
+  readonly life: () => WorkerLife;
+  /** Resolves once the event was taken note of. */
+  readonly tell: (event: WorkerEvent) => Promise<boolean>;
+  /** For events that nobody waits for. */
+  readonly tellLater: (event: WorkerEvent) => void;
+  readonly onProgress: (progress: string | null) => void;
+}
+
+/** The eyes on one worker: which processes are its own, whether its engine lives, and how far its start has come. */
+export class WorkerWatches implements Disposable {
+  readonly #worker: WatchedWorker;
+  readonly #sessions = new Set<number>();
+  readonly #keys = new Set<string>();
+  #watch: Disposable | null = null;
+  #startWatch: StartWatch | null = null;
+  #oomKills: number | null = null;
+
+  constructor(worker: WatchedWorker) {
+    this.#worker = worker;
+  }
+
+  /** What a sweep knows of this worker's processes. */
+  get known(): KnownProcesses {
+    return { sessions: this.#sessions, keys: this.#keys };
+  }
+
+  /** Remembers the processes of this incarnation. */
+  know({ engine, shim }: WorkerProcess): void {
+    this.#sessions.add(shim.pid);
+    this.#keys.add(processKey(shim.pid, shim)).add(processKey(engine.pid, engine));
+  }
+
+  /** Notes where the processes below the shim have gone meanwhile. */
+  learn(table: ProcessTable, { shim }: WorkerProcess): void {
+    for (const key of descendantKeys(table, new Set([shim.pid]))) this.#keys.add(key);
+  }
+
+  /** Forgets the processes of the incarnation before. */
+  forget(): void {
+    this.#sessions.clear();
+    this.#keys.clear();
+  }
+
+  /** From here on a kill for lack of memory counts as one that may have been this worker's. */
+  markOomKills(): void {
+    this.#oomKills = readOomKills();
+  }
+
+  /** Hears of the end of the process. */
+  watch(process: WorkerProcess): void {
+    const { context, paths, tellLater } = this.#worker;
+    const { incarnation } = this.#worker.life();
+    const { clock } = context.options;
+    this.#watch = watchProcess({
+      process,
+      alivePath: paths.alive(incarnation),
+      exitPath: paths.exit(incarnation),
+      clock,
+      onEnd: (status) =>
+        tellLater({
+          type: "process_ended",
+          incarnation,
+          exit: this.describeEnd(status),
+          atMs: clock.nowMs(),
+          random: Math.random(),
+        }),
+    });
+  }
+
+  /** Looks for readiness, and for the signs of life of a start. */
+  watchStart(process: WorkerProcess): void {
+    const { context, paths, tell, tellLater, onProgress } = this.#worker;
+    const { incarnation } = this.#worker.life();
+    const { spec, ports, spawnedAtMs, logOffset } = this.#worker.facts();
+    const { clock, config, log } = context.options;
+    const url = workerUrl(config.workerHost, ports[0] ?? 0);
+    this.#startWatch = new StartWatch({
+      spec,
+      process,
+      url,
+      outputPath: paths.output,
+      outputFrom: logOffset,
+      alreadyMs: Math.max(0, clock.nowMs() - (spawnedAtMs ?? clock.nowMs())),
+      pauses: config.readyProbe,
+      clock,
+      log,
+      onReady: async () => {
+        await tell({ type: "ready", incarnation, facts: this.#foundReady(url), atMs: clock.nowMs() });
+      },
+      onGiveUp: (cause) => tellLater({ type: "start_given_up", incarnation, cause }),
+      onProgress,
+    });
+    this.#startWatch.start();
+  }
+
+  /** The worker no longer starts: it is ready, gone, or being ended. */
+  startNoMore(): void {
+    this.#startWatch?.[Symbol.dispose]();
+    this.#startWatch = null;
+  }
+
+  [Symbol.dispose](): void {
+    this.startNoMore();
+    this.#watch?.[Symbol.dispose]();
+    this.#watch = null;
+  }
+
+  /** How this incarnation ended, with its last words and the cause that they tell. */
+  describeEnd(status: ExitStatus): WorkerExit {
+    const { context, paths } = this.#worker;
+    const logTail = outputTail(paths.output, context.options.config.limits.logTailLines, this.#worker.facts().logOffset);
+    const kills = readOomKills();
+    const oomKillSeen = kills !== null && this.#oomKills !== null && kills > this.#oomKills;
+    const cause = classifyExit({ status, oomKillSeen, logTail });
+    return { exit_code: status.exitCode, signal: status.signal, cause, log_tail: [...logTail] };
+  }
+
+  /** What is known of a worker that a probe or a log line found ready. */
+  #foundReady(url: string): ReadyFacts {
+    const { spec } = this.#worker.facts();
+    return {
+      url,
+      model_ref: spec.model.path ?? spec.model.id,
+      backend: spec.runtime.name,
+      device: spec.devices.join(",") || "unknown",
+    };
+  }
+}
