@@ -77,6 +77,12 @@ export const ERROR_KINDS = define({
   start_timeout: { status: 503, type: "server_error", fault: "environment", retryable: true },
   stop_failed: { status: 503, type: "server_error", fault: "environment", retryable: true },
   host_unreachable: { status: 503, type: "server_error", fault: "environment", retryable: true },
+  /** The machine shows another host key than the one that is known, or none is known. */
+  host_key_refused: { status: 503, type: "server_error", fault: "environment", retryable: false },
+  /** The machine does not let us in: no key of ours is taken there. */
+  host_login_refused: { status: 503, type: "server_error", fault: "environment", retryable: false },
+  hive_not_installed: { status: 503, type: "server_error", fault: "environment", retryable: false },
+  upload_failed: { status: 503, type: "server_error", fault: "environment", retryable: true },
   peer_unreachable: { status: 502, type: "server_error", fault: "environment", retryable: true },
   peer_nonsense: { status: 502, type: "server_error", fault: "environment", retryable: true },
   storage_failed: { status: 503, type: "server_error", fault: "environment", retryable: true },

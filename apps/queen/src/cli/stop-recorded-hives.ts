@@ -3,7 +3,7 @@ import { Deadline, systemClock } from "@queen-and-hive/daemon";
 import type { QueenShutdownAnswer } from "@queen-and-hive/protocol";
 import type { QueenSettings } from "../config/settings.ts";
 import { fateOf, type HiveFate } from "../hives/stop-cascade.ts";
-import { hiveProgram } from "../hosts/hive-command.ts";
+import { createHiveCommands } from "../hosts/hive-commands.ts";
 import { createLocalHost } from "../hosts/local-host.ts";
 import { readQueenIdentity } from "../store/queen-identity.ts";
 import { openSqliteStore } from "../store/sqlite-store.ts";
@@ -52,12 +52,10 @@ export async function stopRecordedHives(settings: QueenSettings, database: strin
 
 async function stopOne(settings: QueenSettings, row: HiveRow, queenId: string, deadline: Deadline): Promise<HiveFate> {
   const configured = settings.hives.find((hive) => hive.id === row.hiveId);
-  const host = createLocalHost({
-    program: hiveProgram(configured?.installDir ?? null, process.execPath),
-    stateDir: row.stateDir ?? "",
-  });
+  await using host = createLocalHost();
+  const place = { hiveId: row.hiveId, installDir: configured?.installDir ?? null, stateDir: row.stateDir };
   try {
-    return fateOf(row.hiveId, await host.stop({ keepWorkers: false, queenId }, deadline), []);
+    return fateOf(row.hiveId, await createHiveCommands(host, place).stop({ keepWorkers: false, queenId }, deadline), []);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     return { hive_id: row.hiveId, fate: "unreachable", workers_stopped: 0, workers_killed: 0, workers_kept: 0, message };

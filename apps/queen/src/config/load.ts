@@ -1,9 +1,10 @@
-import { existsSync, readFileSync } from "node:fs";
-import { homedir, hostname } from "node:os";
+import { existsSync } from "node:fs";
+import { homedir } from "node:os";
 import { dirname, join, resolve as resolvePath } from "node:path";
 import { expandHome, type LoadedConfig, loadConfig, resolveSecrets } from "@queen-and-hive/daemon";
 import { QhError, QUEEN_CONFIG_DEFAULTS, type QueenConfigInput, queenConfigSchema } from "@queen-and-hive/protocol";
 import { findConfigProblems } from "./checks.ts";
+import { readMachineId } from "./machine-id.ts";
 import { resolveSettings } from "./resolve.ts";
 import type { QueenSettings } from "./settings.ts";
 
@@ -88,14 +89,4 @@ function checkSecrets(config: QueenConfigInput): void {
       { param: `keys[${index}].key` },
     );
   }
-}
-
-/** machine-id(5), part of a local hive's default state directory; a machine without one is known by its name. */
-function readMachineId(): string {
-  for (const path of ["/etc/machine-id", "/var/lib/dbus/machine-id"]) {
-    if (!existsSync(path)) continue;
-    const id = readFileSync(path, "utf8").trim();
-    if (id !== "") return id;
-  }
-  return hostname();
 }

@@ -2,6 +2,7 @@ import { type Clock, Deadline } from "@queen-and-hive/daemon";
 import { type HiveIdentity, QhError } from "@queen-and-hive/protocol";
 import type { HealthSettings } from "../config/settings.ts";
 import type { Finding } from "../domain/hive-states.ts";
+import type { HiveCommands } from "../hosts/hive-commands.ts";
 import type { Host } from "../hosts/host.ts";
 import { createHiveCalls } from "./hive-calls.ts";
 
@@ -9,6 +10,7 @@ import { createHiveCalls } from "./hive-calls.ts";
 export interface DiagnosisOptions {
   readonly run: HiveIdentity;
   readonly host: Host;
+  readonly commands: HiveCommands;
   readonly token: string;
   readonly health: HealthSettings;
   readonly clock: Clock;
@@ -17,12 +19,12 @@ export interface DiagnosisOptions {
 
 /** Asks the daemon itself, then its host, what became of a run. Never throws: what cannot be learnt is a finding too. */
 export async function diagnose(options: DiagnosisOptions): Promise<{ readonly finding: Finding; readonly detail: string }> {
-  const { run, host, clock, health } = options;
+  const { run, host, commands, clock, health } = options;
   if (host.isAlive(run) === false) return { finding: "gone", detail: `the daemon (pid ${run.pid}) has ended` };
   const answer = await askDaemon(options);
   if (answer === "answers") return { finding: "answers", detail: "the daemon answers" };
   try {
-    const status = await host.status(Deadline.in(health.timeoutMs, clock), options.signal);
+    const status = await commands.status(Deadline.in(health.timeoutMs, clock), options.signal);
     const isOurs = status.identity?.pid === run.pid && status.identity.start_time === run.start_time;
     // Another run under the same state directory means that ours has ended; a start will find and adopt that one.
     if (status.state === "stopped" || !isOurs) return { finding: "gone", detail: `the daemon (pid ${run.pid}) has ended` };

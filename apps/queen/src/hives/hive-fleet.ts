@@ -9,7 +9,7 @@ import {
   type WorkerRecord,
 } from "@queen-and-hive/protocol";
 import type { HiveSettings, QueenSettings } from "../config/settings.ts";
-import { hiveProgram } from "../hosts/hive-command.ts";
+import { createHiveCommands } from "../hosts/hive-commands.ts";
 import type { Host } from "../hosts/host.ts";
 import { createLocalHost } from "../hosts/local-host.ts";
 import type { HiveRow, Store } from "../store/store.ts";
@@ -152,16 +152,23 @@ export class HiveFleet implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([...this.#hives.values()].map(({ keeper }) => keeper[Symbol.asyncDispose]()));
+    await Promise.all(
+      [...this.#hives.values()].map(async ({ keeper, host }) => {
+        await keeper[Symbol.asyncDispose]();
+        await host[Symbol.asyncDispose]();
+      }),
+    );
   }
 
   #keep(settings: HiveSettings, known: HiveRow | null): Kept {
     const { settings: all, store, queen, clock, log } = this.#options;
-    const host = createLocalHost({ program: hiveProgram(settings.installDir, process.execPath), stateDir: settings.stateDir });
+    const host = createLocalHost();
+    const { id: hiveId, installDir, stateDir } = settings;
     const keeper = new HiveKeeper(
       {
         settings,
         host,
+        commands: createHiveCommands(host, { hiveId, installDir, stateDir }),
         token: this.tokens.get(settings.id) ?? "",
         store,
         queen,
@@ -187,8 +194,9 @@ export class HiveFleet implements AsyncDisposable {
     const { settings, queen, clock, log, store } = this.#options;
     if (row.stateDir === null) return;
     log.warn("stopping a hive that is no longer in the configuration", { hive_id: row.hiveId });
-    const host = createLocalHost({ program: hiveProgram(null, process.execPath), stateDir: row.stateDir });
-    const answer = await host.stop(
+    await using host = createLocalHost();
+    const commands = createHiveCommands(host, { hiveId: row.hiveId, installDir: null, stateDir: row.stateDir });
+    const answer = await commands.stop(
       { keepWorkers: false, queenId: queen().queen_id },
       Deadline.in(settings.shutdown.budgetMs, clock),
     );

@@ -1,6 +1,7 @@
 import type { Clock, Log } from "@queen-and-hive/daemon";
 import type { HiveEvent, QueenAddress } from "@queen-and-hive/protocol";
 import type { HealthSettings, HiveSettings, RestartSettings } from "../config/settings.ts";
+import type { HiveCommands } from "../hosts/hive-commands.ts";
 import type { Host } from "../hosts/host.ts";
 import type { Store } from "../store/store.ts";
 import type { HiveMetrics } from "./hive-metrics.ts";
@@ -19,6 +20,7 @@ export interface HiveKeeperListener {
 export interface HiveKeeperOptions {
   readonly settings: HiveSettings;
   readonly host: Host;
+  readonly commands: HiveCommands;
   readonly token: string;
   readonly store: Store;
   readonly queen: () => QueenAddress;

@@ -30,10 +30,10 @@ export class HiveWork implements AsyncDisposable {
 
   /** Runs `hive start`, which adopts the daemon that runs. */
   async callStart(): Promise<void> {
-    const { host, settings, token, queen, health, clock, log } = this.#options;
+    const { commands, settings, token, queen, health, clock, log } = this.#options;
     const request = { config: settings.config, secrets: { token }, queen: queen() };
     try {
-      const answer = await host.start(request, Deadline.in(health.startMs, clock), this.#working.signal);
+      const answer = await commands.start(request, Deadline.in(health.startMs, clock), this.#working.signal);
       const { already_running: alreadyRunning, owner: _owner, ...run } = answer;
       log.info(alreadyRunning ? "adopting the hive that runs" : "the hive was started", {
         hive_id: settings.id,
@@ -92,19 +92,19 @@ export class HiveWork implements AsyncDisposable {
 
   /** Finds out what became of a run. */
   async diagnose(run: HiveIdentity): Promise<void> {
-    const { host, health, clock, token } = this.#options;
-    const { finding, detail } = await diagnose({ run, host, health, token, clock, signal: this.#working.signal });
+    const { host, commands, health, clock, token } = this.#options;
+    const { finding, detail } = await diagnose({ run, host, commands, health, token, clock, signal: this.#working.signal });
     if (this.#working.signal.aborted) return;
     this.#post({ type: "diagnosed", epoch: run.hive_epoch, finding, detail, atMs: clock.monotonicMs() });
   }
 
   /** Ends a mute daemon with proof; its workers go on. */
   async endDaemon(run: HiveIdentity): Promise<void> {
-    const { host, queen, clock, health } = this.#options;
+    const { host, commands, queen, clock, health } = this.#options;
     const epoch = run.hive_epoch;
     try {
       const stop = { keepWorkers: true, queenId: queen().queen_id };
-      const answer = await host.stop(stop, Deadline.in(health.startMs, clock), this.#working.signal);
+      const answer = await commands.stop(stop, Deadline.in(health.startMs, clock), this.#working.signal);
       if (answer.left.length === 0 && host.isAlive(run) !== true) {
         this.#post({ type: "daemon_ended", epoch, atMs: clock.monotonicMs() });
         return;
@@ -117,10 +117,10 @@ export class HiveWork implements AsyncDisposable {
 
   /** Runs `hive stop` and checks by identity that the daemon is gone; calls that are under way are given up. */
   async stop(workers: "stop" | "keep", known: HiveIdentity | null, deadline: Deadline): Promise<HiveStopOutcome> {
-    const { host, queen } = this.#options;
+    const { host, commands, queen } = this.#options;
     this.#working.abort(new QhError("shutting_down", "cannot go on: the hive is being stopped"));
     try {
-      const answer = await host.stop({ keepWorkers: workers === "keep", queenId: queen().queen_id }, deadline);
+      const answer = await commands.stop({ keepWorkers: workers === "keep", queenId: queen().queen_id }, deadline);
       const stillAlive = known !== null && host.isAlive(known) === true;
       const left = stillAlive && answer.left.length === 0 ? [`the hive daemon, pid ${known.pid}`] : answer.left;
       this.#post({ type: "stop_ended", left });

@@ -1,15 +1,10 @@
 import { isErrorKind, QhError, type Validator } from "@queen-and-hive/protocol";
-
-/** How a hive command ended. */
-export interface CommandEnd {
-  readonly stdout: string;
-  readonly stderr: string;
-  readonly exitCode: number | null;
-}
+import { lastWords } from "./framed-line.ts";
+import type { CommandEnd } from "./host.ts";
 
 /**
  * What a hive command says: only the last line of its standard output counts, and only when it is one JSON object of the
- * expected shape. Throws the kind of a printed error, else `host_unreachable` with what stderr said last.
+ * expected shape. Throws the kind of a printed error, else `peer_nonsense` with what stderr said last.
  */
 export function readCommandAnswer<T>(command: string, end: CommandEnd, validate: Validator<T>): T {
   const line = parseLastLine(end.stdout);
@@ -19,12 +14,9 @@ export function readCommandAnswer<T>(command: string, end: CommandEnd, validate:
     const checked = validate(line);
     if (checked.ok) return checked.value;
   }
-  const said = end.stderr.trim().split("\n").slice(-5).join(" | ");
-  throw new QhError(
-    "host_unreachable",
-    `cannot understand what "${command}" answered (exit code ${end.exitCode ?? "none"})${said === "" ? "" : `: ${said}`}`,
-    { details: { exit_code: end.exitCode } },
-  );
+  throw new QhError("peer_nonsense", `cannot understand what "${command}" answered (${lastWords(end)})`, {
+    details: { exit_code: end.exitCode },
+  });
 }
 
 function parseLastLine(stdout: string): Record<string, unknown> | null {

@@ -1,67 +1,42 @@
-import { type Deadline, isProcessAlive } from "@queen-and-hive/daemon";
-import {
-  compileValidator,
-  type HiveStartAnswer,
-  type HiveStatusAnswer,
-  type HiveStopAnswer,
-  hiveStartAnswerSchema,
-  hiveStatusAnswerSchema,
-  hiveStopAnswerSchema,
-  QhError,
-  type Validator,
-} from "@queen-and-hive/protocol";
+import { connect } from "node:net";
+import { homedir } from "node:os";
+import { Readable } from "node:stream";
+import { type Deadline, errorCodeOf, isProcessAlive } from "@queen-and-hive/daemon";
+import { QhError } from "@queen-and-hive/protocol";
 import { execa } from "execa";
-import { readCommandAnswer } from "./command-answer.ts";
-import { type Argv, startArgv, statusArgv, stopArgv } from "./hive-command.ts";
-import type { Host } from "./host.ts";
-
-/** What a local host needs to know. */
-export interface LocalHostOptions {
-  /** How the hive program is called. */
-  readonly program: Argv;
-  /** The hive's state directory, absolute. */
-  readonly stateDir: string;
-}
+import { readMachineId } from "../config/machine-id.ts";
+import type { Argv, CommandEnd, ExecOptions, Host, HostAddress } from "./host.ts";
+import { uploadFile } from "./upload-file.ts";
 
 /** How much output of a command is kept, bytes. */
 const OUTPUT_BYTES_MAX = 1_048_576;
 /** How long a command that we gave up gets after TERM before KILL, milliseconds. */
 const FORCE_KILL_AFTER_MS = 1_000;
-/** How much earlier than our own deadline a command is told to be done, milliseconds: it then says itself what is wrong. */
-const MARGIN_MS = 500;
+/** Exit codes of shells for what cannot be executed (POSIX, 2.8.2). */
+const NOT_FOUND = 127;
+const NOT_EXECUTABLE = 126;
 
-const checkStart = compileValidator<HiveStartAnswer>(hiveStartAnswerSchema, "ignore");
-const checkStatus = compileValidator<HiveStatusAnswer>(hiveStatusAnswerSchema, "ignore");
-const checkStop = compileValidator<HiveStopAnswer>(hiveStopAnswerSchema, "ignore");
-
-/** The queen's own machine: hive commands run as child processes. */
-export function createLocalHost({ program, stateDir }: LocalHostOptions): Host {
+/** The queen's own machine: commands run as child processes. */
+export function createLocalHost(): Host {
   return {
     name: "local",
-    start: (request, deadline, signal) =>
-      run(startArgv(program, stateDir, deadline.remainingMs() - MARGIN_MS), checkStart, {
-        input: JSON.stringify(request),
-        deadline,
-        signal,
-      }),
-    status: (deadline, signal) => run(statusArgv(program, stateDir), checkStatus, { input: "", deadline, signal }),
-    stop: (stop, deadline, signal) =>
-      run(stopArgv(program, stateDir, stop, deadline.remainingMs() - MARGIN_MS), checkStop, { input: "", deadline, signal }),
+    isLocal: true,
+    exec: run,
+    upload: (source, target, options) => uploadFile(run, source, target, options),
+    forward: connectTo,
+    facts: async () => ({ home: homedir(), uid: process.getuid?.() ?? 0, machineId: readMachineId() }),
     isAlive: (identity) => isProcessAlive(identity),
+    [Symbol.asyncDispose]: async () => undefined,
   };
 }
 
-async function run<T>(
-  argv: Argv,
-  validate: Validator<T>,
-  options: { readonly input: string; readonly deadline: Deadline; readonly signal: AbortSignal | undefined },
-): Promise<T> {
+async function run(argv: Argv, { deadline, input = "", signal: given }: ExecOptions): Promise<CommandEnd> {
   const [file, ...args] = argv;
-  const command = argv.join(" ");
-  using signal = options.deadline.signal(options.signal);
+  using signal = deadline.signal(given);
   const child = execa(file, args, {
-    input: options.input,
+    ...(input instanceof Readable ? { stdin: "pipe" as const } : { input }),
     reject: false,
+    stripFinalNewline: false,
     cancelSignal: signal,
     forceKillAfterDelay: FORCE_KILL_AFTER_MS,
     maxBuffer: OUTPUT_BYTES_MAX,
@@ -69,23 +44,26 @@ async function run<T>(
     detached: true,
     cleanup: true,
   });
+  if (input instanceof Readable && child.stdin !== null) {
+    // A command that ends without reading all of it is judged by how it ended.
+    child.stdin.on("error", () => undefined);
+    input.pipe(child.stdin);
+  }
   const result = await Promise.race([child, aborted(signal)]);
   if (result === null || signal.aborted) {
     if (signal.reason instanceof QhError && signal.reason.kind !== "deadline_exceeded") throw signal.reason;
-    throw new QhError("deadline_exceeded", `cannot finish "${command}" in time: it was ended; look at the hive's log`, {
-      cause: signal.reason,
-    });
+    if (given?.aborted === true) throw given.reason;
+    throw new QhError("deadline_exceeded", `cannot finish "${argv.join(" ")}" in time: it was ended`, { cause: signal.reason });
   }
   if (result.exitCode === undefined && result.signal === undefined) {
-    throw new QhError("host_unreachable", `cannot run "${command}": ${result.originalMessage ?? "it could not be started"}`, {
-      cause: result.cause,
-    });
+    const code = errorCodeOf(result.cause);
+    if (code === "ENOENT" || code === "EACCES") {
+      return { stdout: "", stderr: result.originalMessage ?? code, exitCode: code === "ENOENT" ? NOT_FOUND : NOT_EXECUTABLE };
+    }
+    const why = result.originalMessage ?? "it could not be started";
+    throw new QhError("host_unreachable", `cannot run "${argv.join(" ")}": ${why}`, { cause: result.cause });
   }
-  return readCommandAnswer(
-    command,
-    { stdout: result.stdout, stderr: result.stderr, exitCode: result.exitCode ?? null },
-    validate,
-  );
+  return { stdout: result.stdout, stderr: result.stderr, exitCode: result.exitCode ?? null };
 }
 
 /** Resolves null once the signal is aborted: execa itself would wait for whoever still holds the command's output. */
@@ -94,4 +72,22 @@ function aborted(signal: AbortSignal): Promise<null> {
     if (signal.aborted) resolve(null);
     else signal.addEventListener("abort", () => resolve(null), { once: true });
   });
+}
+
+async function connectTo({ host, port }: HostAddress, deadline: Deadline, given?: AbortSignal) {
+  using signal = deadline.signal(given);
+  const socket = connect({ host, port, noDelay: true });
+  try {
+    await new Promise<void>((resolve, reject) => {
+      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+      socket.once("connect", resolve).once("error", (cause: Error) => {
+        const why = errorCodeOf(cause) ?? cause.message;
+        reject(new QhError("peer_unreachable", `cannot connect to ${host}:${port}: ${why}`, { cause }));
+      });
+    });
+    return socket;
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  }
 }

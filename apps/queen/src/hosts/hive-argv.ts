@@ -1,14 +1,22 @@
-import { join } from "node:path";
+import { posix } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { HiveStop } from "./host.ts";
+import type { Argv } from "./host.ts";
 
-/** The words of a hive command, before any quoting. */
-export type Argv = readonly [string, ...string[]];
+/** How a hive is to be stopped. */
+export interface HiveStop {
+  readonly keepWorkers: boolean;
+  /** Only a hive of this queen is stopped. */
+  readonly queenId: string;
+}
 
-/** How a hive program is called on this machine: the installed executable, or this checkout's hive under our own Node. */
-export function hiveProgram(installDir: string | null, execPath: string): Argv {
-  if (installDir !== null) return [join(installDir, "current", "hive")];
-  return [execPath, fileURLToPath(new URL("../../../hive/src/main.ts", import.meta.url))];
+/** The installed hive program of an `install_dir`. */
+export function installedHive(installDir: string): Argv {
+  return [posix.join(installDir, "current", "hive")];
+}
+
+/** This checkout's hive under our own Node; for this machine only. */
+export function checkoutHive(): Argv {
+  return [process.execPath, fileURLToPath(new URL("../../../hive/src/main.ts", import.meta.url))];
 }
 
 /** `hive start --json`: configuration, secrets and the queen's address follow on standard input. */
