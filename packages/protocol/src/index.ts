@@ -128,6 +128,7 @@ export {
   type Checked,
   compileValidator,
   describeProblems,
+  lazyValidator,
   type Problem,
   type UnknownFields,
   type Validator,
