@@ -111,7 +111,7 @@ test("placeholders are filled in, one element stays one argument, and the model'
     `[127.0.0.1:${port}]`,
     `[${port},${port + 1}]`,
     `[${join(models, "a model.gguf")}]`,
-    "[0 4]",
+    "[1 4]",
     "[{unknown}]",
     "[$HOME]",
     "[-c]",

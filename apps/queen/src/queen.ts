@@ -14,7 +14,6 @@ import {
 import { parseWorkerId, QhError, QUEEN_ENDPOINTS, type QueenAddress } from "@queen-and-hive/protocol";
 import { createGateway, type Gateway } from "./gateway/gateway.ts";
 import { HiveFleet } from "./hives/hive-fleet.ts";
-import { createHiveOrders, type HiveOrders } from "./hives/hive-orders.ts";
 import { allowedModels, createAuthorize, type Identity } from "./http/identity.ts";
 import { queenHandlers } from "./http/queen-handlers.ts";
 import type { QueenView } from "./http/queen-view.ts";
@@ -75,8 +74,7 @@ class QueenBuild {
     this.#stop.defer("the workers' timers", async () => workers[Symbol.dispose]());
     this.#stop.defer("the gateway", () => gateway.close());
 
-    const orders = this.#createOrders(hives, workers);
-    const view = this.#createView({ life, store, hives, workers, gateway, orders });
+    const view = this.#createView({ life, store, hives, workers, gateway });
     const servers = await this.#listen(view, gateway, hives);
     const urls = servers.map((server) => server.url);
     callbackUrl = this.#options.callbackUrl ?? reachableUrl(servers[0]);
@@ -91,7 +89,6 @@ class QueenBuild {
       ],
     });
     hives.start();
-    orders.finishStops();
     return {
       urls,
       queenId: life.queenId,
@@ -159,16 +156,9 @@ class QueenBuild {
     return { workers, gateway };
   }
 
-  #createOrders(hives: HiveFleet, workers: WorkerFleet): HiveOrders {
-    const { settings, reload, log } = this.#options;
-    const isStopping = (): boolean => this.#cascade.phase === "stopping";
-    return createHiveOrders({ settings, reload, hives, workers, isStopping, clock: this.#clock, log });
-  }
-
-  #createView(parts: QueenParts & { readonly life: QueenLife; readonly orders: HiveOrders }): QueenView {
-    const { life, store, hives, workers, orders } = parts;
+  #createView(parts: QueenParts & { readonly life: QueenLife }): QueenView {
+    const { life, store, hives, workers } = parts;
     return {
-      orders,
       queenId: life.queenId,
       queenEpoch: life.queenEpoch,
       version: QUEEN_VERSION,

@@ -37,3 +37,4 @@ export type { QueenHiveCaptures } from "./queen/capture-both-ways.ts";
 export { type FakeReady, fakeModel, fakeRuntime, fakeWorkerCommand } from "./queen/fake-runtime.ts";
 export { startTestCluster, type TestCluster, type TestClusterOptions } from "./queen/test-cluster.ts";
 export { startTestQueen, type TestQueen, type TestQueenOptions } from "./queen/test-queen.ts";
+export { writeStandInEngine } from "./stand-in-engine/write-stand-in.ts";

@@ -68,15 +68,11 @@ export {
 export { type HiveStartRequest, hiveStartRequestSchema } from "./messages/hive-start.ts";
 export {
   HIVE_STATES,
-  type HiveFate,
   type HiveList,
   type HiveRecord,
   type HiveState,
-  type HiveStopRequest,
-  hiveFateSchema,
   hiveListSchema,
   hiveRecordSchema,
-  hiveStopRequestSchema,
   type JournalEvent,
   journalEventSchema,
   type ModelList,
@@ -92,6 +88,12 @@ export {
   type VersionAnswer,
   versionSchema,
 } from "./messages/queen-records.ts";
+export {
+  type ReadySource,
+  type RuntimeRecipe,
+  readySourceSchema,
+  runtimeRecipeSchema,
+} from "./messages/runtime-recipe.ts";
 export {
   type CallbackAnswer,
   callbackAnswerSchema,
@@ -115,12 +117,8 @@ export {
   workerRecordSchema,
 } from "./messages/worker-record.ts";
 export {
-  type ReadySource,
   type RestartPolicySpec,
-  type RuntimeRecipe,
-  readySourceSchema,
   restartPolicySchema,
-  runtimeRecipeSchema,
   type SpawnRequest,
   spawnRequestSchema,
   type WorkerSpec,
@@ -132,7 +130,6 @@ export {
   type Checked,
   compileValidator,
   describeProblems,
-  lazyValidator,
   type Problem,
   type UnknownFields,
   type Validator,

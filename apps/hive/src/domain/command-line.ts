@@ -23,12 +23,30 @@ export function fillCommand(command: readonly string[], values: Placeholders): r
     ["model_path", values.model_path],
     ["models_dir", values.models_dir],
     ["devices", values.devices.join(",")],
-    ["device_count", String(values.devices.length)],
+    // Servers count what they spread over: without a device it is one process all the same.
+    ["device_count", String(Math.max(1, values.devices.length))],
     ["slots", values.slots],
     ["worker_id", values.worker_id],
   ]);
   // A function, so that `$&` in a path is no pattern, and one pass, so that a path with `{port}` in it stays as it is.
   return command.map((word) => word.replace(/\{([a-z_]+)\}/g, (whole, name: string) => texts.get(name) ?? whole));
+}
+
+/** The words for a further file of a model, with its path filled in. */
+export function fillFileWords(words: readonly string[], file: string): readonly string[] {
+  return words.map((word) => word.replaceAll("{file}", () => file));
+}
+
+/** The value of a flag on a command line, written `--flag value` or `--flag=value`; the last one counts. Null: not there. */
+export function flagValue(words: readonly string[], flags: readonly string[]): string | null {
+  let value: string | null = null;
+  for (const [index, word] of words.entries()) {
+    const next = words[index + 1];
+    if (flags.includes(word) && next !== undefined) value = next;
+    const flag = flags.find((name) => word.startsWith(`${name}=`));
+    if (flag !== undefined) value = word.slice(flag.length + 1);
+  }
+  return value;
 }
 
 /** Why a word cannot be passed to a process; null when it can. Line breaks would let one value pose as two in logs and shells. */

@@ -1,4 +1,4 @@
-import { type ExitCause, WORKER_EXIT } from "@queen-and-hive/protocol";
+import { type ExitCause, type RuntimeRecipe, WORKER_EXIT } from "@queen-and-hive/protocol";
 import type { ExitStatus } from "./exit-status.ts";
 
 /** What is known about an end that nobody asked for. */
@@ -8,24 +8,30 @@ export interface EndEvidence {
   readonly oomKillSeen: boolean;
   /** The last lines of the worker's output, oldest first. */
   readonly logTail: readonly string[];
+  /** What the recipe of its runtime knows of exit codes and lines; they are looked at first. */
+  readonly causes?: RuntimeRecipe["causes"] | undefined;
 }
 
 /** Why a worker ended: from its exit code where our own worker defines one, then from its output, then from the signal. */
-export function classifyExit({ status, oomKillSeen, logTail }: EndEvidence): ExitCause {
+export function classifyExit({ status, oomKillSeen, logTail, causes = [] }: EndEvidence): ExitCause {
   if (status.exitCode === 0) return "finished";
+  const own = causes.find(({ exit_code }) => exit_code !== undefined && exit_code === status.exitCode);
+  if (own !== undefined) return own.cause;
   const byCode = status.exitCode === null ? undefined : CAUSE_BY_CODE.get(status.exitCode);
   if (byCode !== undefined) return byCode;
   if (status.signal === "SIGKILL" && oomKillSeen) return "oom_killed";
   // A kill from outside has no cause in the output; a crash of the engine's own often has.
   if (status.signal !== null && SENT_FROM_OUTSIDE.has(status.signal)) return "killed";
-  return causeInOutput(logTail) ?? (status.signal === null ? "unknown" : "killed");
+  return causeInOutput(logTail, causes) ?? (status.signal === null ? "unknown" : "killed");
 }
 
 /** Why a worker ended, as its output tells: the newest line that names a cause we know; null when none does. */
-function causeInOutput(logTail: readonly string[]): ExitCause | null {
+function causeInOutput(logTail: readonly string[], causes: RuntimeRecipe["causes"] = []): ExitCause | null {
+  const own = causes.flatMap(({ line, cause }) => (line === undefined ? [] : [{ pattern: new RegExp(line, "i"), cause }]));
+  const sentences = [...own, ...SENTENCES];
   for (let index = logTail.length - 1; index >= 0; index -= 1) {
     const line = logTail[index] ?? "";
-    const known = SENTENCES.find(({ pattern }) => pattern.test(line));
+    const known = sentences.find(({ pattern }) => pattern.test(line));
     if (known !== undefined) return known.cause;
   }
   return null;

@@ -10,27 +10,28 @@ export interface ModelPlaces {
 }
 
 /** The absolute path of a model's file or directory, which exists and lies where models may lie. Throws `model_missing`. */
-export function locateModel(path: string, { modelsDir, modelRoots }: ModelPlaces): string {
+export function locateModel(path: string, { modelsDir, modelRoots }: ModelPlaces, param = "/spec/model/path"): string {
   if (!isAbsolute(path) && modelsDir === null) {
     throw missing(
-      path,
+      { path, param },
       `cannot find the model ${path}: its path is relative and this host has no models_dir; set models_dir or write the whole path`,
     );
   }
   const absolute = isAbsolute(path) ? path : join(modelsDir ?? "", path);
   const real = realPath(absolute);
-  if (real === null) throw missing(path, `cannot find the model ${absolute} on this host; put it there or correct its path`);
+  if (real === null)
+    throw missing({ path, param }, `cannot find the model ${absolute} on this host; put it there or correct its path`);
   if (modelRoots !== null && !modelRoots.some((root) => isInside(realPath(root), real))) {
     throw missing(
-      path,
+      { path, param },
       `cannot use the model ${absolute}: its real path ${real} lies outside of model_roots (${modelRoots.join(", ")}); add its place there`,
     );
   }
   return absolute;
 }
 
-function missing(path: string, message: string): QhError {
-  return new QhError("model_missing", message, { param: "/spec/model/path", details: { cause: "model_missing", path } });
+function missing({ path, param }: { readonly path: string; readonly param: string }, message: string): QhError {
+  return new QhError("model_missing", message, { param, details: { cause: "model_missing", path } });
 }
 
 function realPath(path: string): string | null {

@@ -1,6 +1,6 @@
 import { isAbsolute } from "node:path";
 import { QhError, type WorkerSpec } from "@queen-and-hive/protocol";
-import { fillCommand } from "../domain/command-line.ts";
+import { fillCommand, fillFileWords } from "../domain/command-line.ts";
 import type { EmbeddedLauncher, SupervisorConfig } from "../workers/supervisor-options.ts";
 import { findProgram } from "./find-program.ts";
 import { locateModel } from "./model-path.ts";
@@ -24,6 +24,8 @@ export interface ResolvedRuntime {
   readonly command: readonly string[];
   /** Absolute; "" for a model without a file. */
   readonly modelPath: string;
+  /** The words for the model's further files. */
+  readonly fileWords: readonly string[];
 }
 
 /**
@@ -39,7 +41,7 @@ export function resolveRuntime({
   const recipe = recipeOf(spec, embeddedWorker);
   const modelPath = spec.model.path === undefined ? "" : locateModel(spec.model.path, config);
   const [first = "", ...rest] = recipe;
-  const word = config.runtimes[spec.runtime.name]?.bin ?? first;
+  const word = hostProgram(spec, config) ?? first;
   const program = findProgram(word, searchPath);
   if (program === null) {
     throw new QhError(
@@ -50,13 +52,17 @@ export function resolveRuntime({
       { details: { cause: "runtime_missing", program: word } },
     );
   }
-  return { command: [program, ...rest], modelPath };
+  return { command: [program, ...rest], modelPath, fileWords: fileWordsOf(spec, config) };
+}
+
+function isEmbedded({ name, extends: bases = [] }: WorkerSpec["runtime"]): boolean {
+  return name === EMBEDDED || bases.includes(EMBEDDED);
 }
 
 /** The command line of a worker: the recipe with its placeholders filled in, then the model's own arguments. */
 export function commandLine(
   { workerId, spec, ports, config }: LaunchContext,
-  { command, modelPath }: ResolvedRuntime,
+  { command, modelPath, fileWords }: ResolvedRuntime,
 ): readonly string[] {
   const filled = fillCommand(command, {
     host: config.workerHost,
@@ -68,12 +74,33 @@ export function commandLine(
     slots: spec.slots === "auto" ? "" : String(spec.slots),
     worker_id: workerId,
   });
-  return [...filled, ...spec.args];
+  return [...filled, ...fileWords, ...spec.args];
+}
+
+/** Where this host keeps the program of a runtime, or of the nearest runtime that it extends. */
+function hostProgram({ runtime }: WorkerSpec, { runtimes }: SupervisorConfig): string | undefined {
+  return [runtime.name, ...(runtime.extends ?? [])].map((name) => runtimes[name]?.bin).find((bin) => bin !== undefined);
+}
+
+function fileWordsOf({ model, runtime }: WorkerSpec, config: SupervisorConfig): readonly string[] {
+  return Object.entries(model.files ?? {}).flatMap(([name, path]) => {
+    const words = Object.hasOwn(runtime.files ?? {}, name) ? runtime.files?.[name] : undefined;
+    if (words === undefined) {
+      throw new QhError(
+        "invalid_body",
+        `cannot pass the file ${JSON.stringify(name)} to the runtime ${runtime.name}: its recipe takes ${
+          Object.keys(runtime.files ?? {}).join(", ") || "none"
+        }; add it to runtimes.${runtime.name}.files`,
+        { param: `/spec/model/files/${name}` },
+      );
+    }
+    return fillFileWords(words, locateModel(path, config, `/spec/model/files/${name}`));
+  });
 }
 
 function recipeOf(spec: WorkerSpec, embeddedWorker: LaunchContext["embeddedWorker"]): readonly string[] {
   if (spec.runtime.command !== undefined) return spec.runtime.command;
-  if (spec.runtime.name !== EMBEDDED) {
+  if (!isEmbedded(spec.runtime)) {
     throw new QhError(
       "runtime_unavailable",
       `cannot start the runtime ${spec.runtime.name}: its recipe has no command; give runtimes.${spec.runtime.name}.command`,

@@ -10,6 +10,8 @@ export interface WorkerEnvironmentParts {
   readonly modelPath: string;
   readonly callbackUrl: string;
   readonly callbackToken: string;
+  /** What its callers must bring; null where only this machine can reach it. */
+  readonly workerKey: string | null;
   /** The daemon's own environment. */
   readonly inherited: Readonly<Record<string, string | undefined>>;
   /** `env:` of the host. */
@@ -28,6 +30,7 @@ export function workerEnvironment(parts: WorkerEnvironmentParts): Readonly<Recor
     ...parts.hostEnv,
     ...deviceVariables(spec.devices),
     ...spec.env,
+    ...keyVariables(parts),
     SPT_NOENV: "1",
     [WORKER_ENV.workerId]: parts.workerId,
     [WORKER_ENV.stateId]: parts.stateId,
@@ -83,8 +86,24 @@ function inheritedEnvironment(inherited: Readonly<Record<string, string | undefi
   return own;
 }
 
-/** CUDA numbers devices as nvidia-smi does only when told, and hides all but the named ones. */
-function deviceVariables(devices: readonly string[]): Readonly<Record<string, string>> {
-  const named = devices.filter((device) => device !== CPU);
-  return named.length === 0 ? {} : { CUDA_DEVICE_ORDER: "PCI_BUS_ID", CUDA_VISIBLE_DEVICES: named.join(",") };
+function keyVariables({ spec, workerKey }: WorkerEnvironmentParts): Readonly<Record<string, string>> {
+  if (workerKey === null) return {};
+  const { key_env } = spec.runtime;
+  return { [WORKER_ENV.workerKey]: workerKey, ...(key_env === undefined ? {} : { [key_env]: workerKey }) };
 }
+
+/**
+ * Hides all devices but the named ones. CUDA numbers them as nvidia-smi does only when told; ROCm's runtime takes its own
+ * UUIDs (`GPU-` and 16 hexadecimal digits) or numbers.
+ */
+function deviceVariables(devices: readonly string[]): Readonly<Record<string, string>> {
+  const amd = devices.flatMap((device) => AMD_DEVICE.exec(device)?.groups?.["name"] ?? []);
+  const nvidia = devices.filter((device) => device !== CPU && !AMD_DEVICE.test(device));
+  return {
+    ...(nvidia.length === 0 ? {} : { CUDA_DEVICE_ORDER: "PCI_BUS_ID", CUDA_VISIBLE_DEVICES: nvidia.join(",") }),
+    ...(amd.length === 0 ? {} : { ROCR_VISIBLE_DEVICES: amd.join(",") }),
+  };
+}
+
+/** A device without a UUID of its own is known by its number: `AMD-0`. */
+const AMD_DEVICE = /^(?:AMD-(?=[0-9]+$))?(?<name>GPU-[0-9a-f]{16}|[0-9]+)$/;

@@ -57,6 +57,7 @@ export async function launch({ options, paths, incarnation, facts, token, signal
     modelPath: runtime.modelPath,
     callbackUrl,
     callbackToken: token.token,
+    workerKey: null,
   });
   return await holdProcess(
     {

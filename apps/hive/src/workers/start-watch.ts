@@ -2,6 +2,7 @@ import type { Clock, Log } from "@queen-and-hive/daemon";
 import type { WorkerSpec } from "@queen-and-hive/protocol";
 import { beginVigil, judgeLook, type StartLimits, type StartLook, type StartVigil } from "../domain/signs-of-life.ts";
 import type { WorkerProcess } from "../domain/worker-states.ts";
+import { askSlots } from "../process/ask-slots.ts";
 import { type SessionUse, useOfSession } from "../process/machine-facts.ts";
 import { outputSize, readOutput } from "../process/output-log.ts";
 import { readProcessTable } from "../process/process-table.ts";
@@ -21,7 +22,8 @@ export interface StartWatchOptions {
   readonly pauses: { readonly firstMs: number; readonly maxMs: number };
   readonly clock: Clock;
   readonly log: Log;
-  readonly onReady: () => Promise<void>;
+  /** Told with the slots that the engine said, or null when it says nothing of them. */
+  readonly onReady: (slots: number | null) => Promise<void>;
   readonly onGiveUp: (cause: "start_silent" | "start_too_long") => void;
   readonly onProgress: (progress: string) => void;
 }
@@ -73,10 +75,11 @@ export class StartWatch implements Disposable {
 
   /** True when there is nothing more to look for. */
   async #step(): Promise<boolean> {
+    const { spec, url } = this.#options;
     const { saidReady, saidLoading } = await this.#ask();
     if (this.#controller.signal.aborted) return true;
     if (saidReady) {
-      await this.#options.onReady();
+      await this.#options.onReady(await askSlots({ spec, url, key: null }, this.#controller.signal));
       return true;
     }
     const { vigil, giveUp } = judgeLook(this.#vigil, this.#look(saidLoading), this.#limits());

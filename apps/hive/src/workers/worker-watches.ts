@@ -103,8 +103,8 @@ export class WorkerWatches implements Disposable {
       pauses: config.readyProbe,
       clock,
       log,
-      onReady: async () => {
-        await tell({ type: "ready", incarnation, facts: this.#foundReady(url), atMs: clock.nowMs() });
+      onReady: async (slots) => {
+        await tell({ type: "ready", incarnation, facts: this.#foundReady(url, slots), atMs: clock.nowMs() });
       },
       onGiveUp: (cause) => tellLater({ type: "start_given_up", incarnation, cause }),
       onProgress,
@@ -130,18 +130,20 @@ export class WorkerWatches implements Disposable {
     const logTail = outputTail(paths.output, context.options.config.limits.logTailLines, this.#worker.facts().logOffset);
     const kills = readOomKills();
     const oomKillSeen = kills !== null && this.#oomKills !== null && kills > this.#oomKills;
-    const cause = classifyExit({ status, oomKillSeen, logTail });
+    const { causes } = this.#worker.facts().spec.runtime;
+    const cause = classifyExit({ status, oomKillSeen, logTail, causes });
     return { exit_code: status.exitCode, signal: status.signal, cause, log_tail: [...logTail] };
   }
 
   /** What is known of a worker that a probe or a log line found ready. */
-  #foundReady(url: string): ReadyFacts {
+  #foundReady(url: string, slots: number | null): ReadyFacts {
     const { spec } = this.#worker.facts();
     return {
       url,
       model_ref: spec.model.path ?? spec.model.id,
       backend: spec.runtime.name,
       device: spec.devices.join(",") || "unknown",
+      ...(slots === null ? {} : { slots: Math.min(slots, this.#worker.context.options.config.limits.slotsPerWorker) }),
     };
   }
 }

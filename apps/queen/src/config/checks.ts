@@ -1,14 +1,15 @@
 import type { Problem, QueenConfigInput } from "@queen-and-hive/protocol";
-
-/** Runtimes that need no entry under `runtimes:` because the hive brings them. */
-const BUILT_IN_RUNTIMES: readonly string[] = ["embedded"];
-
-/** Runtimes of the design that are not built yet; naming one is an error that says so. */
-const PLANNED_RUNTIMES: readonly string[] = ["llama-server", "vllm", "sglang"];
+import { recipeProblems, runtimeProblems } from "./check-runtimes.ts";
 
 /** What a schema cannot say: names that must be unique or known, and what a model needs to be startable. */
 export function findConfigProblems(config: QueenConfigInput): readonly Problem[] {
-  return [...hiveProblems(config), ...modelProblems(config), ...keyProblems(config), ...listenProblems(config)];
+  return [
+    ...hiveProblems(config),
+    ...runtimeProblems(config),
+    ...modelProblems(config),
+    ...keyProblems(config),
+    ...listenProblems(config),
+  ];
 }
 
 function hiveProblems(config: QueenConfigInput): Problem[] {
@@ -41,32 +42,6 @@ function modelProblems(config: QueenConfigInput): Problem[] {
   return problems;
 }
 
-function recipeProblems(config: QueenConfigInput, index: number): Problem[] {
-  const model = config.models?.[index];
-  if (model === undefined || (model.variants ?? []).length > 0) return [];
-  const merged = { ...config.defaults?.model, ...model };
-  const path = `/models/${index}`;
-  if (merged.runtime === undefined) {
-    return [{ path, expected: `must have the field "runtime": ${BUILT_IN_RUNTIMES.join(", ")} or a name under runtimes:` }];
-  }
-  const recipe = config.runtimes?.[merged.runtime];
-  if (recipe === undefined && !BUILT_IN_RUNTIMES.includes(merged.runtime)) {
-    const why = PLANNED_RUNTIMES.includes(merged.runtime)
-      ? "is not built in yet: give it a command under runtimes:"
-      : "is not known";
-    const known = [...BUILT_IN_RUNTIMES, ...Object.keys(config.runtimes ?? {})];
-    return [{ path: `${path}/runtime`, expected: `must be one of ${JSON.stringify(known)}; ${quoted(merged.runtime)} ${why}` }];
-  }
-  if (recipe !== undefined && recipe.command === undefined && !BUILT_IN_RUNTIMES.includes(merged.runtime)) {
-    return [{ path: `/runtimes/${escapePointer(merged.runtime)}`, expected: 'must have the field "command"' }];
-  }
-  const needsPath = merged.runtime === "embedded" || (recipe?.command ?? []).some((word) => word.includes("{model_path}"));
-  if (needsPath && merged.path === undefined) {
-    return [{ path, expected: `must have the field "path": the model file for the runtime ${quoted(merged.runtime)}` }];
-  }
-  return [];
-}
-
 function placeProblems(config: QueenConfigInput, index: number): Problem[] {
   const model = config.models?.[index];
   const problems: Problem[] = [];
@@ -83,8 +58,7 @@ function placeProblems(config: QueenConfigInput, index: number): Problem[] {
   if (workers?.min !== undefined && workers.max !== undefined && workers.min > workers.max) {
     problems.push({ path: `/models/${index}/workers/max`, expected: `must be at least workers.min, which is ${workers.min}` });
   }
-  const env = { ...config.runtimes?.[model?.runtime ?? ""]?.env, ...model?.env };
-  for (const name of Object.keys(env)) {
+  for (const name of Object.keys({ ...config.defaults?.model?.env, ...model?.env })) {
     if (name.startsWith("HIVE_"))
       problems.push({ path: `/models/${index}/env`, expected: `must not set ${name}: names that start with HIVE_ are ours` });
   }
@@ -127,8 +101,4 @@ function isLoopbackListen(address: string): boolean {
 
 function quoted(text: string): string {
   return JSON.stringify(text);
-}
-
-function escapePointer(part: string): string {
-  return part.replaceAll("~", "~0").replaceAll("/", "~1");
 }

@@ -1,11 +1,12 @@
 import {
   parseDurationMs,
+  parseSizeBytes,
   QUEEN_CONFIG_DEFAULTS,
   type QueenConfigInput,
   type RestartPolicySpec,
-  type RuntimeRecipe,
   type WorkerSpec,
 } from "@queen-and-hive/protocol";
+import { type ResolvedRuntime, resolveRuntime } from "../runtimes/resolve-runtime.ts";
 import type { ModelSettings, RestartSettings } from "./settings.ts";
 
 type ModelInput = NonNullable<QueenConfigInput["models"]>[number];
@@ -28,6 +29,7 @@ export function resolveModel(config: QueenConfigInput, input: ModelInput, place:
   const workersMin = perHive === null ? (workers.min ?? QUEEN_CONFIG_DEFAULTS.defaults.model.workers.min) : perHive * place.hives;
   const workersMax = perHive === null ? (workers.max ?? Math.max(1, workersMin)) : Math.max(1, workersMin);
   const placeRule = { ...config.defaults?.model?.place, ...input.place };
+  const runtime = runtimeOf(config, model.runtime ?? "embedded");
   return {
     id: model.id,
     aliases: model.aliases ?? [],
@@ -37,15 +39,21 @@ export function resolveModel(config: QueenConfigInput, input: ModelInput, place:
     perHive,
     place: { hives: placeRule.hives ?? null, labels: placeRule.labels ?? {} },
     slots: model.slots,
-    spec: resolveSpec(config, input, place.restart),
+    routes: runtime.routes,
+    spec: resolveSpec(config, input, runtime, place.restart),
     created: place.createdS,
   };
 }
 
-function resolveSpec(config: QueenConfigInput, input: ModelInput, restart: RestartSettings): WorkerSpec {
+function resolveSpec(
+  config: QueenConfigInput,
+  input: ModelInput,
+  runtime: ResolvedRuntime,
+  restart: RestartSettings,
+): WorkerSpec {
   const model = { ...QUEEN_CONFIG_DEFAULTS.defaults.model, ...config.defaults?.model, ...input };
   const start = { ...QUEEN_CONFIG_DEFAULTS.defaults.model.start, ...config.defaults?.model?.start, ...input.start };
-  const runtimeName = model.runtime ?? "embedded";
+  const { devices = runtime.devices, memory = "auto" } = { ...config.defaults?.model?.place, ...input.place };
   return {
     model: {
       id: model.id,
@@ -53,28 +61,23 @@ function resolveSpec(config: QueenConfigInput, input: ModelInput, restart: Resta
       ...(model.source === undefined ? {} : { source: model.source }),
       ...(model.files === undefined ? {} : { files: model.files }),
     },
-    runtime: resolveRecipe(config, runtimeName),
-    args: model.args ?? [],
-    env: { ...config.runtimes?.[runtimeName]?.env, ...config.defaults?.model?.env, ...input.env },
+    runtime: runtime.recipe,
+    args: [...runtime.args, ...(model.args ?? [])],
+    env: { ...runtime.env, ...config.defaults?.model?.env, ...input.env },
     devices: [],
     slots: model.slots,
     start: { silence_s: seconds(start.silence), total_s: seconds(start.total), warmup: start.warmup },
     restart: restartPolicy(restart),
     labels: {},
+    needs: { devices, memory_bytes: memory === "auto" ? "auto" : parseSizeBytes(memory) },
   };
 }
 
-function resolveRecipe(config: QueenConfigInput, name: string): RuntimeRecipe {
-  const runtime = config.runtimes?.[name];
-  if (runtime === undefined) return { name };
-  const term = runtime.stop?.term;
-  return {
-    name,
-    ...(runtime.command === undefined ? {} : { command: runtime.command }),
-    ...(runtime.ready === undefined ? {} : { ready: runtime.ready }),
-    ...(runtime.check === undefined ? {} : { check: runtime.check }),
-    ...(term === undefined ? {} : { stop: { term_s: seconds(term) } }),
-  };
+/** The checks have found it already; a runtime that is not known here is a bug. */
+function runtimeOf(config: QueenConfigInput, name: string): ResolvedRuntime {
+  const runtime = resolveRuntime(config.runtimes ?? {}, name);
+  if ("kind" in runtime) throw new Error(`the runtime ${name} cannot be resolved: ${runtime.kind} ${runtime.name}`);
+  return runtime;
 }
 
 function restartPolicy(restart: RestartSettings): RestartPolicySpec {

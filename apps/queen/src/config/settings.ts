@@ -43,6 +43,8 @@ export interface ModelSettings {
   readonly place: { readonly hives: readonly string[] | null; readonly labels: Readonly<Record<string, string>> };
   /** A limit of ours on requests per worker, or `auto`: what the engine says. */
   readonly slots: number | "auto";
+  /** Paths beside OpenAI's that its runtime serves and clients may reach. */
+  readonly routes: readonly string[];
   readonly spec: WorkerSpec;
   readonly created: ModelRecord["created"];
 }

@@ -1,6 +1,6 @@
 import type { FromSchema } from "json-schema-to-ts";
 import type { JsonSchema } from "../endpoint.ts";
-import { readySourceSchema } from "../messages/worker-spec.ts";
+import { RUNTIME_NAME_PATTERN, recipeParts } from "../messages/runtime-recipe.ts";
 import { logSchema, restartSchema, stopSchema, value } from "./common.ts";
 
 const placeSchema = {
@@ -163,17 +163,17 @@ export const queenConfigSchema = {
     },
     runtimes: {
       type: "object",
-      propertyNames: { pattern: "^[a-z0-9][a-z0-9._-]{0,62}$" },
+      propertyNames: { pattern: RUNTIME_NAME_PATTERN },
       additionalProperties: {
         type: "object",
         properties: {
           extends: { type: "string", minLength: 1 },
-          command: { type: "array", minItems: 1, items: { type: "string" } },
+          args: { type: "array", items: { type: "string" } },
           env: value.stringMap,
-          ready: readySourceSchema,
-          check: { type: "object", properties: { http: { type: "string", pattern: "^/" } }, additionalProperties: false },
+          ...recipeParts,
           stop: { type: "object", properties: { term: value.duration }, additionalProperties: false },
           routes: { type: "array", items: { type: "string", pattern: "^/" } },
+          devices: { type: "integer", minimum: 0, maximum: 64 },
         },
         additionalProperties: false,
       },

@@ -1,37 +1,9 @@
 import type { FromSchema } from "json-schema-to-ts";
 import type { JsonSchema } from "../endpoint.ts";
 import { field } from "./common.ts";
+import { runtimeRecipeSchema } from "./runtime-recipe.ts";
 
 const seconds = { type: ["number", "null"], exclusiveMinimum: 0 } as const;
-
-/** How a worker of a runtime says that it can serve. Exactly one source counts; `callback` is the default. */
-export const readySourceSchema = {
-  type: "object",
-  properties: {
-    callback: { type: "boolean" },
-    /** Path on the worker's own port that answers 200 once it can serve. */
-    http: { type: "string", pattern: "^/" },
-    /** Regular expression that a line of the worker's output matches. */
-    log: { type: "string", minLength: 1, maxLength: 1024 },
-  },
-  additionalProperties: false,
-} as const satisfies JsonSchema;
-export type ReadySource = FromSchema<typeof readySourceSchema>;
-
-/** A recipe for a kind of worker, resolved by the queen. `embedded` has no command: the hive brings it. */
-export const runtimeRecipeSchema = {
-  type: "object",
-  properties: {
-    name: { type: "string", pattern: "^[a-z0-9][a-z0-9._-]{0,62}$" },
-    command: { type: "array", minItems: 1, maxItems: 256, items: { type: "string", maxLength: 8192 } },
-    ready: readySourceSchema,
-    check: { type: "object", properties: { http: { type: "string", pattern: "^/" } }, additionalProperties: false },
-    stop: { type: "object", properties: { term_s: seconds }, additionalProperties: false },
-  },
-  required: ["name"],
-  additionalProperties: false,
-} as const satisfies JsonSchema;
-export type RuntimeRecipe = FromSchema<typeof runtimeRecipeSchema>;
 
 /** When and how often a crashed worker is started again. Seconds; null means never / no limit. */
 export const restartPolicySchema = {
@@ -86,6 +58,15 @@ export const workerSpecSchema = {
     },
     restart: restartPolicySchema,
     labels: { type: "object", additionalProperties: { type: "string", maxLength: 256 } },
+    /** How many devices the hive chooses where `devices` names none, and how much memory; see `place:`. */
+    needs: {
+      type: "object",
+      properties: {
+        devices: { type: "integer", minimum: 0, maximum: 64 },
+        memory_bytes: { anyOf: [{ type: "integer", minimum: 0 }, { const: "auto" }] },
+      },
+      additionalProperties: false,
+    },
   },
   required: ["model", "runtime", "args", "env", "devices", "slots", "start", "restart", "labels"],
   additionalProperties: false,
