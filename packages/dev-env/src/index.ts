@@ -37,4 +37,7 @@ export type { QueenHiveCaptures } from "./queen/capture-both-ways.ts";
 export { type FakeReady, fakeModel, fakeRuntime, fakeWorkerCommand } from "./queen/fake-runtime.ts";
 export { startTestCluster, type TestCluster, type TestClusterOptions } from "./queen/test-cluster.ts";
 export { startTestQueen, type TestQueen, type TestQueenOptions } from "./queen/test-queen.ts";
+export { knownHostsLine, type SshGround, type SshGroundOptions, startSshGround } from "./ssh/ground.ts";
+export { makeSshKey, type SshKey } from "./ssh/ssh-keys.ts";
+export type { SshServerOptions, SshTestHost } from "./ssh/ssh-test-host.ts";
 export { writeStandInEngine } from "./stand-in-engine/write-stand-in.ts";
