@@ -1,13 +1,14 @@
 import type { Clock, Deadline, Log } from "@queen-and-hive/daemon";
-import type { QueenShutdown, QueenShutdownAnswer } from "@queen-and-hive/protocol";
+import type { HiveFate, QueenShutdown, QueenShutdownAnswer } from "@queen-and-hive/protocol";
 import type { QueenSettings } from "./config/settings.ts";
-import type { HiveFate } from "./hives/stop-cascade.ts";
 import type { QueenView } from "./http/queen-view.ts";
 
 /** What a queen is started with. */
 export interface QueenOptions {
   readonly settings: QueenSettings;
   readonly log: Log;
+  /** Reads the configuration again: a hive may have been added to it. Throws `invalid_config`. */
+  readonly reload: () => QueenSettings;
   readonly clock?: Clock;
   /** Where hives are told to call back; the first listener when absent. */
   readonly callbackUrl?: string;

@@ -1,9 +1,9 @@
 import { type Clock, Deadline, type Log } from "@queen-and-hive/daemon";
-import type { QueenShutdown, QueenShutdownAnswer } from "@queen-and-hive/protocol";
+import type { HiveFate, QueenShutdown, QueenShutdownAnswer } from "@queen-and-hive/protocol";
 import type { QueenSettings } from "./config/settings.ts";
 import type { Gateway } from "./gateway/gateway.ts";
 import type { HiveFleet } from "./hives/hive-fleet.ts";
-import { type HiveFate, stopHives } from "./hives/stop-cascade.ts";
+import { isCleanFate, stopHives } from "./hives/stop-cascade.ts";
 import type { Identity } from "./http/identity.ts";
 import type { QueenPhase } from "./http/queen-view.ts";
 import type { Store } from "./store/store.ts";
@@ -88,8 +88,7 @@ export class QueenStop {
     const drain = deadline.earlier(stop.termMs + stop.verifyMs + CASCADE_RESERVE_MS).min(Deadline.in(shutdown.drainMs, clock));
     await this.#drain(gateway, drain);
     const answer = await stopHives(hives.stoppable(workers), how, deadline, (fate) => {
-      if (fate.fate === "stopped" || fate.fate === "killed" || fate.fate === "already_stopped")
-        forgetWorkers(workers, fate.hive_id, log);
+      if (isCleanFate(fate) && fate.fate !== "kept") forgetWorkers(workers, fate.hive_id, log);
       onFate(fate);
     });
     recordOrAlarm(store, log, {

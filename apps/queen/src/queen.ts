@@ -14,6 +14,7 @@ import {
 import { parseWorkerId, QhError, QUEEN_ENDPOINTS, type QueenAddress } from "@queen-and-hive/protocol";
 import { createGateway, type Gateway } from "./gateway/gateway.ts";
 import { HiveFleet } from "./hives/hive-fleet.ts";
+import { createHiveOrders, type HiveOrders } from "./hives/hive-orders.ts";
 import { allowedModels, createAuthorize, type Identity } from "./http/identity.ts";
 import { queenHandlers } from "./http/queen-handlers.ts";
 import type { QueenView } from "./http/queen-view.ts";
@@ -74,7 +75,8 @@ class QueenBuild {
     this.#stop.defer("the workers' timers", async () => workers[Symbol.dispose]());
     this.#stop.defer("the gateway", () => gateway.close());
 
-    const view = this.#createView({ life, store, hives, workers, gateway });
+    const orders = this.#createOrders(hives, workers);
+    const view = this.#createView({ life, store, hives, workers, gateway, orders });
     const servers = await this.#listen(view, gateway, hives);
     const urls = servers.map((server) => server.url);
     callbackUrl = this.#options.callbackUrl ?? reachableUrl(servers[0]);
@@ -89,6 +91,7 @@ class QueenBuild {
       ],
     });
     hives.start();
+    orders.finishStops();
     return {
       urls,
       queenId: life.queenId,
@@ -156,9 +159,16 @@ class QueenBuild {
     return { workers, gateway };
   }
 
-  #createView(parts: QueenParts & { readonly life: QueenLife }): QueenView {
-    const { life, store, hives, workers } = parts;
+  #createOrders(hives: HiveFleet, workers: WorkerFleet): HiveOrders {
+    const { settings, reload, log } = this.#options;
+    const isStopping = (): boolean => this.#cascade.phase === "stopping";
+    return createHiveOrders({ settings, reload, hives, workers, isStopping, clock: this.#clock, log });
+  }
+
+  #createView(parts: QueenParts & { readonly life: QueenLife; readonly orders: HiveOrders }): QueenView {
+    const { life, store, hives, workers, orders } = parts;
     return {
+      orders,
       queenId: life.queenId,
       queenEpoch: life.queenEpoch,
       version: QUEEN_VERSION,

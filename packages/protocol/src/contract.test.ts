@@ -1,3 +1,4 @@
+import { Ajv } from "ajv";
 import { describe, expect, it } from "vitest";
 import { FIXTURES } from "../fixtures/index.ts";
 import * as protocol from "./index.ts";
@@ -58,6 +59,18 @@ describe("the endpoint tables", () => {
     const open = rows.filter(([, , row]) => row.caller === "anyone" && row.method !== "GET");
     expect(open).toEqual([]);
   });
+});
+
+it("writes every schema in JSON Schema, which no program of ours checks again when it starts", () => {
+  const ofRows = [...Object.values(protocol.HIVE_ENDPOINTS), ...Object.values(protocol.QUEEN_ENDPOINTS)].flatMap((row) =>
+    ["request", "query", "response"].flatMap((part): unknown => Reflect.get(row, part) ?? []),
+  );
+  const ofMessages = Object.values(FIXTURES).map(({ schema }): unknown => schema);
+  const ajv = new Ajv();
+  expect(ajv.validateSchema({ type: "no such type" })).toBe(false);
+  for (const schema of [...ofRows, ...ofMessages]) {
+    expect(typeof schema === "object" && schema !== null && ajv.validateSchema(schema), JSON.stringify(schema)).toBe(true);
+  }
 });
 
 it("accepts its own defaults as configuration", () => {

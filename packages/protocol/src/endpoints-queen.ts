@@ -1,8 +1,7 @@
 import { defineEndpoints, typed } from "./endpoint.ts";
+import { QUEEN_HIVE_ENDPOINTS } from "./endpoints-queen-hives.ts";
 import { type HiveReady, hiveReadySchema } from "./messages/hive-identity.ts";
 import {
-  type HiveList,
-  hiveListSchema,
   type ModelList,
   type ModelRecord,
   modelListSchema,
@@ -124,17 +123,7 @@ export const QUEEN_ENDPOINTS = defineEndpoints({
   postCompletions: inference("/v1/completions", "OpenAI text completions, streaming or not."),
   postEmbeddings: inference("/v1/embeddings", "OpenAI embeddings."),
   ...CALLBACK_ENDPOINTS,
-  listHives: {
-    method: "GET",
-    path: "/v2/hives",
-    caller: "reader",
-    summary: "Every hive of the configuration, with its state and process identity.",
-    response: typed<HiveList>(hiveListSchema),
-    form: "json",
-    status: 200,
-    unknownFields: "person",
-    errors: ["unauthenticated", "forbidden"],
-  },
+  ...QUEEN_HIVE_ENDPOINTS,
   listWorkers: {
     method: "GET",
     path: "/v2/workers",

@@ -71,6 +71,8 @@ export const ERROR_KINDS = define({
 
   // Starting and stopping processes.
   spawn_failed: { status: 503, type: "server_error", fault: "environment", retryable: false },
+  /** A hive has no room for a worker; `details` may carry `needed_bytes` and `free_bytes` of the fullest device. */
+  insufficient_memory: { status: 503, type: "server_error", fault: "environment", retryable: true },
   runtime_unavailable: { status: 503, type: "server_error", fault: "environment", retryable: false },
   model_missing: { status: 503, type: "server_error", fault: "environment", retryable: false },
   port_in_use: { status: 503, type: "server_error", fault: "environment", retryable: true },

@@ -68,11 +68,15 @@ export {
 export { type HiveStartRequest, hiveStartRequestSchema } from "./messages/hive-start.ts";
 export {
   HIVE_STATES,
+  type HiveFate,
   type HiveList,
   type HiveRecord,
   type HiveState,
+  type HiveStopRequest,
+  hiveFateSchema,
   hiveListSchema,
   hiveRecordSchema,
+  hiveStopRequestSchema,
   type JournalEvent,
   journalEventSchema,
   type ModelList,
@@ -130,6 +134,7 @@ export {
   type Checked,
   compileValidator,
   describeProblems,
+  lazyValidator,
   type Problem,
   type UnknownFields,
   type Validator,

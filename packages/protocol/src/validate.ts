@@ -21,8 +21,27 @@ export interface Problem {
 /** A compiled check of values of type T. */
 export type Validator<T> = (value: unknown) => Checked<T>;
 
-// A discriminated union requires its tag outside the branches that define it, which strictRequired calls a mistake.
-const ajv = new Ajv({ allErrors: true, strict: true, strictRequired: false, allowUnionTypes: true, discriminator: true });
+// A discriminated union requires its tag outside the branches that define it, which strictRequired calls a mistake. Whether
+// the schemas are schemas is for the tests to check; that and the optimiser are most of what a compilation costs at a start.
+const ajv = new Ajv({
+  allErrors: true,
+  strict: true,
+  strictRequired: false,
+  allowUnionTypes: true,
+  discriminator: true,
+  meta: false,
+  validateSchema: false,
+  code: { optimize: false },
+});
+
+/** The same as {@link compileValidator}, compiled at its first use: a start does not pay for messages that never come. */
+export function lazyValidator<T>(schema: JsonSchema, unknownFields: UnknownFields): Validator<T> {
+  let validate: Validator<T> | null = null;
+  return (value) => {
+    validate ??= compileValidator<T>(schema, unknownFields);
+    return validate(value);
+  };
+}
 
 /**
  * Compiles a schema once. With `ignore`, fields that a closed object (`additionalProperties: false`) does not name are

@@ -1,9 +1,9 @@
 import {
-  compileValidator,
   type HiveIdentity,
   type HiveReady,
   hiveReadySchema,
   type JsonSchema,
+  lazyValidator,
   type Validator,
   type WorkerExited,
   type WorkerReady,
@@ -60,7 +60,7 @@ export function workerExitedBody(body: Omit<WorkerExited, Stamped>, { identity, 
 }
 
 /** Whether a value read from disk is an entry: a message that would be refused by every queen is damage. */
-export const validateEntry: Validator<OutboxEntry> = compileValidator<OutboxEntry>(
+export const validateEntry: Validator<OutboxEntry> = lazyValidator<OutboxEntry>(
   {
     type: "object",
     properties: {

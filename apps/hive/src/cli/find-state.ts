@@ -1,6 +1,6 @@
 import { HIVE_CONFIG_DEFAULTS } from "@queen-and-hive/protocol";
 import { ownEnvironment } from "../config-environment.ts";
-import { locateStateDir } from "../config-load.ts";
+import { locateStateDir } from "../config-place.ts";
 import { type StatePaths, statePaths } from "../store/state-paths.ts";
 
 /** The state directory that a looking command means; nothing is made. */

@@ -1,11 +1,11 @@
 import { closeSync, writeSync } from "node:fs";
 import {
-  compileValidator,
   type ErrorBody,
   errorBody,
   type HiveIdentity,
   hiveIdentitySchema,
   isErrorKind,
+  lazyValidator,
   newRequestId,
   QhError,
 } from "@queen-and-hive/protocol";
@@ -15,7 +15,7 @@ export type Handshake =
   | { readonly kind: "listening"; readonly identity: HiveIdentity }
   | { readonly kind: "failed"; readonly error: QhError };
 
-const validateIdentity = compileValidator<HiveIdentity>(hiveIdentitySchema, "ignore");
+const validateIdentity = lazyValidator<HiveIdentity>(hiveIdentitySchema, "ignore");
 
 /** Says "I am listening" or why not, and closes the pipe. Whoever waited may be gone, which changes nothing. */
 export function sayHandshake(descriptor: number, handshake: Handshake): void {

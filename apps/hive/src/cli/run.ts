@@ -1,14 +1,9 @@
-import { existsSync } from "node:fs";
-import { createLog, createMetrics, Deadline, type Log, onSignals, systemClock } from "@queen-and-hive/daemon";
-import { COMMAND_EXIT, type HiveConfigInput, QhError } from "@queen-and-hive/protocol";
-import type { HiveSettings } from "../config.ts";
+import { type HiveConfigInput, QhError } from "@queen-and-hive/protocol";
 import { ownEnvironment } from "../config-environment.ts";
-import { loadHiveSettings, locateStateDir, readConfigAlone } from "../config-load.ts";
-import type { RunningHive } from "../hive.ts";
+import { locateStateDir } from "../config-place.ts";
 import { readLiveIdentity } from "../store/identity-file.ts";
 import { openStateDirectory } from "../store/state-directory.ts";
 import type { StatePaths } from "../store/state-paths.ts";
-import { VERSION } from "./build-info.ts";
 import { becomeLocked, holdsLock } from "./daemon-lock.ts";
 import { sayHandshake } from "./handshake.ts";
 import { asFailure, exitCodeOf } from "./output.ts";
@@ -32,19 +27,22 @@ export async function run(flags: RunFlags, words: readonly string[]): Promise<nu
   };
   try {
     const env = ownEnvironment();
-    const named: HiveConfigInput = flags.config === undefined ? {} : readConfigAlone(flags.config);
-    const paths = await openStateDirectory(locateStateDir(flags, named, env));
+    const paths = await openStateDirectory(locateStateDir(flags, await readNamed(flags), env));
     takeDaemonLock(paths, flags, words);
-    const file = flags.config ?? (existsSync(paths.config) ? paths.config : null);
-    const { settings, warnings } = loadHiveSettings(file, env);
-    const log = openLog(paths, settings, flags);
-    for (const warning of warnings) log.warn(warning);
-    return await serve(paths, settings, flags, log);
+    // Everything heavy comes after the lock: taking it starts this program a second time.
+    const { runDaemon } = await import("./run-daemon.ts");
+    return await runDaemon(paths, flags, env);
   } catch (error) {
     const failure = asFailure(error);
     say(failure);
     return exitCodeOf(failure.kind);
   }
+}
+
+async function readNamed({ config }: RunFlags): Promise<HiveConfigInput> {
+  if (config === undefined) return {};
+  const { readConfigAlone } = await import("../config-load.ts");
+  return readConfigAlone(config);
 }
 
 function takeDaemonLock(paths: StatePaths, flags: RunFlags, words: readonly string[]): void {
@@ -64,49 +62,4 @@ function takeDaemonLock(paths: StatePaths, flags: RunFlags, words: readonly stri
     );
   }
   becomeLocked(paths.daemonLock, [...ownCommand(), ...words, "--locked"], ownEnvironment());
-}
-
-/** A daemon in the background writes to its file only: its standard error is a file as well, for crashes. */
-function openLog(paths: StatePaths, settings: HiveSettings, flags: RunFlags): Log {
-  const { level, format, maxBytes, keep } = settings.log;
-  return createLog({
-    program: "hive",
-    level,
-    format,
-    file: { path: paths.log, maxBytes, keep },
-    ...(flags.handshakeFd === undefined ? {} : { stream: null }),
-  }).child({ hive_id: settings.hiveId });
-}
-
-async function serve(paths: StatePaths, settings: HiveSettings, flags: RunFlags, log: Log): Promise<number> {
-  const { openHive } = await import("../hive.ts");
-  const environment = ownEnvironment();
-  try {
-    const hive = await openHive({
-      paths,
-      settings,
-      environment,
-      version: VERSION,
-      clock: systemClock,
-      log,
-      metrics: createMetrics(),
-    });
-    using _signals = stopOnSignals(hive, settings, log);
-    if (flags.handshakeFd !== undefined) sayHandshake(flags.handshakeFd, { kind: "listening", identity: hive.identity });
-    await hive.ended;
-    return COMMAND_EXIT.done;
-  } finally {
-    log.info("the hive has ended");
-    await log.close();
-  }
-}
-
-function stopOnSignals(hive: RunningHive, settings: HiveSettings, log: Log): Disposable {
-  return onSignals({
-    signals: ["SIGTERM", "SIGINT", "SIGHUP"],
-    handle: (signal, count) => {
-      if (count > 1) log.warn("the hive is stopping already", { signal });
-      else void hive.stop("stop", Deadline.in(settings.shutdown.budgetMs));
-    },
-  });
 }

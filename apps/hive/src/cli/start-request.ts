@@ -1,11 +1,11 @@
 import type { Readable } from "node:stream";
 import type { Deadline } from "@queen-and-hive/daemon/basics";
-import { compileValidator, type HiveStartRequest, hiveStartRequestSchema, QhError, valueOrThrow } from "@queen-and-hive/protocol";
+import { type HiveStartRequest, hiveStartRequestSchema, lazyValidator, QhError, valueOrThrow } from "@queen-and-hive/protocol";
 
 /** The largest start request that is read. */
 const REQUEST_BYTES_MAX = 1024 * 1024;
 
-const validateRequest = compileValidator<HiveStartRequest>(hiveStartRequestSchema, "ignore");
+const validateRequest = lazyValidator<HiveStartRequest>(hiveStartRequestSchema, "ignore");
 
 /**
  * What `hive start --json` is told on standard input; nothing on a terminal or in an empty input.

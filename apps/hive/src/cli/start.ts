@@ -1,18 +1,18 @@
 import { isDeepStrictEqual } from "node:util";
 import { Deadline, writeFileDurable } from "@queen-and-hive/daemon/basics";
 import {
-  compileValidator,
   HIVE_CONFIG_DEFAULTS,
   type HiveConfigInput,
   type HiveIdentity,
   type HiveStartAnswer,
   type HiveStartRequest,
   hiveConfigSchema,
+  lazyValidator,
   QhError,
 } from "@queen-and-hive/protocol";
 import { resolveHiveSettings } from "../config.ts";
 import { type Environment, ownEnvironment } from "../config-environment.ts";
-import { locateStateDir, readConfigAlone } from "../config-load.ts";
+import { locateStateDir } from "../config-place.ts";
 import { readLiveIdentity } from "../store/identity-file.ts";
 import { checkClaim, peekOwner, writeOwner } from "../store/ownership.ts";
 import { openStateDirectory } from "../store/state-directory.ts";
@@ -33,7 +33,7 @@ export interface StartFlags {
   readonly deadlineMs: number;
 }
 
-const validateConfig = compileValidator<HiveConfigInput>(hiveConfigSchema, "ignore");
+const validateConfig = lazyValidator<HiveConfigInput>(hiveConfigSchema, "ignore");
 
 /** `hive start`: one daemon per state directory, however many starts race; the result is the daemon that runs. */
 export async function start(flags: StartFlags): Promise<CommandResult> {
@@ -52,7 +52,7 @@ interface StartOrder {
 
 async function startHive(order: StartOrder): Promise<HiveStartAnswer> {
   const { flags, request, environment, deadline } = order;
-  const given = request.config ?? (flags.config === undefined ? null : readConfigAlone(flags.config));
+  const given = request.config ?? (await readGiven(flags));
   const dir = locateStateDir(flags, given ?? {}, environment);
   if (given !== null) resolveHiveSettings(given, { homeDir: "/", baseDir: dir });
   const paths = await openStateDirectory(dir);
@@ -69,6 +69,13 @@ async function startHive(order: StartOrder): Promise<HiveStartAnswer> {
     note(`the new configuration is kept in ${paths.config}; the running hive uses it after its next start`);
   }
   return { ...found.identity, already_running: found.alreadyRunning, owner: peekOwner(paths)?.queen_id ?? null };
+}
+
+/** Reading YAML takes more than the rest of this command together, so that only who gives a file waits for it. */
+async function readGiven({ config }: StartFlags): Promise<HiveConfigInput | null> {
+  if (config === undefined) return null;
+  const { readConfigAlone } = await import("../config-load.ts");
+  return readConfigAlone(config);
 }
 
 function keptConfig(paths: StatePaths): HiveConfigInput | null {

@@ -1,5 +1,5 @@
 import { type Clock, writeFileDurableSync } from "@queen-and-hive/daemon/basics";
-import { compileValidator } from "@queen-and-hive/protocol";
+import { lazyValidator } from "@queen-and-hive/protocol";
 import { readStateFile } from "./state-file.ts";
 import type { StatePaths } from "./state-paths.ts";
 
@@ -7,7 +7,7 @@ interface EpochFile {
   readonly hive_epoch: number;
 }
 
-const validateEpoch = compileValidator<EpochFile>(
+const validateEpoch = lazyValidator<EpochFile>(
   {
     type: "object",
     properties: { hive_epoch: { type: "integer", minimum: 0 } },

@@ -1,5 +1,5 @@
 import { isProcessAlive, writeFileDurableSync } from "@queen-and-hive/daemon/basics";
-import { compileValidator, type HiveIdentity, hiveIdentitySchema } from "@queen-and-hive/protocol";
+import { type HiveIdentity, hiveIdentitySchema, lazyValidator } from "@queen-and-hive/protocol";
 import { peekStateFile } from "./state-file.ts";
 import type { StatePaths } from "./state-paths.ts";
 
@@ -9,7 +9,7 @@ interface IdentityFile {
   readonly ending: boolean;
 }
 
-const validateFile = compileValidator<IdentityFile>(
+const validateFile = lazyValidator<IdentityFile>(
   {
     type: "object",
     properties: { identity: hiveIdentitySchema, ending: { type: "boolean" } },

@@ -1,6 +1,6 @@
 import {
-  compileValidator,
   field,
+  lazyValidator,
   processIdentityProperties,
   type RestartPolicySpec,
   type Validator,
@@ -142,4 +142,4 @@ const ledgerEntrySchema = {
 } as const;
 
 /** Checks an entry that was read from disk; fields of a newer hive are no damage. */
-export const validateLedgerEntry: Validator<LedgerEntry> = compileValidator<LedgerEntry>(ledgerEntrySchema, "ignore");
+export const validateLedgerEntry: Validator<LedgerEntry> = lazyValidator<LedgerEntry>(ledgerEntrySchema, "ignore");

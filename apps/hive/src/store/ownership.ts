@@ -1,12 +1,12 @@
 import { Broadcast, writeFileDurableSync } from "@queen-and-hive/daemon/basics";
-import { compileValidator, QhError, type QueenAddress, queenAddressSchema } from "@queen-and-hive/protocol";
+import { lazyValidator, QhError, type QueenAddress, queenAddressSchema } from "@queen-and-hive/protocol";
 import { peekStateFile, readStateFile } from "./state-file.ts";
 import type { StatePaths } from "./state-paths.ts";
 
 /** The queen that a hive belongs to, and where her callbacks go. */
 export type Owner = Omit<QueenAddress, "take_over">;
 
-const validateOwner = compileValidator<QueenAddress>(queenAddressSchema, "ignore");
+const validateOwner = lazyValidator<QueenAddress>(queenAddressSchema, "ignore");
 
 /** Throws why a claim is refused: `owned_by_another_queen`, `stale_epoch`. Nobody's hive is anybody's. */
 export function checkClaim(owner: Owner | null, claim: QueenAddress): void {

@@ -1,5 +1,5 @@
 import { type Clock, writeFileDurableSync } from "@queen-and-hive/daemon/basics";
-import { compileValidator } from "@queen-and-hive/protocol";
+import { lazyValidator } from "@queen-and-hive/protocol";
 import { readStateFile } from "./state-file.ts";
 import type { StatePaths } from "./state-paths.ts";
 
@@ -10,7 +10,7 @@ interface SequenceFile {
 /** How many numbers one write to disk reserves; a restart skips what is left of them. */
 const RESERVED_AT_ONCE = 1_000;
 
-const validateSequence = compileValidator<SequenceFile>(
+const validateSequence = lazyValidator<SequenceFile>(
   { type: "object", properties: { reserved: { type: "integer", minimum: 0 } }, required: ["reserved"] },
   "ignore",
 );

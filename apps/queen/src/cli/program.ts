@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { processSurroundings } from "../config/load.ts";
 import { QUEEN_VERSION } from "../version.ts";
 import { explainError } from "./explain-error.ts";
+import { addHiveCommands } from "./hive-program.ts";
 
 /** Options that every command has. */
 export interface CommonOptions {
@@ -34,7 +35,8 @@ export async function queenProgram(args: readonly string[]): Promise<number> {
     .action(run(async (options: CommonOptions) => (await import("./serve.ts")).serve(options, around)));
   remote(program.command("status"))
     .description("how the queen and her hives are")
-    .action(run(async (options: CommonOptions) => (await import("./status.ts")).status(options, around)));
+    .option("--watch", "again and again until Ctrl-C")
+    .action(run(async (options: CommonOptions & { watch?: boolean }) => (await import("./status.ts")).status(options, around)));
   remote(program.command("ps"))
     .description("every worker of every hive")
     .action(run(async (options: CommonOptions) => (await import("./ps.ts")).ps(options, around)));
@@ -56,6 +58,7 @@ export async function queenProgram(args: readonly string[]): Promise<number> {
         (await import("./run.ts")).run(model, prompt, options, around),
       ),
     );
+  addHiveCommands(program, { around, remote, run });
   const config = program.command("config").description("look at the configuration");
   configured(config.command("check"))
     .description("check the configuration and name what is wrong or has no effect yet")

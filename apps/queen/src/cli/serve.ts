@@ -21,7 +21,7 @@ export async function serve(options: CommonOptions, around: ConfigSurroundings):
   const log = openLog(settings);
   try {
     for (const warning of settings.warnings) log.warn(warning);
-    const queen = await startQueen({ settings, log });
+    const queen = await startQueen({ settings, log, reload: () => loadSettings(options.config, around, Date.now()) });
     log.info(`the queen listens on ${queen.urls[0] ?? ""}`, {
       urls: queen.urls,
       queen_id: queen.queenId,

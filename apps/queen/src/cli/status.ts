@@ -1,34 +1,30 @@
-import { COMMAND_EXIT, formatDurationMs, QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
+import type { Peer } from "@queen-and-hive/daemon";
+import { COMMAND_EXIT, type HiveRecord, QUEEN_ENDPOINTS, type QueenHealth } from "@queen-and-hive/protocol";
 import type { ConfigSurroundings } from "../config/load.ts";
+import { formatHives } from "./hive-table.ts";
 import type { CommonOptions } from "./program.ts";
 import { findQueen, openQueen } from "./queen-client.ts";
-import { formatTable } from "./table.ts";
+import { terminalColumns, watch } from "./watch.ts";
 
-/** `queen status`: her health and her hives. */
-export async function status(options: CommonOptions, around: ConfigSurroundings): Promise<number> {
+/** `queen status`: her health and her hives, once or again and again. */
+export async function status(options: CommonOptions & { readonly watch?: boolean }, around: ConfigSurroundings): Promise<number> {
   await using queen = openQueen(findQueen(options, around));
-  const [health, { hives }] = await Promise.all([queen.call(QUEEN_ENDPOINTS.getHealth), queen.call(QUEEN_ENDPOINTS.listHives)]);
-  if (options.json === true) {
-    process.stdout.write(`${JSON.stringify({ ...health, hives })}\n`);
-    return COMMAND_EXIT.done;
-  }
-  const workers = Object.entries(health.workers ?? {}).map(([state, count]) => `${count} ${state}`);
-  process.stdout.write(
-    `queen ${health.version ?? ""}: ${health.status}; workers: ${workers.length === 0 ? "none" : workers.join(", ")}\n\n`,
-  );
-  const rows = hives.map((hive) => [
-    hive.hive_id,
-    hive.state,
-    hive.host,
-    hive.pid === null ? "-" : String(hive.pid),
-    String(hive.workers),
-    String(hive.restarts),
-    formatDurationMs(Date.now() - Date.parse(hive.since)),
-    hive.url ?? "-",
-    hive.last_error ?? "",
-  ]);
-  process.stdout.write(
-    `${formatTable([["HIVE", "STATE", "HOST", "PID", "WORKERS", "RESTARTS", "FOR", "URL", "LAST ERROR"], ...rows])}\n`,
-  );
+  const look = async (): Promise<string> => {
+    const { health, hives } = await ask(queen);
+    if (options.json === true) return JSON.stringify({ ...health, hives });
+    return `${headline(health)}\n\n${formatHives(hives, Date.now(), terminalColumns())}`;
+  };
+  if (options.watch === true) await watch(look, { asJson: options.json === true });
+  else process.stdout.write(`${await look()}\n`);
   return COMMAND_EXIT.done;
+}
+
+async function ask(queen: Peer): Promise<{ readonly health: QueenHealth; readonly hives: readonly HiveRecord[] }> {
+  const [health, { hives }] = await Promise.all([queen.call(QUEEN_ENDPOINTS.getHealth), queen.call(QUEEN_ENDPOINTS.listHives)]);
+  return { health, hives };
+}
+
+function headline(health: QueenHealth): string {
+  const workers = Object.entries(health.workers ?? {}).map(([state, count]) => `${count} ${state}`);
+  return `queen ${health.version ?? ""}: ${health.status}; workers: ${workers.length === 0 ? "none" : workers.join(", ")}`;
 }

@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import { Deadline, systemClock } from "@queen-and-hive/daemon";
-import type { QueenShutdownAnswer } from "@queen-and-hive/protocol";
+import type { HiveFate, QueenShutdownAnswer } from "@queen-and-hive/protocol";
 import type { QueenSettings } from "../config/settings.ts";
-import { fateOf, type HiveFate } from "../hives/stop-cascade.ts";
+import { fateOf, isCleanFate } from "../hives/stop-cascade.ts";
 import { createHiveCommands } from "../hosts/hive-commands.ts";
 import { createLocalHost } from "../hosts/local-host.ts";
 import { readQueenIdentity } from "../store/queen-identity.ts";
@@ -24,7 +24,7 @@ export async function stopRecordedHives(settings: QueenSettings, database: strin
   const hives = await Promise.all(
     rows.map(async (row) => {
       const fate = await stopOne(settings, row, identity.queen_id, deadline);
-      const isStopped = fate.fate !== "left" && fate.fate !== "unreachable";
+      const isStopped = isCleanFate(fate);
       store.commit({
         hives: [{ ...row, state: isStopped ? "stopped" : "failed", since: new Date(systemClock.nowMs()).toISOString() }],
         removeWorkers: isStopped
@@ -47,7 +47,7 @@ export async function stopRecordedHives(settings: QueenSettings, database: strin
       return fate;
     }),
   );
-  return { hives, clean: hives.every((fate) => fate.fate !== "left" && fate.fate !== "unreachable") };
+  return { hives, clean: hives.every(isCleanFate) };
 }
 
 async function stopOne(settings: QueenSettings, row: HiveRow, queenId: string, deadline: Deadline): Promise<HiveFate> {

@@ -10,3 +10,14 @@ export function formatTable(rows: readonly (readonly string[])[]): string {
     )
     .join("\n");
 }
+
+/** A line of a table that is too long for a terminal. */
+const CUT = "…";
+
+/** Cuts every line of a text to the columns of a terminal. */
+export function cutLines(text: string, columns: number): string {
+  return text
+    .split("\n")
+    .map((line) => (line.length > columns ? `${line.slice(0, columns - 1)}${CUT}` : line))
+    .join("\n");
+}

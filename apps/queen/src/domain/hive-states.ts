@@ -37,7 +37,7 @@ export interface HiveMachine {
 
 /** What happens to a hive. `atMs` is on one monotonic scale. */
 export type HiveMachineEvent =
-  | { readonly type: "start_requested" }
+  | { readonly type: "start_requested"; readonly actor?: string }
   | { readonly type: "start_answered"; readonly run: HiveIdentity }
   | { readonly type: "start_refused"; readonly error: string; readonly final: boolean; readonly atMs: number }
   | { readonly type: "connected"; readonly run: HiveIdentity; readonly atMs: number }
@@ -61,7 +61,7 @@ export type HiveMachineEvent =
   | { readonly type: "daemon_left"; readonly epoch: number; readonly error: string; readonly atMs: number }
   | { readonly type: "timer"; readonly timer: HiveTimer }
   | { readonly type: "drain_requested" }
-  | { readonly type: "stop_requested"; readonly workers: "stop" | "keep" }
+  | { readonly type: "stop_requested"; readonly workers: "stop" | "keep"; readonly actor?: string }
   | { readonly type: "stop_ended"; readonly left: readonly string[] };
 
 /** What the shell does after a transition, in this order. */

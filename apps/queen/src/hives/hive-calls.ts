@@ -1,5 +1,6 @@
 import { createPeer, Deadline } from "@queen-and-hive/daemon";
 import {
+  type Capabilities,
   compileValidator,
   HIVE_ENDPOINTS,
   type HiveEvent,
@@ -18,6 +19,8 @@ export interface HiveCalls extends WorkerCalls, AsyncDisposable {
   health(signal?: AbortSignal): Promise<HiveHealth>;
   /** Says who owns the hive and where callbacks go. */
   claim(address: QueenAddress, signal?: AbortSignal): Promise<HiveHealth>;
+  /** What its host has, as of now. */
+  capabilities(signal?: AbortSignal): Promise<Capabilities>;
   /** The event stream: a snapshot, then changes, telemetry and beats. */
   events(signal: AbortSignal): AsyncIterable<HiveEvent>;
   /** Tells the daemon to be quick: what is left of its stop has this long. */
@@ -54,6 +57,7 @@ export function createHiveCalls(options: HiveCallsOptions): HiveCalls {
   return {
     health: (signal) => peer.call(HIVE_ENDPOINTS.getHealth, quick(signal)),
     claim: (body, signal) => peer.call(HIVE_ENDPOINTS.putQueen, { body, ...quick(signal) }),
+    capabilities: (signal) => peer.call(HIVE_ENDPOINTS.getCapabilities, quick(signal)),
     spawn: (body, signal): Promise<WorkerRecord> => peer.call(HIVE_ENDPOINTS.postWorker, { body, ...slow(signal) }),
     stopWorker: (workerId, signal) =>
       peer.call(HIVE_ENDPOINTS.deleteWorker, { params: { worker_id: workerId }, ...slow(signal) }),

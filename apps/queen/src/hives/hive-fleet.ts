@@ -37,7 +37,8 @@ export interface HiveFleetOptions {
   readonly log: Log;
 }
 
-interface Kept {
+/** One hive of the configuration. */
+export interface FleetMember {
   readonly settings: HiveSettings;
   readonly host: Host;
   readonly keeper: HiveKeeper;
@@ -49,13 +50,13 @@ const STOP_CALL_RESERVE_MS = 5_000;
 /** Every hive of the configuration, each with its keeper. */
 export class HiveFleet implements AsyncDisposable {
   /** Hive id -> the token that the hive shows to us and we to it. */
-  readonly tokens: ReadonlyMap<string, string>;
+  readonly tokens: Map<string, string>;
   readonly #options: HiveFleetOptions;
   readonly #metrics: HiveMetrics;
-  readonly #hives = new Map<string, Kept>();
+  readonly #hives = new Map<string, FleetMember>();
   #receiver: WorkerNewsReceiver | null = null;
 
-  private constructor(options: HiveFleetOptions, tokens: ReadonlyMap<string, string>) {
+  private constructor(options: HiveFleetOptions, tokens: Map<string, string>) {
     this.#options = options;
     this.tokens = tokens;
     this.#metrics = createHiveMetrics(
@@ -91,9 +92,44 @@ export class HiveFleet implements AsyncDisposable {
     }
   }
 
+  /** One hive. Throws `hive_not_found`. */
+  member(hiveId: string): FleetMember {
+    const member = this.#hives.get(hiveId);
+    if (member !== undefined) return member;
+    const known = [...this.#hives.keys()].join(", ");
+    throw new QhError("hive_not_found", `cannot find the hive ${JSON.stringify(hiveId)}; there are: ${known || "none"}`);
+  }
+
+  /** Every hive. */
+  members(): Iterable<FleetMember> {
+    return this.#hives.values();
+  }
+
+  /** Takes a hive that came into the configuration after the start, and starts it; one that is there stays as it is. */
+  async add(settings: HiveSettings): Promise<void> {
+    if (this.#hives.has(settings.id)) return;
+    const token = await openHiveToken(this.#options.settings.stateDir, settings.id);
+    // Another call may have added it meanwhile.
+    if (this.#hives.has(settings.id)) return;
+    this.tokens.set(settings.id, token);
+    const known = this.#options.store.hives().find((row) => row.hiveId === settings.id) ?? null;
+    const member = this.#keep(settings, known);
+    this.#hives.set(settings.id, member);
+    member.keeper.start();
+  }
+
+  /** Lets go of a hive and strikes it off the registry. Throws `hive_not_found`, `storage_failed`. */
+  async remove(hiveId: string, actor: string): Promise<void> {
+    const { keeper } = this.member(hiveId);
+    this.#options.store.commit({ removeHives: [hiveId], events: [{ kind: "hive.removed", actor, hive_id: hiveId }] });
+    this.#hives.delete(hiveId);
+    this.tokens.delete(hiveId);
+    await keeper[Symbol.asyncDispose]();
+  }
+
   /** Hives as lists show them. */
   records(workersOf: (hiveId: string) => number): readonly HiveRecord[] {
-    return [...this.#hives.values()].map(({ keeper }) => ({ ...keeper.record(), workers: workersOf(keeper.hiveId) }));
+    return [...this.#hives.values()].map(({ keeper }) => keeper.record(workersOf(keeper.hiveId)));
   }
 
   /** Hives as the workers' fleet sees them. */
@@ -160,7 +196,7 @@ export class HiveFleet implements AsyncDisposable {
     );
   }
 
-  #keep(settings: HiveSettings, known: HiveRow | null): Kept {
+  #keep(settings: HiveSettings, known: HiveRow | null): FleetMember {
     const { settings: all, store, queen, clock, log } = this.#options;
     const host = createLocalHost();
     const { id: hiveId, installDir, stateDir } = settings;

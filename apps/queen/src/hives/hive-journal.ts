@@ -10,7 +10,7 @@ export function hiveStateEntry(hiveId: string, before: HiveMachine, after: HiveM
   const run = runOf(after.state);
   return {
     kind: "hive.state",
-    actor: event.type === "stop_requested" ? "operator" : "queen",
+    actor: actorOf(event),
     hive_id: hiveId,
     from: before.state.name,
     to: after.state.name,
@@ -22,6 +22,11 @@ export function hiveStateEntry(hiveId: string, before: HiveMachine, after: HiveM
         : { hive_epoch: run.hive_epoch, pid: run.pid, start_time: run.start_time, url: run.url, version: run.version }),
     },
   };
+}
+
+function actorOf(event: HiveMachineEvent): string {
+  if (event.type === "stop_requested") return event.actor ?? "operator";
+  return event.type === "start_requested" ? (event.actor ?? "queen") : "queen";
 }
 
 /** Says a hive's move in the log; trouble as a warning. */

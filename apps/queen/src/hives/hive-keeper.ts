@@ -13,8 +13,9 @@ import {
 } from "../domain/hive-states.ts";
 import type { HiveRow, Store } from "../store/store.ts";
 import type { HiveCalls } from "./hive-calls.ts";
-import { firstLine, hiveStateEntry, logHiveState } from "./hive-journal.ts";
+import { hiveStateEntry, logHiveState } from "./hive-journal.ts";
 import type { HiveKeeperOptions } from "./hive-keeper-options.ts";
+import { hiveRecord, isHopeful } from "./hive-record.ts";
 import { type HiveStopOutcome, HiveWork } from "./hive-work.ts";
 
 /** The only writer of one hive: a mailbox, the pure machine, and what its effects do to the world. */
@@ -27,7 +28,7 @@ export class HiveKeeper implements AsyncDisposable {
   #machine: HiveMachine = INITIAL_HIVE_MACHINE;
   #row: HiveRow;
   #stopDeadline: Deadline = Deadline.never();
-  #stopped = Promise.withResolvers<HiveStopOutcome>();
+  #stopping: PromiseWithResolvers<HiveStopOutcome> | null = null;
 
   constructor(options: HiveKeeperOptions, known: HiveRow | null) {
     this.#options = options;
@@ -50,9 +51,37 @@ export class HiveKeeper implements AsyncDisposable {
     this.#work = new HiveWork(options, (event) => this.post(event));
   }
 
-  /** Starts the hive or adopts the one that runs. */
+  /** Starts the hive or adopts the one that runs; one that an operator stopped stays so. */
   start(): void {
-    this.post({ type: "start_requested" });
+    if (this.#row.stoppedByOperator !== true) this.post({ type: "start_requested" });
+  }
+
+  /** An operator's stop that an earlier queen has not brought to its end. */
+  get isStopUnfinished(): boolean {
+    return this.#row.stoppedByOperator === true && this.#row.state !== "stopped";
+  }
+
+  /** An operator starts the hive, also one that an operator stopped. Throws `storage_failed`. */
+  async startFor(actor: string): Promise<void> {
+    await this.#stopping?.promise;
+    this.#save({ ...this.#row, stoppedByOperator: false }, []);
+    this.post({ type: "start_requested", actor });
+    await this.#mailbox.drained();
+  }
+
+  /** An operator stops the hive: it stays so until an operator starts it, under a later queen too. Never throws. */
+  stopFor(actor: string, workers: "stop" | "keep", deadline: Deadline): Promise<HiveStopOutcome> {
+    const row = { ...this.#row, stoppedByOperator: true };
+    try {
+      this.#save(row, []);
+    } catch (error) {
+      this.#options.log.error("cannot record that an operator stops a hive: a later queen may start it again", {
+        error,
+        hive_id: this.hiveId,
+      });
+      this.#row = row;
+    }
+    return this.#begin(workers, deadline, actor);
   }
 
   /** Something happened to the hive. */
@@ -61,24 +90,14 @@ export class HiveKeeper implements AsyncDisposable {
   }
 
   /** The hive with the process that it was last known by. */
-  record(): HiveRecord {
-    const run = runOf(this.#machine.state);
-    const identity = run ?? this.#row.identity;
-    return {
-      hive_id: this.hiveId,
-      hive_epoch: identity?.hive_epoch ?? null,
-      state: this.#machine.state.name,
-      pid: run?.pid ?? null,
-      start_time: run?.start_time ?? null,
-      boot_id: run?.boot_id ?? null,
-      url: run?.url ?? null,
-      version: identity?.version ?? null,
+  record(workers = 0): HiveRecord {
+    return hiveRecord({
+      machine: this.#machine,
+      row: this.#row,
       host: this.#options.host.name,
-      workers: 0,
-      restarts: this.#machine.restarts,
-      since: this.#row.since,
-      ...(this.#machine.lastError === null ? {} : { last_error: firstLine(this.#machine.lastError) }),
-    };
+      devices: this.#work.devices,
+      workers,
+    });
   }
 
   get usable(): boolean {
@@ -87,22 +106,7 @@ export class HiveKeeper implements AsyncDisposable {
 
   /** It runs, or is expected to run again without anybody's help. */
   get hopeful(): boolean {
-    switch (this.#machine.state.name) {
-      case "starting":
-      case "running":
-      case "suspect":
-      case "crashed":
-      case "hung":
-      case "unreachable":
-        return true;
-      case "stopped":
-      case "draining":
-      case "stopping":
-      case "failed":
-        return false;
-      default:
-        return unreachable(this.#machine.state);
-    }
+    return isHopeful(this.#machine.state);
   }
 
   /** How to call the hive; null while there is no link. */
@@ -126,15 +130,14 @@ export class HiveKeeper implements AsyncDisposable {
     }
     if (freshness.verdict === "repeated") return { applied: false };
     this.#save({ ...this.#row, last: position }, []);
-    this.post({ type: "announced", run });
+    // What an operator stopped stays so, whoever started the daemon again.
+    if (this.#row.stoppedByOperator !== true) this.post({ type: "announced", run });
     return { applied: true };
   }
 
   /** Stops the hive with or without its workers and says how it went; never throws. */
   stop(workers: "stop" | "keep", deadline: Deadline): Promise<HiveStopOutcome> {
-    this.#stopDeadline = deadline;
-    this.post({ type: "stop_requested", workers });
-    return this.#stopped.promise;
+    return this.#begin(workers, deadline, "operator");
   }
 
   /** Tells a hive that is being stopped to be quick. */
@@ -232,11 +235,20 @@ export class HiveKeeper implements AsyncDisposable {
     work.catch((error: unknown) => this.#options.log.error(`cannot ${what} a hive`, { error, hive_id: this.hiveId }));
   }
 
+  #begin(workers: "stop" | "keep", deadline: Deadline, actor: string): Promise<HiveStopOutcome> {
+    this.#stopDeadline = deadline;
+    this.#stopping ??= Promise.withResolvers<HiveStopOutcome>();
+    const { promise } = this.#stopping;
+    this.post({ type: "stop_requested", workers, actor });
+    return promise;
+  }
+
   async #stopHive(workers: "stop" | "keep"): Promise<void> {
     const known = runOf(this.#machine.state) ?? this.#row.identity;
     const outcome = await this.#work.stop(workers, known, this.#stopDeadline);
     await this.#mailbox.drained();
-    this.#stopped.resolve(outcome);
+    this.#stopping?.resolve(outcome);
+    this.#stopping = null;
   }
 
   #schedule(timer: HiveTimer, attempt: number): void {

@@ -1,5 +1,5 @@
 import { Deadline } from "@queen-and-hive/daemon";
-import { type HiveIdentity, type HiveStopAnswer, QhError } from "@queen-and-hive/protocol";
+import { type HiveIdentity, type HiveRecord, type HiveStopAnswer, QhError } from "@queen-and-hive/protocol";
 import type { HiveMachineEvent } from "../domain/hive-states.ts";
 import { diagnose } from "./diagnosis.ts";
 import { createHiveCalls, type HiveCalls } from "./hive-calls.ts";
@@ -15,8 +15,9 @@ export type HiveStopOutcome =
 export class HiveWork implements AsyncDisposable {
   readonly #options: HiveKeeperOptions;
   readonly #post: (event: HiveMachineEvent) => void;
-  readonly #working = new AbortController();
+  #working = new AbortController();
   #link: HiveLink | null = null;
+  #devices: HiveRecord["devices"];
 
   constructor(options: HiveKeeperOptions, post: (event: HiveMachineEvent) => void) {
     this.#options = options;
@@ -26,6 +27,11 @@ export class HiveWork implements AsyncDisposable {
   /** How to call the hive; null while there is no link. */
   get calls(): HiveCalls | null {
     return this.#link?.calls ?? null;
+  }
+
+  /** What the host computes on; undefined before it was reached. */
+  get devices(): HiveRecord["devices"] {
+    return this.#devices;
   }
 
   /** Runs `hive start`, which adopts the daemon that runs. */
@@ -66,6 +72,9 @@ export class HiveWork implements AsyncDisposable {
           if (!isCurrent()) return;
           this.#post({ type: "connected", run: snapshot.hive, atMs: clock.monotonicMs() });
           listener.onEvent(snapshot);
+          this.#learnDevices(link.calls).catch((error: unknown) =>
+            log.warn("cannot learn what a hive's host computes on", { error, hive_id: settings.id }),
+          );
         },
         onEvent: (event) => {
           if (isCurrent()) listener.onEvent(event);
@@ -93,8 +102,9 @@ export class HiveWork implements AsyncDisposable {
   /** Finds out what became of a run. */
   async diagnose(run: HiveIdentity): Promise<void> {
     const { host, commands, health, clock, token } = this.#options;
-    const { finding, detail } = await diagnose({ run, host, commands, health, token, clock, signal: this.#working.signal });
-    if (this.#working.signal.aborted) return;
+    const { signal } = this.#working;
+    const { finding, detail } = await diagnose({ run, host, commands, health, token, clock, signal });
+    if (signal.aborted) return;
     this.#post({ type: "diagnosed", epoch: run.hive_epoch, finding, detail, atMs: clock.monotonicMs() });
   }
 
@@ -119,6 +129,8 @@ export class HiveWork implements AsyncDisposable {
   async stop(workers: "stop" | "keep", known: HiveIdentity | null, deadline: Deadline): Promise<HiveStopOutcome> {
     const { host, commands, queen } = this.#options;
     this.#working.abort(new QhError("shutting_down", "cannot go on: the hive is being stopped"));
+    // An operator may start it again.
+    this.#working = new AbortController();
     try {
       const answer = await commands.stop({ keepWorkers: workers === "keep", queenId: queen().queen_id }, deadline);
       const stillAlive = known !== null && host.isAlive(known) === true;
@@ -146,6 +158,11 @@ export class HiveWork implements AsyncDisposable {
     const link = this.#link;
     this.#link = null;
     await link?.close();
+  }
+
+  async #learnDevices(calls: HiveCalls): Promise<void> {
+    const { devices } = await calls.capabilities(this.#working.signal);
+    this.#devices = devices.map(({ id, kind, name }) => ({ id, kind, name }));
   }
 }
 

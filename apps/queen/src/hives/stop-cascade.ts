@@ -1,9 +1,6 @@
 import type { Deadline, ProcessIdentity } from "@queen-and-hive/daemon";
-import type { HiveStopAnswer, QueenShutdown, QueenShutdownAnswer, WorkerRecord } from "@queen-and-hive/protocol";
+import type { HiveFate, HiveStopAnswer, QueenShutdown, QueenShutdownAnswer, WorkerRecord } from "@queen-and-hive/protocol";
 import type { HiveStopOutcome } from "./hive-work.ts";
-
-/** What became of one hive. */
-export type HiveFate = QueenShutdownAnswer["hives"][number];
 
 /** A hive that can be stopped. */
 export interface StoppableHive {
@@ -29,11 +26,17 @@ export async function stopHives(
     hives.map(async (hive) => {
       const keep = how === "keep" || (how === "by_config" && hive.onQueenExit === "keep");
       const fate = keep ? await keepHive(hive) : await stopHive(hive, deadline);
+      if (!keep) await hive.letGo();
       onFate(fate);
       return fate;
     }),
   );
-  return { hives: fates, clean: fates.every((fate) => fate.fate !== "left" && fate.fate !== "unreachable") };
+  return { hives: fates, clean: fates.every(isCleanFate) };
+}
+
+/** Whether nothing that was to be stopped may be left. */
+export function isCleanFate({ fate }: HiveFate): boolean {
+  return fate !== "left" && fate !== "unreachable";
 }
 
 /** A fate as one line for people. */
@@ -53,10 +56,10 @@ async function keepHive(hive: StoppableHive): Promise<HiveFate> {
   return { hive_id: hive.hiveId, fate: "kept", workers_stopped: 0, workers_killed: 0, workers_kept: kept };
 }
 
-async function stopHive(hive: StoppableHive, deadline: Deadline): Promise<HiveFate> {
+/** Stops one hive with its workers and proves it by process identity. */
+export async function stopHive(hive: Omit<StoppableHive, "letGo" | "onQueenExit">, deadline: Deadline): Promise<HiveFate> {
   const known = hive.workers();
   const outcome = await hive.stop("stop", deadline);
-  await hive.letGo();
   const survivors = known
     .filter((worker) => isStillAlive(hive, worker))
     .map((worker) => `worker ${worker.worker_id}, pid ${worker.pid}`);
@@ -86,7 +89,7 @@ export function fateOf(hiveId: string, answer: HiveStopAnswer, survivors: readon
   return { hive_id: hiveId, fate: daemonKilled ? "killed" : "stopped", ...counts };
 }
 
-function isStillAlive(hive: StoppableHive, { pid, start_time, boot_id }: WorkerRecord): boolean {
+function isStillAlive(hive: Pick<StoppableHive, "isAlive">, { pid, start_time, boot_id }: WorkerRecord): boolean {
   if (pid === null || start_time === null || boot_id === null) return false;
   return hive.isAlive({ pid, start_time, boot_id }) === true;
 }

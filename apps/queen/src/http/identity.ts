@@ -44,6 +44,11 @@ export function createAuthorize({ keys, hiveTokens }: AuthorizeOptions): Authori
   };
 }
 
+/** Who a caller is in the journal. */
+export function actorOf(identity: Identity): string {
+  return identity.kind === "person" ? `key:${identity.name}` : identity.kind;
+}
+
 /** The models that a caller may use. */
 export function allowedModels(identity: Identity): readonly string[] | "all" {
   return identity.kind === "person" && identity.models !== null ? identity.models : "all";

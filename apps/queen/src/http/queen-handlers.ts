@@ -1,8 +1,11 @@
 import type { Handlers } from "@queen-and-hive/daemon";
 import type { QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
 import type { Gateway } from "../gateway/gateway.ts";
+import { deleteHive } from "./delete-hive.ts";
 import { getEvents } from "./get-events.ts";
 import { getHealth } from "./get-health.ts";
+import { getHive } from "./get-hive.ts";
+import { getHiveLogs } from "./get-hive-logs.ts";
 import { getLivez } from "./get-livez.ts";
 import { getMetrics } from "./get-metrics.ts";
 import { getModel } from "./get-model.ts";
@@ -13,9 +16,12 @@ import { listHives } from "./list-hives.ts";
 import { listModels } from "./list-models.ts";
 import { listWorkers } from "./list-workers.ts";
 import { postHiveReady } from "./post-hive-ready.ts";
+import { postHiveStart } from "./post-hive-start.ts";
+import { postHiveStop } from "./post-hive-stop.ts";
 import { postShutdown } from "./post-shutdown.ts";
 import { postWorkerExited } from "./post-worker-exited.ts";
 import { postWorkerReady } from "./post-worker-ready.ts";
+import { putHive } from "./put-hive.ts";
 import type { QueenView } from "./queen-view.ts";
 
 /** A handler for every row of the queen's endpoint table. */
@@ -28,6 +34,12 @@ export function queenHandlers(queen: QueenView, gateway: Gateway<Identity>): Han
     postWorkerReady: postWorkerReady(queen),
     postWorkerExited: postWorkerExited(queen),
     listHives: listHives(queen),
+    getHive: getHive(queen),
+    putHive: putHive(queen),
+    deleteHive: deleteHive(queen),
+    postHiveStart: postHiveStart(queen),
+    postHiveStop: postHiveStop(queen),
+    getHiveLogs: getHiveLogs(queen),
     listWorkers: listWorkers(queen),
     getEvents: getEvents(queen),
     postShutdown: postShutdown(queen),

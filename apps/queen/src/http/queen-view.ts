@@ -12,6 +12,7 @@ import type {
   WorkerRecord,
 } from "@queen-and-hive/protocol";
 import type { ModelSettings } from "../config/settings.ts";
+import type { HiveOrders } from "../hives/hive-orders.ts";
 import type { Store } from "../store/store.ts";
 import type { Identity } from "./identity.ts";
 
@@ -27,6 +28,8 @@ export interface QueenView {
   phase(): QueenPhase;
   statusOf(modelId: string): NonNullable<ModelRecord["status"]>;
   hives(): readonly HiveRecord[];
+  /** What operators may order of hives. */
+  readonly orders: HiveOrders;
   workers(): readonly WorkerRecord[];
   hiveReady(hiveId: string, message: HiveReady): CallbackAnswer;
   workerReady(hiveId: string, message: WorkerReady): CallbackAnswer;

@@ -83,6 +83,7 @@ export function openSqliteStore(options: SqliteStoreOptions): Store {
 interface Statements {
   readonly hives: StatementSync;
   readonly putHive: StatementSync;
+  readonly removeHive: StatementSync;
   readonly workers: StatementSync;
   readonly putWorker: StatementSync;
   readonly removeWorker: StatementSync;
@@ -96,6 +97,7 @@ function prepare(database: DatabaseSync): Statements {
   return {
     hives: database.prepare("SELECT row FROM hives ORDER BY hive_id"),
     putHive: database.prepare("INSERT INTO hives VALUES (?, ?) ON CONFLICT (hive_id) DO UPDATE SET row = excluded.row"),
+    removeHive: database.prepare("DELETE FROM hives WHERE hive_id = ?"),
     workers: database.prepare("SELECT row FROM workers ORDER BY rowid"),
     putWorker: database.prepare("INSERT INTO workers VALUES (?, ?, ?) ON CONFLICT (worker_id) DO UPDATE SET row = excluded.row"),
     removeWorker: database.prepare("DELETE FROM workers WHERE worker_id = ?"),
@@ -108,6 +110,7 @@ function prepare(database: DatabaseSync): Statements {
 
 function writeRows(statements: Statements, change: LifecycleChange): void {
   for (const hive of change.hives ?? []) statements.putHive.run(hive.hiveId, JSON.stringify(hive));
+  for (const hiveId of change.removeHives ?? []) statements.removeHive.run(hiveId);
   for (const worker of change.workers ?? []) {
     statements.putWorker.run(worker.record.worker_id, worker.record.hive_id, JSON.stringify(worker));
   }

@@ -16,6 +16,8 @@ export interface HiveRow {
   readonly stateDir: string | null;
   /** The last announcement of this hive that took effect. */
   readonly last: MessagePosition | null;
+  /** An operator stopped it: no queen starts it before an operator does. */
+  readonly stoppedByOperator?: boolean;
 }
 
 /** A worker in the registry. */
@@ -38,6 +40,7 @@ export type JournalEntry = Omit<JournalEvent, "sequence" | "time">;
 /** What one durable transaction changes; the journal entries are written with it or not at all. */
 export interface LifecycleChange {
   readonly hives?: readonly HiveRow[];
+  readonly removeHives?: readonly string[];
   readonly workers?: readonly WorkerRow[];
   readonly removeWorkers?: readonly string[];
   readonly events: readonly JournalEntry[];

@@ -137,6 +137,7 @@ export class WorkerNews {
     const next = { ...known, ...facts, state, hive_id: known.hive_id };
     if (isDeepStrictEqual(next, known)) {
       table.observe(record.worker_id, { progress });
+      table.confirm(record.worker_id);
       return;
     }
     table.change(

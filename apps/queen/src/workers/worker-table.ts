@@ -114,6 +114,14 @@ export class WorkerTable {
     this.changes.publish(record.model);
   }
 
+  /** Its hive says that a worker is as recorded: one that is ready serves again, after a restart of ours or a loss of its hive. */
+  confirm(workerId: string): void {
+    const entry = this.#entries.get(workerId);
+    if (entry === undefined || entry.ready !== null) return;
+    this.#refreshReady(entry, { actor: "queen" });
+    if (entry.ready !== null) this.changes.publish(entry.row.record.model);
+  }
+
   /** Facts that are shown but not kept: progress, CPU, memory. */
   observe(workerId: string, facts: Partial<Pick<WorkerRecord, "progress" | "cpu_ratio" | "resident_bytes">>): void {
     const entry = this.#entries.get(workerId);

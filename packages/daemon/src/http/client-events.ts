@@ -1,7 +1,7 @@
 import { Agent } from "node:http";
 import { Readable } from "node:stream";
 import type { ParamsOf, QueryOf } from "@queen-and-hive/protocol";
-import axios, { type AxiosRequestConfig } from "axios";
+import type { AxiosRequestConfig } from "axios";
 import { createParser } from "eventsource-parser";
 import { Deadline } from "../deadline.ts";
 import { errorOfAnswer, unreachableError } from "./client-errors.ts";
@@ -69,6 +69,8 @@ const REFUSAL_BYTES_MAX = 64 * 1024;
 
 async function open({ name, what, request, beginsWithinMs, signal }: EventsRequest, agent: Agent): Promise<Readable> {
   using begins = Deadline.in(beginsWithinMs).signal(signal);
+  // Late, as in client.ts.
+  const { default: axios } = await import("axios");
   try {
     const answer = await axios.request<unknown>({
       ...request,

@@ -1,7 +1,7 @@
 import { Agent } from "node:http";
 import type { EndpointDefinition, ParamsOf, QueryOf, RequestOf } from "@queen-and-hive/protocol";
 import { compileValidator, QhError, type Validator, valueOrThrow } from "@queen-and-hive/protocol";
-import axios, { type AxiosRequestConfig, type AxiosResponse } from "axios";
+import type { AxiosRequestConfig, AxiosResponse } from "axios";
 import { Deadline } from "../deadline.ts";
 import { answerJson, errorOfAnswer, unreachableError } from "./client-errors.ts";
 import { type EventsOptions, type PeerEvent, readEvents } from "./client-events.ts";
@@ -159,6 +159,8 @@ class HttpPeer implements Peer {
 
   /** A kept connection that the peer closed while we wrote: harmless to repeat for methods that are idempotent (RFC 9110, 9.2.2). */
   async #withOneRetry(row: EndpointDefinition, config: AxiosRequestConfig<string>): Promise<AxiosResponse<unknown>> {
+    // Not at the top: it takes a fifth of a daemon's start, and the first call comes after that.
+    const { default: axios } = await import("axios");
     try {
       return await axios.request<unknown>(config);
     } catch (error) {

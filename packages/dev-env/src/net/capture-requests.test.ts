@@ -36,6 +36,22 @@ describe("a request capture", () => {
     expect(capture.requests).toMatchObject([{ status: 200, dropped: false }]);
   });
 
+  it("keeps an answer back until the rule is gone: the target has heard the request", async () => {
+    await using server = await startRecordingServer();
+    await using capture = await captureRequests(server.url);
+    const rule = capture.holdAnswers(isNews);
+    let status: number | null = null;
+    const answered = fetch(`${capture.url}/news`).then((response) => {
+      status = response.status;
+    });
+    expect((await fetch(`${capture.url}/other`)).status).toBe(200);
+    await expect.poll(() => server.requests.length).toBe(2);
+    expect(status).toBeNull();
+    rule[Symbol.dispose]();
+    await answered;
+    expect(status).toBe(200);
+  });
+
   it("passes a stream on piece by piece, and a client's leaving to the engine", async () => {
     await using worker = await startFakeWorker(["--token-rate", "20", "--tokens", "1000"]);
     await using capture = await captureRequests(worker.url);

@@ -34,6 +34,8 @@ export interface RequestCapture extends AsyncDisposable {
   drop(filter: RequestFilter): Disposable;
   /** Passes what matches on to the target, then cuts the connection instead of answering: the sender cannot know. */
   dropAnswers(filter: RequestFilter): Disposable;
+  /** Passes what matches on to the target, and keeps its answer back until the rule is disposed. */
+  holdAnswers(filter: RequestFilter): Disposable;
   /** Sends everything to another address from now on, for a target that came back elsewhere. */
   retarget(url: string): void;
 }
@@ -49,12 +51,14 @@ export interface CaptureOptions {
 interface Rules {
   readonly drop: Set<RequestFilter>;
   readonly dropAnswers: Set<RequestFilter>;
+  /** Each with what resolves when it is disposed. */
+  readonly holdAnswers: Map<RequestFilter, Promise<void>>;
 }
 
 /** Starts one in front of `target` (`http://host:port`) on 127.0.0.1. */
 export async function captureRequests(target: string, options: CaptureOptions = {}): Promise<RequestCapture> {
   const requests: CapturedRequest[] = [];
-  const rules: Rules = { drop: new Set(), dropAnswers: new Set() };
+  const rules: Rules = { drop: new Set(), dropAnswers: new Set(), holdAnswers: new Map() };
   const agent = new Agent({ keepAlive: true });
   let targetUrl = target;
   const server = createServer((request, response) => {
@@ -63,8 +67,10 @@ export async function captureRequests(target: string, options: CaptureOptions = 
     const captured: CapturedRequest = { ...asked, atMs: performance.now(), status: null, dropped };
     requests.push(captured);
     const losesAnswer = matches(rules.dropAnswers, asked);
+    const held = [...rules.holdAnswers].flatMap(([filter, released]) => (filter(asked) ? [released] : []));
+    const passing = { agent, request, response, captured, losesAnswer, held, rewrite: options.rewrite };
     if (dropped) request.socket.destroy();
-    else passOn({ to: new URL(asked.url, targetUrl), agent, request, response, captured, losesAnswer, rewrite: options.rewrite });
+    else passOn({ to: new URL(asked.url, targetUrl), ...passing });
   });
   server.keepAliveTimeout = 60_000;
   server.requestTimeout = 0;
@@ -77,6 +83,16 @@ export async function captureRequests(target: string, options: CaptureOptions = 
     count: (filter) => requests.filter(filter).length,
     drop: (filter) => rule(rules.drop, filter),
     dropAnswers: (filter) => rule(rules.dropAnswers, filter),
+    holdAnswers: (filter) => {
+      const released = Promise.withResolvers<void>();
+      rules.holdAnswers.set(filter, released.promise);
+      return {
+        [Symbol.dispose]: () => {
+          rules.holdAnswers.delete(filter);
+          released.resolve();
+        },
+      };
+    },
     retarget: (url) => {
       targetUrl = url;
     },
@@ -106,13 +122,15 @@ interface Passing {
   readonly response: ServerResponse;
   readonly captured: CapturedRequest;
   readonly losesAnswer: boolean;
+  /** The answer waits for all of these. */
+  readonly held: readonly Promise<void>[];
   readonly rewrite: CaptureOptions["rewrite"];
 }
 
 function passOn(passing: Passing): void {
   const { to, agent, request, response, captured } = passing;
   const call = httpRequest(to, { agent, method: captured.method, headers: { ...request.headers, host: to.host } });
-  call.on("response", (answer) => takeAnswer(passing, answer));
+  call.on("response", (answer) => void Promise.all(passing.held).then(() => takeAnswer(passing, answer)));
   // The target's absence looks to the sender like what it is: a connection that ends.
   call.on("error", () => response.destroy());
   response.on("close", () => call.destroy());

@@ -33,6 +33,20 @@ export const hiveRecordSchema = {
     workers: { type: "integer", minimum: 0 },
     restarts: { type: "integer", minimum: 0 },
     since: field.time,
+    /** What is being done to it now: a check of its host, an upload with how far it is. */
+    progress: { type: "string" },
+    /** Set while an operator's word keeps it stopped, over restarts of the queen too. */
+    stopped_by: { const: "operator" },
+    /** What its host computes on, as the daemon said when it was last reached. */
+    devices: {
+      type: "array",
+      items: {
+        type: "object",
+        properties: { id: { type: "string" }, kind: { type: "string" }, name: { type: "string" } },
+        required: ["id", "kind", "name"],
+        additionalProperties: false,
+      },
+    },
     last_error: { type: "string" },
   },
   required: [
@@ -92,28 +106,34 @@ export const queenShutdownSchema = {
 } as const satisfies JsonSchema;
 export type QueenShutdown = FromSchema<typeof queenShutdownSchema>;
 
+/** `POST /v2/hives/{id}/stop`: whether its workers end with it; without the field they do. */
+export const hiveStopRequestSchema = {
+  type: "object",
+  properties: { workers: { enum: ["stop", "keep"] } },
+  additionalProperties: false,
+} as const satisfies JsonSchema;
+export type HiveStopRequest = FromSchema<typeof hiveStopRequestSchema>;
+
+/** What became of a hive that was to be stopped; only what is proven by process identity is called stopped. */
+export const hiveFateSchema = {
+  type: "object",
+  properties: {
+    hive_id: field.hiveId,
+    fate: { enum: ["stopped", "killed", "kept", "already_stopped", "unreachable", "left"] },
+    workers_stopped: { type: "integer", minimum: 0 },
+    workers_killed: { type: "integer", minimum: 0 },
+    workers_kept: { type: "integer", minimum: 0 },
+    message: { type: "string" },
+  },
+  required: ["hive_id", "fate", "workers_stopped", "workers_killed", "workers_kept"],
+  additionalProperties: false,
+} as const satisfies JsonSchema;
+export type HiveFate = FromSchema<typeof hiveFateSchema>;
+
 /** The answer of `POST /v2/shutdown`: one line of fate per hive, sent when the cascade is over. */
 export const queenShutdownAnswerSchema = {
   type: "object",
-  properties: {
-    hives: {
-      type: "array",
-      items: {
-        type: "object",
-        properties: {
-          hive_id: field.hiveId,
-          fate: { enum: ["stopped", "killed", "kept", "already_stopped", "unreachable", "left"] },
-          workers_stopped: { type: "integer", minimum: 0 },
-          workers_killed: { type: "integer", minimum: 0 },
-          workers_kept: { type: "integer", minimum: 0 },
-          message: { type: "string" },
-        },
-        required: ["hive_id", "fate", "workers_stopped", "workers_killed", "workers_kept"],
-        additionalProperties: false,
-      },
-    },
-    clean: { type: "boolean" },
-  },
+  properties: { hives: { type: "array", items: hiveFateSchema }, clean: { type: "boolean" } },
   required: ["hives", "clean"],
   additionalProperties: false,
 } as const satisfies JsonSchema;

@@ -1,0 +1,54 @@
+import { type Peer, systemClock } from "@queen-and-hive/daemon";
+import { COMMAND_EXIT, type HiveRecord, QhError, QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
+import type { ConfigSurroundings } from "../config/load.ts";
+import { stateOf } from "./hive-table.ts";
+import type { CommonOptions } from "./program.ts";
+import { ProgressLines } from "./progress-lines.ts";
+import { findQueen, openQueen } from "./queen-client.ts";
+
+/** Pause between two looks at hives that start, milliseconds. */
+const LOOK_EVERY_MS = 250;
+
+/** `queen hive start HIVE...`: starts hives, all at once, and follows them until each runs or has failed to. */
+export async function hiveStart(
+  ids: readonly string[],
+  options: CommonOptions & { readonly wait?: boolean },
+  around: ConfigSurroundings,
+): Promise<number> {
+  await using queen = openQueen(findQueen(options, around));
+  const progress = options.json === true ? null : new ProgressLines();
+  const hives = await Promise.all(ids.map((id) => startOne(queen, id, options.wait !== false, progress)));
+  if (options.json === true) process.stdout.write(`${JSON.stringify({ hives })}\n`);
+  return hives.every((hive) => options.wait === false || hive.state === "running") ? COMMAND_EXIT.done : COMMAND_EXIT.failed;
+}
+
+/** Starts one hive and shows how far it is, until it runs, or does not; an attempt that failed is not waited out. */
+export async function startOne(queen: Peer, id: string, wait: boolean, progress: ProgressLines | null): Promise<HiveRecord> {
+  const params = { hive_id: id };
+  let hive = await queen.call(QUEEN_ENDPOINTS.postHiveStart, { params });
+  for (;;) {
+    progress?.set(id, sentence(hive));
+    if (!wait || isSettled(hive)) return hive;
+    await systemClock.sleep(LOOK_EVERY_MS);
+    hive = await queen.call(QUEEN_ENDPOINTS.getHive, { params }).catch(orGone(hive));
+  }
+}
+
+function isSettled({ state }: HiveRecord): boolean {
+  return state !== "starting" && state !== "stopping" && state !== "suspect" && state !== "hung";
+}
+
+function sentence(hive: HiveRecord): string {
+  const error = hive.last_error === undefined ? "" : `: ${hive.last_error}`;
+  if (hive.state === "running") return `running: process ${hive.pid ?? "unknown"}, ${hive.url ?? "no address"}`;
+  const again = hive.state === "crashed" || hive.state === "unreachable" ? " (it is tried again)" : "";
+  return `${stateOf(hive)}${error}${again}`;
+}
+
+/** A hive that was removed meanwhile is no longer waited for. */
+function orGone(last: HiveRecord): (error: unknown) => HiveRecord {
+  return (error) => {
+    if (error instanceof QhError && error.kind === "hive_not_found") return { ...last, state: "stopped" };
+    throw error;
+  };
+}

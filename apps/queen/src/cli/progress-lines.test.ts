@@ -1,0 +1,34 @@
+import { expect, it } from "vitest";
+import { ProgressLines, percentOf } from "./progress-lines.ts";
+
+function screen(isTerminal: boolean, columns = 80) {
+  let text = "";
+  return { isTerminal, columns, write: (more: string) => (text += more), text: () => text };
+}
+
+it("prints a line for each news where there is no terminal", () => {
+  const paper = screen(false);
+  const lines = new ProgressLines(paper);
+  lines.set("one", "starting");
+  lines.set("two", "starting");
+  lines.set("two", "starting");
+  lines.set("one", "running");
+  expect(paper.text()).toBe("one: starting\ntwo: starting\none: running\n");
+});
+
+it("changes lines in place on a terminal and never lets one wrap", () => {
+  const terminal = screen(true, 20);
+  const lines = new ProgressLines(terminal);
+  lines.set("a", "starting");
+  lines.set("long", "a text that is wider than the terminal");
+  const [first, second] = terminal.text().split("\u001b[1A");
+  expect(first).toBe("a  starting\u001b[K\n");
+  expect(second).toBe("a     starting\u001b[K\nlong  a text that i…\u001b[K\n");
+  lines.set("a", "running");
+  expect(terminal.text().endsWith("\u001b[2Aa     running\u001b[K\nlong  a text that i…\u001b[K\n")).toBe(true);
+});
+
+it("counts an empty upload as whole", () => {
+  expect(percentOf(0, 0, "0B")).toBe("100 % of 0B");
+  expect(percentOf(1, 3, "3B")).toBe("33 % of 3B");
+});

@@ -1,0 +1,116 @@
+import { type Clock, Deadline, type Log, type ProcessIdentity } from "@queen-and-hive/daemon";
+import { type HiveFate, type HiveRecord, QhError, type WorkerRecord } from "@queen-and-hive/protocol";
+import type { QueenSettings } from "../config/settings.ts";
+import type { WorkerFleet } from "../workers/worker-fleet.ts";
+import type { FleetMember, HiveFleet } from "./hive-fleet.ts";
+import { readHiveLog } from "./hive-log.ts";
+import { describeFate, isCleanFate, stopHive } from "./stop-cascade.ts";
+
+/** What operators may order of hives. Every method throws `hive_not_found` for a hive that is not there. */
+export interface HiveOrders {
+  record(hiveId: string): HiveRecord;
+  /** Takes a hive that the configuration has got since the start. Throws `invalid_config`, `shutting_down`. */
+  take(hiveId: string, actor: string): Promise<HiveRecord>;
+  /** Starts it; returns before it runs. Throws `storage_failed`, `shutting_down`. */
+  start(hiveId: string, actor: string): Promise<HiveRecord>;
+  /** Stops it for good: until an operator starts it again. */
+  stop(hiveId: string, workers: "stop" | "keep", actor: string): Promise<HiveFate>;
+  /** Brings to their end the stops that an earlier queen was ordered and has not finished. */
+  finishStops(): void;
+  /** Stops it and forgets it. Throws `stop_failed` while something of it may be left; then it is still there. */
+  remove(hiveId: string, actor: string): Promise<HiveFate>;
+  /** The last lines of its daemon's log. Throws `host_unreachable`, `deadline_exceeded`. */
+  logs(hiveId: string, lines: number, signal: AbortSignal): Promise<string>;
+}
+
+/** What the orders work on. */
+export interface HiveOrdersOptions {
+  readonly settings: QueenSettings;
+  readonly reload: () => QueenSettings;
+  readonly hives: HiveFleet;
+  readonly workers: WorkerFleet;
+  readonly isStopping: () => boolean;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** The operators' orders, each carried out on the hive's one keeper. */
+export function createHiveOrders(options: HiveOrdersOptions): HiveOrders {
+  const { hives, workers, settings, reload, clock, log } = options;
+  const record = (hiveId: string): HiveRecord => hives.member(hiveId).keeper.record(workers.countOf(hiveId));
+  const stop = async (hiveId: string, how: "stop" | "keep", actor: string): Promise<HiveFate> => {
+    const deadline = Deadline.in(settings.shutdown.budgetMs, clock);
+    const fate = await stopMember(hives.member(hiveId), how, { actor, workers, deadline });
+    if (how === "stop" && isCleanFate(fate)) workers.onHiveStopped(hiveId);
+    log.info(`an operator stopped a hive: ${describeFate(fate)}`, { hive_id: hiveId, actor });
+    return fate;
+  };
+  const requireServing = (): void => {
+    if (options.isStopping()) throw new QhError("shutting_down", "cannot start a hive: the queen stops");
+  };
+  return {
+    record,
+    stop,
+    async take(hiveId, actor) {
+      requireServing();
+      const found = reload().hives.find((hive) => hive.id === hiveId);
+      if (found === undefined) {
+        throw new QhError(
+          "hive_not_found",
+          `cannot take the hive ${JSON.stringify(hiveId)}: ${settings.file ?? "the configuration"} has none of this name that this queen can start; write it there first`,
+        );
+      }
+      log.info("taking a hive from the configuration", { hive_id: hiveId, actor });
+      await hives.add(found);
+      return record(hiveId);
+    },
+    async start(hiveId, actor) {
+      requireServing();
+      await hives.member(hiveId).keeper.startFor(actor);
+      return record(hiveId);
+    },
+    finishStops() {
+      for (const { settings: hive, keeper } of hives.members()) {
+        if (!keeper.isStopUnfinished) continue;
+        stop(hive.id, "stop", "queen").catch((error: unknown) =>
+          log.error("cannot finish the stop of a hive", { error, hive_id: hive.id }),
+        );
+      }
+    },
+    async remove(hiveId, actor) {
+      const fate = await stop(hiveId, "stop", actor);
+      if (!isCleanFate(fate)) {
+        throw new QhError(
+          "stop_failed",
+          `cannot remove the hive ${hiveId}: ${fate.message ?? fate.fate}; try again when its host answers`,
+          {
+            details: { fate },
+          },
+        );
+      }
+      await hives.remove(hiveId, actor);
+      return fate;
+    },
+    logs: async (hiveId, lines, signal) => {
+      const { host, settings: hive } = hives.member(hiveId);
+      return await readHiveLog(host, hive, lines, Deadline.in(settings.health.timeoutMs, clock), signal);
+    },
+  };
+}
+
+/** With its workers, or the daemon alone: then its workers go on and are not looked at. */
+function stopMember(
+  { settings, host, keeper }: FleetMember,
+  how: "stop" | "keep",
+  order: { readonly actor: string; readonly workers: WorkerFleet; readonly deadline: Deadline },
+): Promise<HiveFate> {
+  const { actor, workers, deadline } = order;
+  const ofHive = (): readonly WorkerRecord[] => workers.list().filter((worker) => worker.hive_id === settings.id);
+  const hive = {
+    hiveId: settings.id,
+    stop: () => keeper.stopFor(actor, how, deadline),
+    workers: how === "stop" ? ofHive : () => [],
+    isAlive: (identity: ProcessIdentity) => host.isAlive(identity),
+  };
+  return stopHive(hive, deadline);
+}

@@ -1,0 +1,56 @@
+import { type HiveRecord, unreachable } from "@queen-and-hive/protocol";
+import { type HiveMachine, type HiveMachineState, runOf } from "../domain/hive-states.ts";
+import type { HiveRow } from "../store/store.ts";
+import { firstLine } from "./hive-journal.ts";
+
+/** What a keeper knows of its hive. */
+export interface HiveFacts {
+  readonly machine: HiveMachine;
+  readonly row: HiveRow;
+  readonly host: string;
+  readonly devices: HiveRecord["devices"];
+  readonly workers: number;
+}
+
+/** A hive as lists show it, with the process that it was last known by. */
+export function hiveRecord({ machine, row, host, devices, workers }: HiveFacts): HiveRecord {
+  const run = runOf(machine.state);
+  const identity = run ?? row.identity;
+  return {
+    hive_id: row.hiveId,
+    hive_epoch: identity?.hive_epoch ?? null,
+    state: machine.state.name,
+    pid: run?.pid ?? null,
+    start_time: run?.start_time ?? null,
+    boot_id: run?.boot_id ?? null,
+    url: run?.url ?? null,
+    version: identity?.version ?? null,
+    host,
+    workers,
+    restarts: machine.restarts,
+    since: row.since,
+    ...(row.stoppedByOperator === true ? { stopped_by: "operator" } : {}),
+    ...(devices === undefined ? {} : { devices }),
+    ...(machine.lastError === null ? {} : { last_error: firstLine(machine.lastError) }),
+  };
+}
+
+/** It runs, or is expected to run again without anybody's help. */
+export function isHopeful(state: HiveMachineState): boolean {
+  switch (state.name) {
+    case "starting":
+    case "running":
+    case "suspect":
+    case "crashed":
+    case "hung":
+    case "unreachable":
+      return true;
+    case "stopped":
+    case "draining":
+    case "stopping":
+    case "failed":
+      return false;
+    default:
+      return unreachable(state);
+  }
+}

@@ -1,0 +1,105 @@
+import { isProcessAlive } from "@queen-and-hive/daemon";
+import { startTestCluster, type TestQueen, until } from "@queen-and-hive/dev-env";
+import { COMMAND_EXIT, type HiveRecord, type JournalEvent, QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
+import { describe, expect, it } from "vitest";
+
+describe("operators' orders to single hives", () => {
+  it("keeps a hive stopped over a restart of the queen, until an operator starts it", async () => {
+    await using cluster = await startTestCluster({ hives: ["one", "two"], workers: { min: 2, max: 2 } });
+    const { queen } = cluster;
+    const before = await cluster.workersReady(2);
+    const stopped = await queen.command(["hive", "stop", "one", "--json"]);
+    expect(stopped).toMatchObject({ exitCode: COMMAND_EXIT.done, json: { hives: [{ hive_id: "one", fate: "stopped" }] } });
+    expect(before.filter((worker) => worker.hive_id === "one" && isAlive(worker))).toEqual([]);
+    expect(await hiveOf(queen, "one")).toMatchObject({ state: "stopped", stopped_by: "operator", pid: null, workers: 0 });
+    expect((await cluster.workers()).map((worker) => worker.hive_id)).not.toContain("one");
+
+    await queen.stop("SIGKILL");
+    await queen.start();
+    await queen.hivesRunning(["two"]);
+    expect(await hiveOf(queen, "one")).toMatchObject({ state: "stopped", stopped_by: "operator" });
+    expect((await queen.hive("one").status()).state).toBe("stopped");
+
+    const started = await queen.command(["hive", "start", "one", "--json"]);
+    expect(started).toMatchObject({ exitCode: COMMAND_EXIT.done, json: { hives: [{ hive_id: "one", state: "running" }] } });
+    const running = await hiveOf(queen, "one");
+    expect(running).not.toHaveProperty("stopped_by");
+    expect(running.devices?.length).toBeGreaterThan(0);
+    const moves = (await eventsOf(queen)).filter((event) => event.hive_id === "one" && event.actor === "key:local");
+    expect(moves.map(({ from, to }) => `${from} ${to}`)).toEqual(["running stopping", "stopped starting"]);
+  }, 120_000);
+
+  it("finishes, after a crash of the queen, the stop that she was ordered", async () => {
+    await using cluster = await startTestCluster({ workerFlags: ["--fault", "ignore-term"], workers: { min: 1, max: 1 } });
+    const { queen } = cluster;
+    const [worker] = await cluster.workersReady(1);
+    const answer = queen.peer.call(QUEEN_ENDPOINTS.postHiveStop, { params: { hive_id: "local" }, body: {} }).catch(() => null);
+    await until(async () => (await hiveOf(queen, "local")).state === "stopping", 20_000, "the stop to begin");
+    await queen.stop("SIGKILL");
+    expect(await answer).toBeNull();
+    await queen.start();
+    const isOver = async (): Promise<boolean> => (await hiveOf(queen, "local")).state === "stopped";
+    await until(isOver, 30_000, "the stop to end");
+    expect(worker === undefined || isAlive(worker)).toBe(false);
+    expect((await hiveOf(queen, "local")).stopped_by).toBe("operator");
+  }, 120_000);
+
+  it("leaves the workers when it is told to keep them, and a start finds them again", async () => {
+    await using cluster = await startTestCluster({ workers: { min: 1, max: 1 } });
+    const { queen } = cluster;
+    const [worker] = await cluster.workersReady(1);
+    const stopped = await queen.command(["hive", "stop", "local", "--keep-workers", "--json"]);
+    expect(stopped.json).toMatchObject({ hives: [{ fate: "stopped", workers_kept: 1 }] });
+    expect(worker !== undefined && isAlive(worker)).toBe(true);
+    expect((await queen.command(["hive", "start", "local"])).exitCode).toBe(COMMAND_EXIT.done);
+    const [again] = await cluster.workersReady(1);
+    expect(again).toMatchObject({ worker_id: worker?.worker_id, pid: worker?.pid, incarnation: worker?.incarnation });
+  }, 120_000);
+
+  it("forgets a removed hive, whose token then opens nothing, and names those that are there for one that is not", async () => {
+    await using cluster = await startTestCluster({ hives: ["one", "two"] });
+    const { queen } = cluster;
+    const fate = await queen.peer.call(QUEEN_ENDPOINTS.deleteHive, { params: { hive_id: "one" } });
+    expect(fate.fate).toBe("stopped");
+    const { hives } = await queen.peer.call(QUEEN_ENDPOINTS.listHives);
+    expect(hives.map((hive) => hive.hive_id)).toEqual(["two"]);
+    const missing = await queen.command(["hive", "start", "one", "--json"]);
+    expect(missing).toMatchObject({ exitCode: COMMAND_EXIT.failed, json: { error: { code: "hive_not_found" } } });
+    expect(missing.stdout).toContain("two");
+  }, 120_000);
+
+  it("prints the daemon's log, also of a hive that does not run", async () => {
+    await using cluster = await startTestCluster();
+    const { queen } = cluster;
+    const running = await queen.command(["hive", "logs", "local", "--tail", "1", "--json"]);
+    expect(running.json).toMatchObject({ hive_id: "local", lines: [expect.stringContaining("hive")] });
+    await queen.command(["hive", "stop", "local"]);
+    const stopped = await queen.command(["hive", "logs", "local"]);
+    expect(stopped.exitCode).toBe(COMMAND_EXIT.done);
+    expect(stopped.stdout.split("\n").length).toBeGreaterThan(2);
+  }, 120_000);
+});
+
+async function hiveOf(queen: TestQueen, id: string): Promise<HiveRecord> {
+  return await queen.peer.call(QUEEN_ENDPOINTS.getHive, { params: { hive_id: id } });
+}
+
+async function eventsOf(queen: TestQueen): Promise<readonly JournalEvent[]> {
+  const { stdout } = await queen.command(["events", "--json"]);
+  return stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as JournalEvent);
+}
+
+function isAlive({
+  pid,
+  start_time,
+  boot_id,
+}: {
+  pid: number | null;
+  start_time: number | null;
+  boot_id: string | null;
+}): boolean {
+  return pid !== null && start_time !== null && boot_id !== null && isProcessAlive({ pid, start_time, boot_id });
+}

@@ -1,0 +1,76 @@
+import { isProcessAlive } from "@queen-and-hive/daemon";
+import { isPortFree, startTestCluster, until } from "@queen-and-hive/dev-env";
+import { expect, test } from "vitest";
+import { ask, chat, dataOf, errorOf, openStream } from "./ask.ts";
+import { identityOf, livingOf } from "./identity.ts";
+
+const ENDLESS = ["--token-rate", "20", "--tokens", "100000"];
+const SHORT_DRAIN = { shutdown: { budget: "20s", drain: "1s" } };
+
+test.each(["SIGINT", "SIGTERM"] as const)(
+  "%s in mid-answer: every client has a well-formed end and no process is left, by identity",
+  async (signal) => {
+    const workers = { min: 2, max: 2 };
+    await using cluster = await startTestCluster({
+      workers,
+      workerFlags: [...ENDLESS, "--fault", "setsid-child"],
+      config: SHORT_DRAIN,
+    });
+    const ready = await cluster.workersReady(2);
+    const stream = await openStream(cluster.queen.url, chat("fake", { stream: true }));
+    await stream.begun;
+    const whole = ask(cluster.queen.url, { body: chat("fake") });
+    await until(async () => (await cluster.workers()).reduce((sum, { in_flight }) => sum + (in_flight ?? 0), 0) === 2);
+    const identities = cluster.queen.processes().map(({ identity }) => identity);
+    expect(identities.length).toBeGreaterThanOrEqual(6);
+
+    const end = cluster.queen.stop(signal);
+    const [last, before] = dataOf(await stream.whole).toReversed();
+    expect(last).toBe("[DONE]");
+    expect(errorOf(before ?? "").code).toBe("shutting_down");
+    const refused = await whole;
+    expect([refused.status, errorOf(refused.text).code]).toEqual([503, "shutting_down"]);
+    expect(Number(refused.headers["retry-after"])).toBeGreaterThan(0);
+
+    expect(await end).toEqual({ code: 0, signal: null });
+    expect(livingOf(identities)).toEqual([]);
+    expect(cluster.queen.processes()).toEqual([]);
+    for (const { port } of ready) expect(await isPortFree(port ?? 0)).toBe(true);
+  },
+  60_000,
+);
+
+test("a stop with nothing to wait for lets a short answer finish", async () => {
+  await using cluster = await startTestCluster({ workers: { min: 1 }, workerFlags: ["--token-rate", "20", "--tokens", "10"] });
+  await cluster.workersReady(1);
+  const stream = await openStream(cluster.queen.url, chat("fake", { stream: true }));
+  await stream.begun;
+  const end = cluster.queen.stop("SIGINT");
+  const text = await stream.whole;
+  expect([dataOf(text).at(-1), text.includes('"error"')]).toEqual(["[DONE]", false]);
+  expect(await end).toEqual({ code: 0, signal: null });
+}, 60_000);
+
+test("requests that wait for a model to load end well-formed too", async () => {
+  await using cluster = await startTestCluster({ workerFlags: ["--load-ms", "60000"], config: SHORT_DRAIN });
+  const waiting = ask(cluster.queen.url, { body: chat("fake") });
+  await until(async () => (await cluster.workers())[0]?.state === "loading");
+  const end = cluster.queen.stop("SIGTERM");
+  const answer = await waiting;
+  expect([answer.status, errorOf(answer.text).code]).toEqual([503, "shutting_down"]);
+  expect(await end).toEqual({ code: 0, signal: null });
+  expect(cluster.queen.processes()).toEqual([]);
+}, 60_000);
+
+test("with on_queen_exit: keep, SIGTERM leaves hive and worker for the next queen, who serves with them at once", async () => {
+  const config = { defaults: { hive: { on_queen_exit: "keep" as const } } };
+  await using cluster = await startTestCluster({ workers: { min: 1 }, config });
+  const [worker] = await cluster.workersReady(1);
+  if (worker === undefined) return expect.unreachable("one is ready");
+  expect(await cluster.queen.stop("SIGTERM")).toEqual({ code: 0, signal: null });
+  expect(isProcessAlive(identityOf(worker))).toBe(true);
+  await cluster.queen.start();
+  await cluster.queen.hivesRunning();
+  expect((await ask(cluster.queen.url, { body: chat("fake") })).status).toBe(200);
+  expect(await cluster.workers()).toMatchObject([{ worker_id: worker.worker_id, pid: worker.pid, incarnation: 1 }]);
+}, 60_000);

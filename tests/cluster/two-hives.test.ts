@@ -1,0 +1,59 @@
+import { fakeModel, startTestCluster, type TestCluster, until } from "@queen-and-hive/dev-env";
+import { type HiveRecord, QUEEN_ENDPOINTS, type WorkerRecord } from "@queen-and-hive/protocol";
+import { expect, test } from "vitest";
+import { chat, contentOf, dataOf, openStream } from "./ask.ts";
+import { identityOf, livingOf } from "./identity.ts";
+
+test("two hives on one machine: kill -9 and restart of each leaves all workers alone, and no stream notices", async () => {
+  const config = {
+    models: [fakeModel("fake", "fake", { workers: { per_hive: 1 } })],
+    restart: { first: "50ms", jitter: 0 },
+  };
+  const workerFlags = ["--token-rate", "10", "--tokens", "100000", "--slots", "4"];
+  await using cluster = await startTestCluster({ hives: ["one", "two"], config, workerFlags });
+  const workers = await cluster.workersReady(2);
+  expect(workers.map(({ hive_id }) => hive_id).toSorted()).toEqual(["one", "two"]);
+  const hives = await hivesOf(cluster);
+  const streams = [];
+  for (const max_tokens of [60, 60])
+    streams.push(await openStream(cluster.queen.url, chat("fake", { stream: true, max_tokens })));
+  await Promise.all(streams.map(({ begun }) => begun));
+
+  for (const id of ["one", "two"]) {
+    const { hive_epoch: killed } = await hiveOf(cluster, id);
+    expect(await cluster.queen.hive(id).kill()).toBe(true);
+    expect(livingOf(workers.map(identityOf))).toEqual(workers.map(({ pid }) => pid));
+    await until(async () => {
+      const hive = await hiveOf(cluster, id);
+      return hive.state === "running" && hive.hive_epoch === (killed ?? 0) + 1;
+    }, 30_000);
+    const other = id === "one" ? "two" : "one";
+    const expected = id === "one" ? hives.find(({ hive_id }) => hive_id === other)?.hive_epoch : 2;
+    expect((await hiveOf(cluster, other)).hive_epoch).toBe(expected);
+    expect(withoutSamples(await cluster.workers())).toEqual(withoutSamples(workers));
+  }
+
+  for (const stream of streams) {
+    const text = await stream.whole;
+    expect([dataOf(text).at(-1), text.includes('"error"')]).toEqual(["[DONE]", false]);
+    expect(contentOf(text).length).toBeGreaterThan(0);
+  }
+}, 90_000);
+
+async function hivesOf(cluster: TestCluster): Promise<readonly HiveRecord[]> {
+  return (await cluster.queen.peer.call(QUEEN_ENDPOINTS.listHives)).hives;
+}
+
+async function hiveOf(cluster: TestCluster, id: string): Promise<HiveRecord> {
+  const hive = (await hivesOf(cluster)).find(({ hive_id }) => hive_id === id);
+  return hive ?? expect.unreachable(`the queen has the hive ${id}`);
+}
+
+/** Which worker runs as which process since when: all that a restart of its hive must not change. */
+function withoutSamples(workers: readonly WorkerRecord[]): readonly object[] {
+  return workers
+    .map(({ worker_id, incarnation, hive_id, state, pid, start_time, boot_id, url, restarts }) => {
+      return { worker_id, incarnation, hive_id, state, pid, start_time, boot_id, url, restarts };
+    })
+    .toSorted((left, right) => left.worker_id.localeCompare(right.worker_id));
+}
