@@ -148,7 +148,7 @@ class QueenBuild {
     });
     gateway = createGateway<Identity>({
       directory: workers.directory,
-      models: settings.models.map(({ id, aliases }) => ({ id, aliases })),
+      models: settings.models,
       settings: { queue: settings.queue, stream: settings.stream, bodyBytes: settings.limits.bodyBytes },
       allowedModels,
       log,

@@ -38,7 +38,10 @@ export class HandMadeDirectory implements WorkerDirectory {
   }
 
   /** A worker becomes ready, and everybody hears it. */
-  add(modelId: string, worker: { readonly url: string; readonly slots?: number; readonly key?: string }): ReadyWorker {
+  add(
+    modelId: string,
+    worker: { readonly url: string; readonly slots?: number; readonly key?: string; readonly model?: string },
+  ): ReadyWorker {
     const lost = new AbortController();
     const hiveId = parseHiveId("local");
     if (hiveId === null) throw new Error("local is a hive id");
@@ -47,6 +50,8 @@ export class HandMadeDirectory implements WorkerDirectory {
       incarnation: 1,
       hiveId,
       url: worker.url,
+      basePath: "/v1",
+      model: worker.model ?? modelId,
       key: worker.key ?? null,
       slots: worker.slots ?? 4,
       lost: lost.signal,

@@ -210,6 +210,7 @@ describe("after the engine's first byte", () => {
     await using queen = await GatewayHarness.start();
     queen.directory.add("chat", { url: engine.url });
     expect(await (await queen.chat({ stream: true })).text()).toBe(token("a") + DONE);
+    await eventually(() => queen.directory.reports.length > 0, "the worker's work is reported");
     expect(queen.directory.reports.map((report) => report.outcome)).toEqual(["ok"]);
   });
 

@@ -6,8 +6,8 @@ import type { RequestRow } from "../src/gateway/request-row.ts";
 import type { GatewaySettings, StreamLimits } from "../src/gateway/settings.ts";
 import { HandMadeDirectory } from "./gateway-directory.ts";
 
-const { postChatCompletions, postCompletions, postEmbeddings } = QUEEN_ENDPOINTS;
-const table = defineEndpoints({ postChatCompletions, postCompletions, postEmbeddings });
+const { postChatCompletions, postCompletions, postEmbeddings, postResponses, postMessages, postRerank } = QUEEN_ENDPOINTS;
+const table = defineEndpoints({ postChatCompletions, postCompletions, postEmbeddings, postResponses, postMessages, postRerank });
 
 /** Limits that no test meets by accident. */
 const STREAM: StreamLimits = {
@@ -52,8 +52,9 @@ export class GatewayHarness implements AsyncDisposable {
     const gateway = createGateway<string>({
       directory,
       models: [
-        { id: "chat", aliases: ["gpt-4o"] },
-        { id: "secret", aliases: [] },
+        { id: "chat", aliases: ["gpt-4o"], task: null },
+        { id: "secret", aliases: [], task: null },
+        { id: "vectors", aliases: [], task: "embedding" },
       ],
       settings: {
         queue: { maxWaiting: 100, maxWaitMs: 20_000, loadWaitMs: 20_000, ...options.queue },

@@ -11,7 +11,7 @@ export { isNetworkFileSystem } from "./files/network-file-system.ts";
 export { ensurePrivateDir } from "./files/private-dir.ts";
 export { setAside } from "./files/set-aside.ts";
 export { writeFileDurable, writeFileDurableSync } from "./files/write-durable.ts";
-export { discardRest, readBody, readJsonBody, requireJson } from "./http/body.ts";
+export { discardRest, readChunks, readJsonBody, requireJson } from "./http/body.ts";
 export { ANSWER_BYTES_MAX, type CallOptions, createPeer, type Peer, type PeerOptions } from "./http/client.ts";
 export { EVENT_BYTES_MAX, type EventsOptions, type PeerEvent } from "./http/client-events.ts";
 export { clientSignal } from "./http/endpoint-runner.ts";

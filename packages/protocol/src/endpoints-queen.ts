@@ -42,6 +42,8 @@ const inference = (path: string, summary: string) =>
       "invalid_body",
       "model_required",
       "model_not_found",
+      "task_mismatch",
+      "unsupported_media_type",
       "body_too_large",
       "queue_full",
       "queue_timeout",
@@ -51,6 +53,7 @@ const inference = (path: string, summary: string) =>
       "engine_unreachable",
       "engine_failed",
       "engine_timeout",
+      "deadline_exceeded",
       "shutting_down",
     ],
   }) as const;
@@ -122,6 +125,9 @@ export const QUEEN_ENDPOINTS = defineEndpoints({
   postChatCompletions: inference("/v1/chat/completions", "OpenAI chat completions, streaming or not."),
   postCompletions: inference("/v1/completions", "OpenAI text completions, streaming or not."),
   postEmbeddings: inference("/v1/embeddings", "OpenAI embeddings."),
+  postResponses: inference("/v1/responses", "OpenAI responses, streaming or not, where the engine offers them."),
+  postMessages: inference("/v1/messages", "Anthropic messages, streaming or not, where the engine offers them."),
+  postRerank: inference("/v1/rerank", "Documents in the order of their relevance, where the engine offers it."),
   ...CALLBACK_ENDPOINTS,
   ...QUEEN_HIVE_ENDPOINTS,
   listWorkers: {

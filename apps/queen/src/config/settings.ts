@@ -1,4 +1,4 @@
-import type { HiveConfigInput, ModelRecord, WorkerSpec } from "@queen-and-hive/protocol";
+import type { HiveConfigInput, ModelRecord, QueenConfigInput, WorkerSpec } from "@queen-and-hive/protocol";
 
 /** A place to listen on. */
 export interface ListenAddress {
@@ -31,11 +31,14 @@ export interface HiveSettings {
   readonly config: HiveConfigInput;
 }
 
+/** What a model is for. */
+export type ModelTask = NonNullable<NonNullable<QueenConfigInput["models"]>[number]["task"]>;
+
 /** One model that clients can ask for. */
 export interface ModelSettings {
   readonly id: string;
   readonly aliases: readonly string[];
-  readonly task: string | null;
+  readonly task: ModelTask | null;
   /** The least number of workers, over all hives or per hive; started at once and kept. */
   readonly workersMin: number;
   readonly workersMax: number;

@@ -14,7 +14,6 @@ const UNBUILT: Readonly<Record<string, Present>> = {
   "hives[].transport": (config) => anyHive(config, (hive) => hive.transport !== undefined),
   "hives[].presence": (config) => anyHive(config, (hive) => hive.presence === "best_effort"),
   "hives[].devices": (config) => anyHive(config, (hive) => hive.devices !== undefined),
-  "models[].task": (config) => anyModel(config, (model) => model.task !== undefined),
   "models[].source": (config) => anyModel(config, (model) => model.source !== undefined),
   "models[].pin": (config) => anyModel(config, (model) => model.pin === true),
   "models[].idle_stop": (config) => anyModel(config, (model) => differs(model.idle_stop, "off")),

@@ -1,6 +1,6 @@
 import type { Clock } from "@queen-and-hive/daemon";
-import type { QhError, WorkerId } from "@queen-and-hive/protocol";
-import type { WorkerDirectory } from "../workers/worker-directory.ts";
+import type { QhError } from "@queen-and-hive/protocol";
+import type { ReadyWorker, WorkerDirectory } from "../workers/worker-directory.ts";
 import { ModelQueue, type QueueLimits } from "./model-queue.ts";
 import type { Lease, LeaseRequest } from "./ticket.ts";
 import { WorkerOccupancy } from "./worker-occupancy.ts";
@@ -35,7 +35,7 @@ export class Dispatcher implements Disposable {
   }
 
   /** How many requests a worker serves now. */
-  inFlight(workerId: WorkerId): number {
+  inFlight(workerId: ReadyWorker["workerId"]): number {
     return this.#occupancy.ofWorker(workerId);
   }
 

@@ -108,7 +108,17 @@ class World {
     const lost = new AbortController().signal;
     this.workers = [
       ...this.workers,
-      { workerId: newWorkerId(), incarnation: 1, hiveId, url: "http://x", key: null, slots: 2, lost },
+      {
+        workerId: newWorkerId(),
+        incarnation: 1,
+        hiveId,
+        url: "http://x",
+        basePath: "/v1",
+        model: "m",
+        key: null,
+        slots: 2,
+        lost,
+      },
     ];
     this.queue.changed();
   }

@@ -1,4 +1,3 @@
-import type { WorkerId } from "@queen-and-hive/protocol";
 import type { ReadyWorker } from "../workers/worker-directory.ts";
 
 /** One incarnation of a worker, as a key: a restarted worker starts with empty slots and a clean record. */
@@ -30,7 +29,7 @@ export class WorkerOccupancy {
   }
 
   /** Requests in flight of a worker, whatever its incarnation. */
-  ofWorker(workerId: WorkerId): number {
+  ofWorker(workerId: ReadyWorker["workerId"]): number {
     let sum = 0;
     for (const [key, count] of this.#inFlight) if (key.startsWith(`${workerId}#`)) sum += count;
     return sum;

@@ -2,10 +2,11 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { SSE_START, type SseState, scanSse } from "./sse.ts";
 
+const ENDS = ["message_stop"];
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const complete = (text: string): string =>
-  new TextDecoder().decode(bytes(text).subarray(0, scanSse(SSE_START, bytes(text)).completeBytes));
-const after = (text: string): SseState => scanSse(SSE_START, bytes(text)).state;
+  new TextDecoder().decode(bytes(text).subarray(0, scanSse(SSE_START, bytes(text), ENDS).completeBytes));
+const after = (text: string): SseState => scanSse(SSE_START, bytes(text), ENDS).state;
 
 describe("scanSse", () => {
   it("counts the bytes of complete events and leaves a begun one out", () => {
@@ -29,8 +30,31 @@ describe("scanSse", () => {
     expect(after('data: { "error": 1}\n\ndata: {"choices":[]}\n\n').failed).toBe(false);
   });
 
+  it("sees the last event of a dialect only when it is whole, and an error by its name", () => {
+    expect(after("event: message_stop\ndata: {}\n").done).toBe(false);
+    expect(after("event: message_stop\ndata: {}\n\n").done).toBe(true);
+    expect(after("event: message_stopped\ndata: {}\n\n").done).toBe(false);
+    expect(after('event: error\ndata: {"type":"error"}\n\n').failed).toBe(true);
+    expect(after('event: error\ndata: {"type":"error"}\n\nevent: ping\ndata: {}\n\n').failed).toBe(false);
+  });
+
+  it("does not look at what comes after the end", () => {
+    expect(complete("data: [DONE]\n\ndata: [DONE]\n\n")).toBe("data: [DONE]\n\n");
+    expect(complete("data: x\r\n\r\ndata: [DONE]\r\n\r\ndata: y\r\n\r\n")).toBe("data: x\r\n\r\ndata: [DONE]\r\n\r\n");
+  });
+
   it("finds the same ends wherever the stream is cut into chunks", () => {
-    const line = fc.constantFrom("data: x", "data: [DONE]", "event: e", ": comment", "", 'data: {"error":1}', "data: äöü");
+    const line = fc.constantFrom(
+      "data: x",
+      "data: [DONE]",
+      "event: e",
+      "event: message_stop",
+      "event: error",
+      ": comment",
+      "",
+      'data: {"error":1}',
+      "data: äöü",
+    );
     const end = fc.constantFrom("\n", "\r\n", "\r");
     const stream = fc
       .array(fc.tuple(line, end), { maxLength: 12 })
@@ -38,13 +62,13 @@ describe("scanSse", () => {
     fc.assert(
       fc.property(stream, fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 40 }), (text, sizes) => {
         const whole = bytes(text);
-        const once = scanSse(SSE_START, whole);
+        const once = scanSse(SSE_START, whole, ENDS);
         let state: SseState = SSE_START;
         let position = 0;
         let lastComplete = 0;
         for (let turn = 0; position < whole.length; turn += 1) {
           const chunk = whole.subarray(position, position + (sizes[turn % sizes.length] ?? 1));
-          const scan = scanSse(state, chunk);
+          const scan = scanSse(state, chunk, ENDS);
           if (scan.completeBytes > 0) lastComplete = position + scan.completeBytes;
           state = scan.state;
           position += chunk.length;

@@ -1,7 +1,7 @@
 const LF = 10;
 const CR = 13;
 /** How much of a line is looked at: enough for what is recognised below. */
-const HEAD_BYTES = 24;
+const HEAD_BYTES = 40;
 
 /**
  * What is known of a stream of server-sent events after some of its bytes, so that it can be ended well-formed at any
@@ -16,63 +16,98 @@ export interface SseState {
   readonly afterCr: boolean;
   /** All bytes so far belong to complete events: a comment or an event of ours may stand here. */
   readonly atBoundary: boolean;
-  /** `data: [DONE]` was seen: the answer is complete. */
+  /** The event that has begun is of this kind. */
+  readonly event: "any" | "last" | "error";
+  /** `data: [DONE]` was seen, or the whole last event of the dialect: the answer is complete. */
   readonly done: boolean;
-  /** The last data line was an error object of the engine. */
+  /** The last data was an error of the engine. */
   readonly failed: boolean;
 }
 
 /** What one chunk brought. */
 export interface SseScan {
   readonly state: SseState;
-  /** How many bytes of the chunk belong to events that are complete now; 0 when it completes none. */
+  /** How many bytes of the chunk belong to events that are complete now, up to the last of the answer; 0: it completes none. */
   readonly completeBytes: number;
 }
 
 /** The state before the first byte. */
-export const SSE_START: SseState = { lineBytes: 0, lineHead: "", afterCr: false, atBoundary: true, done: false, failed: false };
+export const SSE_START: SseState = {
+  lineBytes: 0,
+  lineHead: "",
+  afterCr: false,
+  atBoundary: true,
+  event: "any",
+  done: false,
+  failed: false,
+};
 
-/** Takes the next chunk; chunks may be cut anywhere. */
-export function scanSse(start: SseState, chunk: Uint8Array): SseScan {
-  let { lineBytes, lineHead, afterCr, atBoundary, done, failed } = start;
+/**
+ * Takes the next chunk; chunks may be cut anywhere. `lastEvents` are the names of events that end an answer; what comes
+ * after the end of an answer is not looked at.
+ */
+export function scanSse(start: SseState, chunk: Uint8Array, lastEvents: readonly string[]): SseScan {
+  let { lineBytes, lineHead, afterCr, atBoundary, event, done, failed } = start;
   let completeBytes = 0;
-  for (let index = 0; index < chunk.length; index += 1) {
-    const byte = chunk[index];
-    if (byte === LF && afterCr) {
+  let index = 0;
+  while (index < chunk.length && !(done && atBoundary && !afterCr)) {
+    if (afterCr && chunk[index] === LF) {
       // The second half of CRLF: it belongs to the line, and to the event, that the CR has ended.
+      index += 1;
+      if (atBoundary) completeBytes = index;
       afterCr = false;
-      if (atBoundary) completeBytes = index + 1;
       continue;
     }
-    afterCr = byte === CR;
-    if (byte !== LF && byte !== CR) {
+    const isOver = done && atBoundary;
+    afterCr = false;
+    if (isOver) break;
+    const end = lineEnd(chunk, index);
+    if (end > index) {
       atBoundary = false;
-      lineBytes += 1;
-      if (lineBytes <= HEAD_BYTES && byte !== undefined) lineHead += String.fromCharCode(byte);
-      continue;
+      if (lineBytes < HEAD_BYTES)
+        lineHead += String.fromCharCode(...chunk.subarray(index, Math.min(end, index + HEAD_BYTES - lineBytes)));
+      lineBytes += end - index;
     }
-    atBoundary = lineBytes === 0;
-    if (atBoundary) {
-      completeBytes = index + 1;
+    if (end === chunk.length) break;
+    index = end + 1;
+    afterCr = chunk[end] === CR;
+    if (lineBytes === 0) {
+      atBoundary = true;
+      completeBytes = index;
+      if (event === "last") done = true;
+      event = "any";
     } else if (lineHead.startsWith("data:")) {
       if (isDone(lineHead, lineBytes)) done = true;
-      else failed = isError(lineHead);
+      else failed = event === "error" || isError(lineHead);
+    } else if (lineHead.startsWith("event:") && lineBytes <= HEAD_BYTES) {
+      const name = textOf(lineHead, "event:").trimEnd();
+      event = name === "error" ? "error" : lastEvents.includes(name) ? "last" : "any";
     }
+    if (lineBytes > 0) atBoundary = false;
     lineBytes = 0;
     lineHead = "";
   }
-  return { state: { lineBytes, lineHead, afterCr, atBoundary, done, failed }, completeBytes };
+  return { state: { lineBytes, lineHead, afterCr, atBoundary, event, done, failed }, completeBytes };
+}
+
+/** The index of the next line break, or the length. */
+function lineEnd(chunk: Uint8Array, from: number): number {
+  const lf = chunk.indexOf(LF, from);
+  const end = lf === -1 ? chunk.length : lf;
+  const cr = chunk.subarray(from, end).indexOf(CR);
+  return cr === -1 ? end : from + cr;
 }
 
 function isDone(head: string, lineBytes: number): boolean {
-  return lineBytes <= HEAD_BYTES && dataOf(head).trimEnd() === "[DONE]";
+  return lineBytes <= HEAD_BYTES && textOf(head, "data:").trimEnd() === "[DONE]";
 }
 
 function isError(head: string): boolean {
-  return /^\{\s*"error"/.test(dataOf(head));
+  return /^\{\s*"error"/.test(textOf(head, "data:"));
 }
 
-function dataOf(head: string): string {
-  const data = head.slice("data:".length);
-  return data.startsWith(" ") ? data.slice(1) : data;
+/** A space after the colon is not part of the value. */
+function textOf(head: string, field: string): string {
+  const value = head.slice(field.length);
+  return value.startsWith(" ") ? value.slice(1) : value;
 }

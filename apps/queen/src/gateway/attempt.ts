@@ -3,19 +3,14 @@ import { formatDurationMs, QhError } from "@queen-and-hive/protocol";
 import type { Dispatcher } from "undici";
 import type { ReadyWorker, TrafficOutcome } from "../workers/worker-directory.ts";
 import type { ClientAnswer } from "./client-answer.ts";
+import { callEngine, type EngineBreak, type EngineCall, type EngineListener, type EngineRequest } from "./engine-call.ts";
 import { EventRelay } from "./event-relay.ts";
 import { type HeaderValues, headersForClient } from "./forwarded-headers.ts";
+import type { GatewayRoute } from "./routes.ts";
 import type { AnswerLimits, StreamLimits } from "./settings.ts";
 import { Silence } from "./silence.ts";
 import type { UsageReader } from "./token-usage.ts";
-import {
-  callUpstream,
-  type UpstreamBreak,
-  type UpstreamCall,
-  type UpstreamListener,
-  type UpstreamRequest,
-} from "./upstream-call.ts";
-import type { WholeAnswer } from "./whole-answer.ts";
+import { answerOfErrorEvent, type WholeAnswer } from "./whole-answer.ts";
 
 /** How a try ended. */
 export type AttemptOutcome =
@@ -38,7 +33,8 @@ export type AttemptOutcome =
 export interface AttemptParts {
   readonly pool: Dispatcher;
   readonly worker: ReadyWorker;
-  readonly request: UpstreamRequest;
+  readonly route: GatewayRoute;
+  readonly request: EngineRequest;
   readonly answer: ClientAnswer;
   readonly usage: UsageReader;
   readonly stream: StreamLimits;
@@ -54,14 +50,17 @@ export interface AttemptParts {
   readonly ourHeaders: () => { readonly headers: Readonly<Record<string, string>>; readonly comment: string };
 }
 
+/** How long an engine may still talk, or keep its connection to itself, after the last event of its answer. */
+const AFTER_LAST_EVENT_MS = 1_000;
+
 /** One try of a request on one worker: from the connection to the last byte, or to what went wrong. */
-export class Attempt implements UpstreamListener {
+export class Attempt implements EngineListener {
   readonly #parts: AttemptParts;
   readonly #settle: (outcome: AttemptOutcome) => void;
   readonly #lost = (): void => this.#fail(asError(this.#parts.worker.lost.reason), null, true);
   readonly #ended = (): void => this.#fail(asError(this.#parts.signal.reason), null, false);
   readonly outcome: Promise<AttemptOutcome>;
-  #call: UpstreamCall | null = null;
+  #call: EngineCall | null = null;
   #over = false;
   #status = 0;
   #headers: HeaderValues = {};
@@ -70,6 +69,7 @@ export class Attempt implements UpstreamListener {
   #wholeBytes = 0;
   #firstByte: Disposable | null = null;
   #idle: Silence | null = null;
+  #tail: Disposable | null = null;
   #paused = false;
 
   constructor(parts: AttemptParts) {
@@ -87,7 +87,7 @@ export class Attempt implements UpstreamListener {
     else {
       signal.addEventListener("abort", this.#ended, { once: true });
       worker.lost.addEventListener("abort", this.#lost, { once: true });
-      this.#call = callUpstream(pool, request, this);
+      this.#call = callEngine(pool, request, this);
     }
   }
 
@@ -100,13 +100,14 @@ export class Attempt implements UpstreamListener {
   head(status: number, headers: HeaderValues): void {
     this.#status = status;
     this.#headers = headers;
-    if (status >= 200 && status <= 299 && /^text\/event-stream\b/i.test(String(headers["content-type"] ?? ""))) {
-      this.#events = new EventRelay(this.#parts.limits.eventBytes);
+    if (isPlainEventStream(status, headers)) {
+      this.#events = new EventRelay(this.#parts.limits.eventBytes, this.#parts.route.dialect);
     }
   }
 
   data(chunk: Buffer): void {
     const { clock, stream, usage, onFirstByte } = this.#parts;
+    if (this.#tail !== null) return;
     if (this.#idle === null) {
       onFirstByte();
       this.#firstByte?.[Symbol.dispose]();
@@ -124,12 +125,12 @@ export class Attempt implements UpstreamListener {
 
   ended(): void {
     if (this.#events !== null) this.#endEvents(this.#events);
-    else if (this.#whole === null) this.#complete();
+    else if (this.#whole === null) this.#complete(false);
     else
       this.#finish({ kind: "whole", answer: { status: this.#status, headers: this.#headers, body: Buffer.concat(this.#whole) } });
   }
 
-  broken(how: UpstreamBreak, cause: unknown): void {
+  broken(how: EngineBreak, cause: unknown): void {
     if (this.#events?.isDone === true) {
       this.#endEvents(this.#events);
       return;
@@ -143,20 +144,36 @@ export class Attempt implements UpstreamListener {
 
   #takeEvents(events: EventRelay, chunk: Buffer): void {
     const complete = events.take(chunk);
-    if (complete.length > 0) {
+    if (complete.length > 0 && !this.#isRefusal(events, complete)) {
       this.#beginEvents();
       this.#pass(complete);
+    }
+    if (events.isOver && !this.#over) {
+      // Nothing more of the answer will come; the connection is kept when the engine ends it in good order.
+      this.#parts.answer.end();
+      this.#idle?.[Symbol.dispose]();
+      this.#tail ??= this.#parts.clock.after(AFTER_LAST_EVENT_MS, () => this.#complete(true));
     }
     if (!events.isOverfull) return;
     const message = `cannot pass on the answer: one event is larger than ${this.#parts.limits.eventBytes} bytes`;
     this.#fail(new QhError("engine_failed", message), "server_error", false);
   }
 
+  /** An error as the very first event is the answer's status while that can still be said. */
+  #isRefusal(events: EventRelay, complete: readonly Uint8Array[]): boolean {
+    if (!events.hasFailed || this.#parts.answer.committed) return false;
+    const answer = answerOfErrorEvent(Buffer.concat(complete), this.#headers);
+    if (answer === null) return false;
+    this.#finish({ kind: "whole", answer });
+    this.#call?.cancel();
+    return true;
+  }
+
   #endEvents(events: EventRelay): void {
     if (events.isDone) {
       this.#beginEvents();
       for (const bytes of events.rest()) this.#parts.answer.write(bytes);
-      this.#complete();
+      this.#complete(false);
     } else if (events.hasFailed) {
       this.#finish({ kind: "failed_by_engine" });
     } else {
@@ -205,13 +222,15 @@ export class Attempt implements UpstreamListener {
     this.#fail(new QhError("engine_timeout", message), "timeout", false);
   }
 
-  #complete(): void {
+  #complete(cancel: boolean): void {
+    if (cancel) this.#call?.cancel();
     this.#parts.answer.end();
     this.#finish({ kind: "complete" });
   }
 
   #fail(error: QhError, traffic: TrafficOutcome | null, retry: boolean): void {
-    this.#finish({ kind: "failed", error, traffic, retry });
+    if (this.#events?.isOver === true) this.#complete(true);
+    else this.#finish({ kind: "failed", error, traffic, retry });
   }
 
   #finish(outcome: AttemptOutcome): void {
@@ -222,9 +241,16 @@ export class Attempt implements UpstreamListener {
     worker.lost.removeEventListener("abort", this.#lost);
     this.#firstByte?.[Symbol.dispose]();
     this.#idle?.[Symbol.dispose]();
+    this.#tail?.[Symbol.dispose]();
     if (outcome.kind === "failed") this.#call?.cancel();
     this.#settle(outcome);
   }
+}
+
+/** What is compressed although we did not ask for it cannot be looked into: it is passed on as bytes. */
+function isPlainEventStream(status: number, headers: HeaderValues): boolean {
+  if (status < 200 || status > 299 || String(headers["content-encoding"] ?? "identity") !== "identity") return false;
+  return /^text\/event-stream\b/i.test(String(headers["content-type"] ?? ""));
 }
 
 function asError(reason: unknown): QhError {

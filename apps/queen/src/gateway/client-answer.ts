@@ -1,6 +1,6 @@
 import type { ServerResponse } from "node:http";
 import type { Clock } from "@queen-and-hive/daemon";
-import { errorBody, type QhError } from "@queen-and-hive/protocol";
+import { lastWords, type SaidError, type StreamDialect } from "../domain/stream-dialect.ts";
 import { Silence } from "./silence.ts";
 
 /** Header values as Node takes them. */
@@ -10,6 +10,7 @@ export type AnswerHeaders = Readonly<Record<string, string | readonly string[]>>
 export interface ClientAnswerParts {
   readonly response: ServerResponse;
   readonly requestId: string;
+  readonly dialect: StreamDialect;
   readonly clock: Clock;
   /** Silence after which a comment is sent, once the headers of an event stream are out. */
   readonly keepAliveMs: number;
@@ -102,15 +103,9 @@ export class ClientAnswer {
     this.end(body);
   }
 
-  /** Ends a committed event stream with an error (null: the engine has said one already), then `[DONE]`. */
-  failEvents(error: QhError | null): void {
-    if (error !== null) this.failEventsWith(JSON.stringify(errorBody(error, this.#parts.requestId)));
-    else this.end("data: [DONE]\n\n");
-  }
-
-  /** Ends a committed event stream with an error object in JSON, then `[DONE]`. */
-  failEventsWith(errorJson: string): void {
-    if (this.#isEventStream) this.end(`data: ${errorJson}\n\ndata: [DONE]\n\n`);
+  /** Ends a committed event stream with an error (null: the engine has said one already), as its dialect does. */
+  failEvents(said: SaidError | null): void {
+    if (this.#isEventStream) this.end(lastWords(this.#parts.dialect, said));
     // Half of a plain body cannot be ended well: its length, or its missing last chunk, says that it was cut.
     else this.#parts.response.destroy();
   }

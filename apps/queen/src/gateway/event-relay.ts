@@ -1,22 +1,26 @@
 import { SSE_START, type SseState, scanSse } from "../domain/sse.ts";
+import { LAST_EVENTS, type StreamDialect } from "../domain/stream-dialect.ts";
 
 const NOTHING: readonly Uint8Array[] = [];
 const EVENT_END = new Uint8Array([10, 10]);
 
-/** Passes on whole events of an engine's stream and keeps a begun one back, so that ours can always stand behind it. */
+/** Passes on whole events of an engine's stream, up to its last, and keeps a begun one back, so that ours can always stand behind it. */
 export class EventRelay {
   readonly #eventBytesMax: number;
+  readonly #lastEvents: readonly string[];
   #state: SseState = SSE_START;
   #pending: Uint8Array[] = [];
   #pendingBytes = 0;
 
-  constructor(eventBytesMax: number) {
+  constructor(eventBytesMax: number, dialect: StreamDialect) {
     this.#eventBytesMax = eventBytesMax;
+    this.#lastEvents = LAST_EVENTS[dialect];
   }
 
   /** What can be passed on after this chunk, unchanged and in order. */
   take(chunk: Uint8Array): readonly Uint8Array[] {
-    const { state, completeBytes } = scanSse(this.#state, chunk);
+    if (this.isOver) return NOTHING;
+    const { state, completeBytes } = scanSse(this.#state, chunk, this.#lastEvents);
     this.#state = state;
     if (completeBytes === 0) {
       this.#keep(chunk);
@@ -25,7 +29,7 @@ export class EventRelay {
     const complete = [...this.#pending, chunk.subarray(0, completeBytes)];
     this.#pending = [];
     this.#pendingBytes = 0;
-    this.#keep(chunk.subarray(completeBytes));
+    if (!this.isOver) this.#keep(chunk.subarray(completeBytes));
     return complete;
   }
 
@@ -34,9 +38,14 @@ export class EventRelay {
     return this.#pendingBytes > this.#eventBytesMax;
   }
 
-  /** The engine has said `[DONE]`: whatever happens now, the answer is complete. */
+  /** The engine has said that this was all: whatever happens now, the answer is complete. */
   get isDone(): boolean {
     return this.#state.done;
+  }
+
+  /** The last event was passed on whole: what still comes is not part of the answer. */
+  get isOver(): boolean {
+    return this.#state.done && this.#state.atBoundary;
   }
 
   /** The last thing that the engine has said was an error. */

@@ -2,16 +2,16 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Clock, Log } from "@queen-and-hive/daemon";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import type { WorkerDirectory } from "../workers/worker-directory.ts";
+import type { EnginePools } from "./engine-pools.ts";
 import type { GatewayMetrics } from "./gateway-metrics.ts";
-import type { GatewayRoute } from "./request-row.ts";
+import type { GatewayRoute } from "./routes.ts";
 import type { AnswerLimits, RetryLimits, StreamLimits } from "./settings.ts";
-import type { UpstreamPools } from "./upstream-pools.ts";
 
 /** What every exchange works with. */
 export interface ExchangeSurroundings {
   readonly directory: WorkerDirectory;
   readonly dispatcher: Dispatcher;
-  readonly pools: UpstreamPools;
+  readonly pools: EnginePools;
   readonly metrics: GatewayMetrics;
   readonly log: Log;
   readonly clock: Clock;
@@ -23,8 +23,6 @@ export interface ExchangeSurroundings {
 /** One request as the server hands it over. */
 export interface ExchangeRequest {
   readonly route: GatewayRoute;
-  /** The path at the engine. */
-  readonly path: string;
   readonly requestId: string;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;

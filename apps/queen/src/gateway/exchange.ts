@@ -1,4 +1,4 @@
-import { QhError } from "@queen-and-hive/protocol";
+import { errorBody, QhError } from "@queen-and-hive/protocol";
 import type { Lease, QueuePlace } from "../dispatch/ticket.ts";
 import { incarnationKey } from "../dispatch/worker-occupancy.ts";
 import type { ReadyWorker, TrafficOutcome } from "../workers/worker-directory.ts";
@@ -8,9 +8,10 @@ import type { ExchangeRequest, ExchangeSurroundings } from "./exchange-parts.ts"
 import { headersForClient, headersForEngine } from "./forwarded-headers.ts";
 import type { InferenceRequest } from "./inference-request.ts";
 import type { RequestRow } from "./request-row.ts";
+import { enginePath } from "./routes.ts";
 import { Timeline } from "./timeline.ts";
 import { UsageReader } from "./token-usage.ts";
-import { errorJsonOf, isCutJson, speaksOfTheServer, type WholeAnswer } from "./whole-answer.ts";
+import { errorOf, judgeAnswer, type WholeAnswer } from "./whole-answer.ts";
 
 /** One request from its arrival to its end: it ends once, complete, with a well-formed error, or left by its client. */
 export class Exchange {
@@ -34,6 +35,7 @@ export class Exchange {
     this.#answer = new ClientAnswer({
       response: given.response,
       requestId: given.requestId,
+      dialect: given.route.dialect,
       clock: around.clock,
       keepAliveMs: around.stream.keepAliveMs,
       stallMs: around.stream.idleMs,
@@ -84,7 +86,7 @@ export class Exchange {
     const { promptTokens, completionTokens } = this.#usage.read();
     return {
       request_id: this.#given.requestId,
-      route: this.#given.route,
+      route: this.#given.route.name,
       model: this.#inference?.modelId ?? null,
       status: this.#refusedStatus ?? this.#given.response.statusCode,
       worker_id: this.#worker?.workerId ?? null,
@@ -138,12 +140,19 @@ export class Exchange {
 
   async #attempt(inference: InferenceRequest, lease: Lease): Promise<AttemptOutcome> {
     const { pools, stream, limits, clock, metrics } = this.#around;
-    const { request, requestId, path } = this.#given;
+    const { request, requestId, route } = this.#given;
+    const { worker } = lease;
+    const body = inference.bodyFor(worker.model);
     const startedMs = clock.monotonicMs();
     const attempt = new Attempt({
-      pool: pools.of(lease.worker),
-      worker: lease.worker,
-      request: { path, headers: headersForEngine(request.headers, requestId, lease.worker.key), body: inference.body },
+      pool: pools.of(worker),
+      worker,
+      route,
+      request: {
+        path: enginePath(route.path, worker.basePath),
+        headers: headersForEngine(request.headers, { requestId, key: worker.key, body, dialect: route.dialect }),
+        chunks: body.chunks,
+      },
       answer: this.#answer,
       usage: this.#usage,
       stream,
@@ -196,21 +205,18 @@ export class Exchange {
   }
 
   #judgeWhole(answer: WholeAnswer, worker: ReadyWorker): QhError | null {
-    const { directory } = this.#around;
-    const isCut = isCutJson(answer);
-    const failed = isCut || answer.status >= 500;
-    directory.report(worker, failed ? "server_error" : "ok");
-    if (isCut || (speaksOfTheServer(answer.status) && this.#hasAnother(worker))) {
-      const message = isCut ? "cannot read the engine's answer: it is cut" : `cannot serve: the engine answered ${answer.status}`;
-      const error = new QhError("engine_failed", `${message}; try again`);
-      if (this.#mayTryAgain() && this.#hasAnother(worker)) {
+    const verdict = judgeAnswer(answer, this.#given.route.answersJson);
+    if (verdict.traffic !== null) this.#around.directory.report(worker, verdict.traffic);
+    if (verdict.kind !== "deliver") {
+      const retry = verdict.kind === "prefer_another" || verdict.retry;
+      if (retry && this.#mayTryAgain() && this.#hasAnother(worker)) {
         this.#timeline.attemptFailed();
         this.#exclude(worker);
-        return error;
+        return verdict.error;
       }
-      if (isCut) throw error;
+      if (verdict.kind === "refuse") throw verdict.error;
     }
-    if (failed) this.#errorKind = "engine_failed";
+    if (answer.status >= 500) this.#errorKind = "engine_failed";
     this.#deliver(answer);
     return null;
   }
@@ -233,12 +239,12 @@ export class Exchange {
       this.#answer.whole(answer.status, headers, answer.body);
       return;
     }
-    const errorJson = answer.status >= 400 ? errorJsonOf(answer) : null;
-    if (errorJson === null) {
+    const said = answer.status >= 400 ? errorOf(answer) : null;
+    if (said === null) {
       throw new QhError("engine_failed", `cannot stream: the engine answered ${answer.status} without an event stream`);
     }
     this.#errorKind = "engine_failed";
-    this.#answer.failEventsWith(errorJson);
+    this.#answer.failEvents(said);
   }
 
   #mayTryAgain(): boolean {
@@ -268,7 +274,7 @@ export class Exchange {
     if (failure.kind === "internal")
       this.#around.log.error("request failed by a fault of ours", { error, request_id: this.#given.requestId });
     if (this.#answer.committed) {
-      this.#answer.failEvents(failure);
+      this.#answer.failEvents(errorBody(failure, this.#given.requestId));
       return;
     }
     this.#refusedStatus = failure.status;

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { headersForClient, headersForEngine } from "./forwarded-headers.ts";
 
+const body = { bytes: 34, contentType: "application/json" };
+
 describe("headersForEngine", () => {
   it("gives the engine its own key and never the client's secrets or connection", () => {
     const headers = headersForEngine(
@@ -19,11 +21,11 @@ describe("headersForEngine", () => {
         accept: "text/event-stream",
         "user-agent": "test",
       },
-      "req-1",
-      "engine",
+      { requestId: "req-1", key: "engine", body, dialect: "openai" },
     );
     expect(headers).toEqual({
       "content-type": "application/json",
+      "content-length": "34",
       "x-request-id": "req-1",
       accept: "text/event-stream",
       "user-agent": "test",
@@ -32,7 +34,18 @@ describe("headersForEngine", () => {
   });
 
   it("sends no authorization to an engine without a key", () => {
-    expect(headersForEngine({ authorization: "Bearer client" }, "req-1", null)).not.toHaveProperty("authorization");
+    const client = { authorization: "Bearer client", "x-api-key": "client" };
+    const headers = headersForEngine(client, { requestId: "req-1", key: null, body, dialect: "anthropic" });
+    expect(headers).not.toHaveProperty("authorization");
+    expect(headers).not.toHaveProperty("x-api-key");
+  });
+
+  it("shows the key as Anthropic's API wants it on Anthropic's route", () => {
+    const headers = headersForEngine(
+      { "x-api-key": "client" },
+      { requestId: "req-1", key: "engine", body, dialect: "anthropic" },
+    );
+    expect(headers).toMatchObject({ authorization: "Bearer engine", "x-api-key": "engine" });
   });
 });
 

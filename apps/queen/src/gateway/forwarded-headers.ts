@@ -1,3 +1,6 @@
+import type { StreamDialect } from "../domain/stream-dialect.ts";
+import type { EngineBody } from "./inference-request.ts";
+
 /** Headers of one connection, which a proxy must not pass on (RFC 9110, 7.6.1), and what they name. */
 const HOP_BY_HOP = [
   "connection",
@@ -28,6 +31,7 @@ const NOT_TO_ENGINE = new Set([
   "x-api-key",
   "x-forwarded-for",
   "x-request-id",
+  "x-request-timeout",
 ]);
 
 /** What the client must not see: the engine's own connection, its leave for other sites, and what we say ourselves. */
@@ -49,12 +53,26 @@ const NOT_TO_CLIENT = new Set([
 /** Header values as Node and undici give them: by lower-case name. */
 export type HeaderValues = Readonly<Record<string, string | readonly string[] | undefined>>;
 
-/** What one request says to an engine. `engineKey` is the worker's bearer key, or null. */
-export function headersForEngine(client: HeaderValues, requestId: string, engineKey: string | null): Record<string, string> {
+/** What the queen herself says to an engine. */
+export interface EngineFacts {
+  readonly requestId: string;
+  /** The engine's own key, or null. */
+  readonly key: string | null;
+  readonly body: Pick<EngineBody, "bytes" | "contentType">;
+  readonly dialect: StreamDialect;
+}
+
+/** What one request says to an engine. */
+export function headersForEngine(client: HeaderValues, { requestId, key, body, dialect }: EngineFacts): Record<string, string> {
   const kept = keep(client, NOT_TO_ENGINE, (name) => name.startsWith("sec-"));
-  const headers: Record<string, string> = { "content-type": "application/json", "x-request-id": requestId };
+  const headers: Record<string, string> = {
+    "content-type": body.contentType,
+    "content-length": String(body.bytes),
+    "x-request-id": requestId,
+  };
   for (const [name, value] of kept) headers[name] = typeof value === "string" ? value : value.join(", ");
-  if (engineKey !== null) headers["authorization"] = `Bearer ${engineKey}`;
+  if (key !== null) headers["authorization"] = `Bearer ${key}`;
+  if (key !== null && dialect === "anthropic") headers["x-api-key"] = key;
   return headers;
 }
 

@@ -17,7 +17,8 @@ export interface GatewayMetrics {
   /** A request that waited for an event was sent on, so long after the event. */
   resumed(afterMs: number): void;
   queueDepth(modelId: string, waiting: number): void;
-  connections(hiveId: string, difference: 1 | -1): void;
+  /** `server`: a hive, or `upstream:<id>`. */
+  connections(server: string, difference: 1 | -1): void;
 }
 
 /** Registers the metrics and gives the functions that feed them. */
@@ -41,6 +42,7 @@ export function createGatewayMetrics(metrics: Metrics): GatewayMetrics {
   const active = metrics.gauge("queen_active_requests", "Requests that have arrived and not ended");
   const connections = metrics.gauge("queen_upstream_connections", "Open connections to workers", ["hive"]);
   const errors = metrics.counter<"kind">("queen_errors_total", "Requests that ended with an error", ["kind"]);
+  const tokens = metrics.counter<"model" | "kind">("queen_tokens_total", "Tokens that engines have reported", ["model", "kind"]);
   const resume = metrics.histogram(
     "queen_resume_seconds",
     "From the event that lets a waiting request go on to the request on the wire",
@@ -59,6 +61,8 @@ export function createGatewayMetrics(metrics: Metrics): GatewayMetrics {
       duration.observe({ model, route: row.route }, row.duration_ms / 1_000);
       if (row.ttft_ms !== null) firstToken.observe({ model }, row.ttft_ms / 1_000);
       if (overheadMs !== null) overhead.observe(overheadMs / 1_000);
+      if (row.prompt_tokens !== null) tokens.inc({ model, kind: "prompt" }, row.prompt_tokens);
+      if (row.completion_tokens !== null) tokens.inc({ model, kind: "completion" }, row.completion_tokens);
       failed(row.error_kind);
     },
     waited: ({ slotMs, loadMs }) => {
@@ -67,6 +71,6 @@ export function createGatewayMetrics(metrics: Metrics): GatewayMetrics {
     },
     resumed: (afterMs) => resume.observe(afterMs / 1_000),
     queueDepth: (modelId, waiting) => depth.set({ model: modelId }, waiting),
-    connections: (hiveId, difference) => connections.inc({ hive: hiveId }, difference),
+    connections: (server, difference) => connections.inc({ hive: server }, difference),
   };
 }

@@ -1,17 +1,18 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { type Clock, type Deadline, HANDLED, type Log, type Metrics, readBody, requireJson } from "@queen-and-hive/daemon";
-import { QhError, QUEEN_ENDPOINTS, type RequestId, type WorkerId } from "@queen-and-hive/protocol";
+import { type Clock, type Deadline, HANDLED, type Log, type Metrics } from "@queen-and-hive/daemon";
+import { QhError, type RequestId } from "@queen-and-hive/protocol";
 import { Dispatcher } from "../dispatch/dispatcher.ts";
-import type { WorkerDirectory } from "../workers/worker-directory.ts";
+import type { ReadyWorker, WorkerDirectory } from "../workers/worker-directory.ts";
+import { EnginePools } from "./engine-pools.ts";
 import { Exchange } from "./exchange.ts";
 import type { ExchangeSurroundings } from "./exchange-parts.ts";
 import { createGatewayMetrics } from "./gateway-metrics.ts";
-import { parseInferenceRequest } from "./inference-request.ts";
+import { readInferenceRequest } from "./inference-request.ts";
 import { type AllowedModels, ModelCatalog, type ModelName } from "./model-names.ts";
 import { OpenExchanges } from "./open-exchanges.ts";
-import type { GatewayRoute, RequestRow } from "./request-row.ts";
+import type { RequestRow } from "./request-row.ts";
+import { GATEWAY_ROUTES, type GatewayRoute } from "./routes.ts";
 import { DEFAULT_ANSWER, DEFAULT_RETRY, type GatewaySettings } from "./settings.ts";
-import { UpstreamPools } from "./upstream-pools.ts";
 
 /** What the gateway is made of. */
 export interface GatewayParts<Identity> {
@@ -40,11 +41,7 @@ export type GatewayHandler<Identity> = (context: GatewayContext<Identity>) => Pr
 
 /** The way of requests from clients to workers and back. */
 export interface Gateway<Identity> {
-  readonly handlers: {
-    readonly postChatCompletions: GatewayHandler<Identity>;
-    readonly postCompletions: GatewayHandler<Identity>;
-    readonly postEmbeddings: GatewayHandler<Identity>;
-  };
+  readonly handlers: { readonly [Name in keyof typeof GATEWAY_ROUTES]: GatewayHandler<Identity> };
   /** New requests are answered with 503 `shutting_down` and this `Retry-After` from now on. */
   refuse(retryAfterS: number): void;
   /**
@@ -55,7 +52,7 @@ export interface Gateway<Identity> {
   /** Requests that have arrived and not ended. */
   activeCount(): number;
   /** Requests that a worker serves now. */
-  inFlight(workerId: WorkerId): number;
+  inFlight(workerId: ReadyWorker["workerId"]): number;
   /** Requests that wait for a model. */
   waiting(modelId: string): number;
   /** Ends what is open and closes all connections to workers. */
@@ -73,7 +70,7 @@ export function createGateway<Identity>(parts: GatewayParts<Identity>): Gateway<
   const retry = settings.retry ?? DEFAULT_RETRY;
   const metrics = createGatewayMetrics(parts.metrics);
   const catalog = new ModelCatalog(parts.models);
-  const pools = new UpstreamPools({ connectMs: settings.stream.connectMs, connectionsChanged: metrics.connections });
+  const pools = new EnginePools({ connectMs: settings.stream.connectMs, connectionsChanged: metrics.connections });
   const limits = { ...settings.queue, retryWaitMs: retry.waitMs };
   const dispatcher = new Dispatcher({ directory, limits, clock, depthChanged: metrics.queueDepth });
   const { stream, answer = DEFAULT_ANSWER } = settings;
@@ -82,18 +79,17 @@ export function createGateway<Identity>(parts: GatewayParts<Identity>): Gateway<
   let refusal: QhError | null = null;
 
   const handler =
-    (route: GatewayRoute, path: string): GatewayHandler<Identity> =>
+    (route: GatewayRoute): GatewayHandler<Identity> =>
     async ({ identity, requestId, signal, request, response }) => {
       if (refusal !== null) throw refusal;
-      const exchange = new Exchange(around, { route, path, requestId, request, response, clientGone: signal });
+      const exchange = new Exchange(around, { route, requestId, request, response, clientGone: signal });
       metrics.started();
       const leave = open.enter(exchange);
       try {
-        await exchange.run(async (ending) => {
-          requireJson(request);
-          const body = await readBody(request, settings.bodyBytes, ending);
-          return parseInferenceRequest(body, catalog, parts.allowedModels(identity));
-        });
+        const allowed = parts.allowedModels(identity);
+        await exchange.run((ending) =>
+          readInferenceRequest(request, { route, catalog, allowed, bodyBytes: settings.bodyBytes, signal: ending }),
+        );
         return HANDLED;
       } finally {
         leave();
@@ -105,9 +101,12 @@ export function createGateway<Identity>(parts: GatewayParts<Identity>): Gateway<
 
   return {
     handlers: {
-      postChatCompletions: handler("chat.completions", QUEEN_ENDPOINTS.postChatCompletions.path),
-      postCompletions: handler("completions", QUEEN_ENDPOINTS.postCompletions.path),
-      postEmbeddings: handler("embeddings", QUEEN_ENDPOINTS.postEmbeddings.path),
+      postChatCompletions: handler(GATEWAY_ROUTES.postChatCompletions),
+      postCompletions: handler(GATEWAY_ROUTES.postCompletions),
+      postEmbeddings: handler(GATEWAY_ROUTES.postEmbeddings),
+      postResponses: handler(GATEWAY_ROUTES.postResponses),
+      postMessages: handler(GATEWAY_ROUTES.postMessages),
+      postRerank: handler(GATEWAY_ROUTES.postRerank),
     },
     refuse: (retryAfterS) => {
       refusal = stopping(retryAfterS);

@@ -1,57 +1,88 @@
+import type { IncomingMessage } from "node:http";
+import { readChunks, requireJson } from "@queen-and-hive/daemon";
 import { QhError } from "@queen-and-hive/protocol";
-import { replaceModel } from "./model-field.ts";
+import { type BodyFields, type ByteSpan, JsonScanner } from "../domain/json-scanner.ts";
 import type { AllowedModels, ModelCatalog } from "./model-names.ts";
+import type { GatewayRoute } from "./routes.ts";
+
+/** What an engine is sent: the client's bytes, in the chunks in which they came. */
+export interface EngineBody {
+  readonly chunks: readonly Uint8Array[];
+  readonly bytes: number;
+  readonly contentType: string;
+}
 
 /** A checked request: everything but the model is the engine's business. */
 export interface InferenceRequest {
   readonly modelId: string;
-  /** The client's bytes; only an alias is replaced by the model's id. */
-  readonly body: Uint8Array;
   /** The client asks for an event stream. */
   readonly wantsStream: boolean;
+  /** The body with the model under the name that the engine knows it by; nothing else is changed. */
+  bodyFor(engineModel: string): EngineBody;
+}
+
+/** How a request is read. */
+export interface ReadOptions {
+  readonly route: GatewayRoute;
+  readonly catalog: ModelCatalog;
+  readonly allowed: AllowedModels;
+  readonly bodyBytes: number;
+  readonly signal: AbortSignal;
 }
 
 /**
- * Checks a body. Throws `malformed_json` (not JSON in UTF-8), `invalid_body` (not an object), `model_required` and
- * `model_not_found`.
+ * Reads and checks a body while it arrives. Throws `unsupported_media_type`, `body_too_large`, `malformed_json` (not JSON in
+ * UTF-8), `invalid_body` (not an object), `model_required`, `model_not_found`, `task_mismatch`, and the signal's reason.
  */
-export function parseInferenceRequest(body: Uint8Array, catalog: ModelCatalog, allowed: AllowedModels): InferenceRequest {
-  const text = decode(body);
-  const value = parseJson(text);
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new QhError("invalid_body", "cannot accept the body: it must be a JSON object");
-  }
-  const model: unknown = ownField(value, "model");
-  if (typeof model !== "string" || model === "") {
+export async function readInferenceRequest(request: IncomingMessage, options: ReadOptions): Promise<InferenceRequest> {
+  requireJson(request);
+  const scanner = new JsonScanner();
+  const chunks = await readChunks(request, options.bodyBytes, options.signal, (chunk) => scanner.take(chunk));
+  return toInferenceRequest(chunks, scanner.end(), options);
+}
+
+/** The checked fields of a body and its bytes -> the request that they are. Throws as `readInferenceRequest` does. */
+export function toInferenceRequest(
+  chunks: readonly Uint8Array[],
+  { model, modelSpans, wantsStream }: BodyFields,
+  { catalog, allowed, route }: Pick<ReadOptions, "catalog" | "allowed" | "route">,
+): InferenceRequest {
+  if (model === null || model === "") {
     throw new QhError("model_required", "cannot choose a model: the body must have the field model, a string that is not empty", {
       param: "model",
     });
   }
-  const modelId = catalog.resolve(model, allowed);
+  const modelId = catalog.resolve(model, allowed, route);
+  const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
   return {
     modelId,
-    body: modelId === model ? body : new TextEncoder().encode(replaceModel(text, modelId)),
-    wantsStream: ownField(value, "stream") === true,
+    wantsStream,
+    bodyFor: (engineModel) => {
+      const contentType = "application/json";
+      // Also with the right name: of two different ones the engine might believe the other.
+      if (modelSpans.length === 1 && model === engineModel) return { chunks, bytes, contentType };
+      const replaced = replaceSpans(chunks, modelSpans, Buffer.from(JSON.stringify(engineModel)));
+      return { chunks: replaced, bytes: replaced.reduce((sum, chunk) => sum + chunk.length, 0), contentType };
+    },
   };
 }
 
-function decode(body: Uint8Array): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(body);
-  } catch (cause) {
-    throw new QhError("malformed_json", "cannot read the body: it is not UTF-8; send JSON in UTF-8", { cause });
+/** The chunks with each span replaced; what stays is not copied. Spans are in order and do not overlap. */
+function replaceSpans(chunks: readonly Uint8Array[], spans: readonly ByteSpan[], value: Uint8Array): Uint8Array[] {
+  const result: Uint8Array[] = [];
+  let offset = 0;
+  for (const chunk of chunks) {
+    const end = offset + chunk.length;
+    let at = offset;
+    for (const span of spans) {
+      if (span.end <= at || span.start >= end) continue;
+      if (span.start > at) result.push(chunk.subarray(at - offset, span.start - offset));
+      // A span that is cut by the end of a chunk is replaced where it begins.
+      if (span.start >= offset) result.push(value);
+      at = Math.min(span.end, end);
+    }
+    if (at < end) result.push(chunk.subarray(at - offset));
+    offset = end;
   }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new QhError("malformed_json", "cannot read the body as JSON; check its syntax and that it was sent whole", { cause });
-  }
-}
-
-/** A field of the object itself: nothing that its prototype, or a `__proto__` in the body, brings. */
-function ownField(value: object, name: string): unknown {
-  return Object.hasOwn(value, name) ? Reflect.get(value, name) : undefined;
+  return result;
 }

@@ -33,14 +33,18 @@ export class UsageReader {
   /** The newest usage that was said. */
   read(): TokenUsage {
     const text = `${this.#head}\n${this.#tail.map(latin1).join("")}`;
-    return { promptTokens: lastNumber(text, "prompt_tokens"), completionTokens: lastNumber(text, "completion_tokens") };
+    return { promptTokens: lastNumber(text, PROMPT_TOKENS), completionTokens: lastNumber(text, COMPLETION_TOKENS) };
   }
 }
 
-/** Inside a JSON string the quotes would be escaped, so that text which speaks of usage is not taken for it. */
-function lastNumber(text: string, field: string): number | null {
-  const matches = [...text.matchAll(new RegExp(`"${field}"\\s*:\\s*([0-9]{1,12})`, "g"))];
-  const value = matches.at(-1)?.[1];
+// OpenAI's chats and Anthropic's messages (and OpenAI's responses) have a word each. Inside a JSON string the quotes would be
+// escaped, so that text which speaks of usage is not taken for it.
+const PROMPT_TOKENS = /"(?:prompt|input)_tokens"\s*:\s*([0-9]{1,12})/g;
+const COMPLETION_TOKENS = /"(?:completion|output)_tokens"\s*:\s*([0-9]{1,12})/g;
+
+function lastNumber(text: string, pattern: RegExp): number | null {
+  let value: string | undefined;
+  for (const match of text.matchAll(pattern)) value = match[1];
   return value === undefined ? null : Number(value);
 }
 

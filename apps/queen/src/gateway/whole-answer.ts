@@ -1,3 +1,6 @@
+import { type ErrorKind, QhError } from "@queen-and-hive/protocol";
+import type { SaidError } from "../domain/stream-dialect.ts";
+import type { TrafficOutcome } from "../workers/worker-directory.ts";
 import type { HeaderValues } from "./forwarded-headers.ts";
 
 /** An engine's answer that is no event stream, held whole. */
@@ -7,27 +10,107 @@ export interface WholeAnswer {
   readonly body: Buffer;
 }
 
+/** What to make of a whole answer. `traffic` feeds the worker's health; null says nothing about it. */
+export type Verdict =
+  /** The engine's own word, good or bad, goes to the client. */
+  | { readonly kind: "deliver"; readonly traffic: TrafficOutcome | null }
+  /** Another worker may do better; when there is none this is the engine's word all the same. */
+  | { readonly kind: "prefer_another"; readonly error: QhError; readonly traffic: TrafficOutcome | null }
+  /** No answer at all: another worker, or the error. */
+  | { readonly kind: "refuse"; readonly error: QhError; readonly traffic: TrafficOutcome | null; readonly retry: boolean };
+
 /** Bodies up to this size are parsed to see whether they are whole; of larger ones only the last character is looked at. */
 const PARSE_BYTES_MAX = 262_144;
 
-/** The engine cannot serve, but another may: these statuses speak of the server and not of the request. */
-export function speaksOfTheServer(status: number): boolean {
-  return status === 502 || status === 503 || status === 504;
+/** Judges an answer; `answersJson`: the route knows no other good answers than JSON. */
+export function judgeAnswer(answer: WholeAnswer, answersJson: boolean): Verdict {
+  const { status } = answer;
+  if (status >= 300 && status <= 399) return refuse("engine_failed", `the engine answered ${status}, a redirect`, false);
+  if (status >= 400) return judgeError(answer);
+  if (!isPlainJson(answer.headers)) {
+    const type = String(answer.headers["content-type"] ?? "no content-type");
+    return answersJson && answer.body.length > 0 && !isJsonText(answer)
+      ? refuse("engine_failed", `the engine answered ${type.slice(0, 80)} where JSON is due`, true)
+      : GOOD;
+  }
+  if (isCutJson(answer)) return refuse("engine_failed", "the engine's answer is cut", true);
+  const said = answersJson ? bareErrorOf(answer) : null;
+  return said === null ? GOOD : refuse("engine_failed", `the engine answered ${status} with an error: ${said}`, true);
 }
 
-/** Whether a successful answer that calls itself JSON was cut: an engine that dies may end its body in good order. */
-export function isCutJson(answer: WholeAnswer): boolean {
-  if (answer.status < 200 || answer.status > 299 || !isPlainJson(answer.headers)) return false;
-  if (answer.body.length <= PARSE_BYTES_MAX) return parse(answer.body) === undefined;
+/** The error object of an engine's answer, or null when it has none. */
+export function errorOf(answer: WholeAnswer): SaidError | null {
+  const error = fieldOf(parse(answer), "error");
+  return typeof error === "object" && error !== null ? { error: { ...error } } : null;
+}
+
+/** An error event that came first in a stream, as the answer that it should have been; null when it cannot be read. */
+export function answerOfErrorEvent(events: Buffer, headers: HeaderValues): WholeAnswer | null {
+  const line = events
+    .toString("utf8")
+    .split(/\r\n|\r|\n/)
+    .findLast((text) => text.startsWith("data:"));
+  const body = Buffer.from(line?.slice("data:".length).trim() ?? "");
+  const answer = { status: 502, headers: { ...headers, "content-type": "application/json" }, body };
+  const error = fieldOf(parse(answer), "error");
+  if (error === undefined) return null;
+  const code = fieldOf(error, "code");
+  return { ...answer, status: typeof code === "number" && code >= 400 && code <= 599 ? code : 502 };
+}
+
+const GOOD: Verdict = { kind: "deliver", traffic: "ok" };
+
+function judgeError(answer: WholeAnswer): Verdict {
+  const { status } = answer;
+  const says = `the engine answered ${status}`;
+  if (status === 401) return refuse("engine_failed", `${says}: it does not accept the key that the queen has for it`, true);
+  // These speak of the server and not of the request.
+  if (status === 502 || status === 503 || status === 504) return another(says, "server_error");
+  if (status === 429) return another(says, null);
+  if (errorOf(answer) === null) {
+    const kind = KIND_WITHOUT_WORDS[status];
+    if (kind !== undefined) return refuse(kind, `${says} for this route`, false);
+    if (!isPlainJson(answer.headers)) return refuse("engine_failed", `${says} without an error object`, status >= 500);
+  }
+  return { kind: "deliver", traffic: status >= 500 ? "server_error" : "ok" };
+}
+
+/** Statuses that say enough where the engine has no words of its own. */
+const KIND_WITHOUT_WORDS: Readonly<Record<number, ErrorKind>> = {
+  404: "route_not_found",
+  405: "route_not_found",
+  413: "body_too_large",
+};
+
+function refuse(kind: ErrorKind, why: string, retry: boolean): Verdict {
+  const traffic = kind === "engine_failed" ? "server_error" : "ok";
+  return { kind: "refuse", error: new QhError(kind, `cannot serve this request: ${why}`), traffic, retry };
+}
+
+function another(why: string, traffic: TrafficOutcome | null): Verdict {
+  return { kind: "prefer_another", error: new QhError("engine_failed", `cannot serve this request: ${why}; try again`), traffic };
+}
+
+/** An engine that dies may end its body in good order. */
+function isCutJson(answer: WholeAnswer): boolean {
+  if (answer.body.length <= PARSE_BYTES_MAX) return parse(answer) === undefined;
   const last = answer.body.subarray(-16).toString("latin1").trimEnd().at(-1);
   return last !== "}" && last !== "]";
 }
 
-/** The error object of an engine's answer as JSON text `{"error": {...}}`, or null when it has none. */
-export function errorJsonOf(answer: WholeAnswer): string | null {
-  const body = answer.body.length <= PARSE_BYTES_MAX ? parse(answer.body) : undefined;
-  const error: unknown = typeof body === "object" && body !== null ? Reflect.get(body, "error") : undefined;
-  return typeof error === "object" && error !== null ? JSON.stringify({ error }) : null;
+/** The message of an error that stands where the answer should be. Responses carry an `error` field of their own beside `object`. */
+function bareErrorOf(answer: WholeAnswer): string | null {
+  if (!answer.body.subarray(0, 64).includes('"error"')) return null;
+  const body = parse(answer);
+  const error = fieldOf(body, "error");
+  if (error === undefined || error === null || fieldOf(body, "object") !== undefined || fieldOf(body, "id") !== undefined)
+    return null;
+  return String(fieldOf(error, "message") ?? JSON.stringify(error)).slice(0, 500);
+}
+
+/** Some engines forget the content-type. */
+function isJsonText(answer: WholeAnswer): boolean {
+  return answer.headers["content-type"] === undefined && parse(answer) !== undefined;
 }
 
 /** We ask for no compression; what is compressed all the same is not looked into. */
@@ -36,11 +119,16 @@ function isPlainJson(headers: HeaderValues): boolean {
   return isJson && String(headers["content-encoding"] ?? "identity") === "identity";
 }
 
-/** The value of a JSON text, or undefined when it is none. */
-function parse(body: Buffer): unknown {
+/** The value of a small JSON text, or undefined when it is none or too large. */
+function parse(answer: WholeAnswer): unknown {
+  if (answer.body.length > PARSE_BYTES_MAX) return undefined;
   try {
-    return JSON.parse(body.toString("utf8"));
+    return JSON.parse(answer.body.toString("utf8"));
   } catch {
     return undefined;
   }
+}
+
+function fieldOf(value: unknown, name: string): unknown {
+  return typeof value === "object" && value !== null && Object.hasOwn(value, name) ? Reflect.get(value, name) : undefined;
 }

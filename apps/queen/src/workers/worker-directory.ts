@@ -1,13 +1,21 @@
 import type { Broadcast } from "@queen-and-hive/daemon";
 import type { ExitCause, HiveId, WorkerId } from "@queen-and-hive/protocol";
 
-/** A worker that may be given requests now: ready, on a running hive, not draining. */
+/** What an upstream is known by where workers have their ids. */
+export type UpstreamName = `upstream:${string}`;
+
+/** A worker that may be given requests now: ready, on a running hive, not draining; or a model of an upstream. */
 export interface ReadyWorker {
-  readonly workerId: WorkerId;
+  readonly workerId: WorkerId | UpstreamName;
   readonly incarnation: number;
-  readonly hiveId: HiveId;
-  /** Base URL of its OpenAI-compatible server, without a trailing slash. */
+  /** Null for an upstream. */
+  readonly hiveId: HiveId | null;
+  /** `http(s)://host:port` of its OpenAI-compatible server. */
   readonly url: string;
+  /** The path below which its OpenAI API stands: `/v1` for workers. */
+  readonly basePath: string;
+  /** What the engine calls the model. */
+  readonly model: string;
   /** Bearer key that the engine asks for, or null. */
   readonly key: string | null;
   /** How many requests it serves at the same time. */

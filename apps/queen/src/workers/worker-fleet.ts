@@ -192,7 +192,7 @@ export class WorkerFleet implements Disposable {
     this.#unreachable.set(worker.workerId, inARow);
     if (inARow < this.#options.health.failures) return;
     this.#unreachable.delete(worker.workerId);
-    this.#options.onTrafficTrouble(worker.hiveId);
+    if (worker.hiveId !== null) this.#options.onTrafficTrouble(worker.hiveId);
   }
 
   #disownChanged(models: ReadonlyMap<string, ModelSettings>): void {

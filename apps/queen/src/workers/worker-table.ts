@@ -161,6 +161,8 @@ export class WorkerTable {
       incarnation: record.incarnation,
       hiveId,
       url: record.url.replace(/\/+$/, ""),
+      basePath: "/v1",
+      model: record.model,
       key: null,
       slots: this.#options.slotsOf(record.model, record.slots),
       lost: entry.lose.signal,

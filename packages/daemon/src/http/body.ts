@@ -3,21 +3,52 @@ import { QhError } from "@queen-and-hive/protocol";
 import { type Clock, systemClock } from "../clock.ts";
 
 /** Reads a whole body. Throws `body_too_large` (also when only announced) and `client_closed`, or the signal's reason. */
-export function readBody(request: IncomingMessage, limitBytes: number, signal: AbortSignal): Promise<Buffer> {
+async function readBody(request: IncomingMessage, limitBytes: number, signal: AbortSignal): Promise<Buffer> {
+  const [first, ...more] = await readChunks(request, limitBytes, signal);
+  return more.length === 0 ? (first ?? Buffer.alloc(0)) : Buffer.concat([first ?? Buffer.alloc(0), ...more]);
+}
+
+/** So many small chunks become one: a client that sends byte by byte must not cost a hundred times what it sends. */
+const SMALL_CHUNK_BYTES = 4_096;
+const SMALL_CHUNKS_MAX = 256;
+
+/**
+ * Reads a whole body as the chunks in which it came, so that a large one is never copied; `look` sees each on its arrival,
+ * and what it throws ends the reading. Throws what `readBody` throws.
+ */
+export function readChunks(
+  request: IncomingMessage,
+  limitBytes: number,
+  signal: AbortSignal,
+  look: (chunk: Buffer) => void = () => undefined,
+): Promise<readonly Buffer[]> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let bytes = 0;
+    let small = 0;
     const settle = (finish: () => void): void => {
       request.off("data", onData).off("end", onEnd).off("error", onGone).off("close", onGone);
       signal.removeEventListener("abort", onAbort);
       finish();
     };
-    const onData = (chunk: Buffer): void => {
+    const keep = (chunk: Buffer): void => {
       bytes += chunk.length;
-      if (bytes > limitBytes) settle(() => reject(tooLarge(limitBytes)));
-      else chunks.push(chunk);
+      if (bytes > limitBytes) throw tooLarge(limitBytes);
+      look(chunk);
+      chunks.push(chunk);
+      small = chunk.length < SMALL_CHUNK_BYTES ? small + 1 : 0;
+      if (small < SMALL_CHUNKS_MAX) return;
+      chunks.push(Buffer.concat(chunks.splice(-small)));
+      small = 0;
     };
-    const onEnd = (): void => settle(() => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, bytes)));
+    const onData = (chunk: Buffer): void => {
+      try {
+        keep(chunk);
+      } catch (error) {
+        settle(() => reject(error));
+      }
+    };
+    const onEnd = (): void => settle(() => resolve(chunks));
     const onGone = (): void =>
       settle(() => reject(new QhError("client_closed", "cannot read the body: the client left while it was sent")));
     const onAbort = (): void => settle(() => reject(signal.reason));

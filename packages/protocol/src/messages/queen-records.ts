@@ -164,7 +164,10 @@ export const versionSchema = {
 } as const satisfies JsonSchema;
 export type VersionAnswer = FromSchema<typeof versionSchema>;
 
-/** One model of `GET /v1/models`: OpenAI's object plus our `status`. */
+/**
+ * One model of `GET /v1/models`: OpenAI's object plus our `status`, the tokens that fit into a request (where a loaded engine
+ * has said so), and the hives and `upstream:<id>`s that can serve it now.
+ */
 export const modelSchema = {
   type: "object",
   properties: {
@@ -174,6 +177,8 @@ export const modelSchema = {
     owned_by: { type: "string" },
     status: { enum: ["loaded", "loading", "unloaded", "failed"] },
     aliases: { type: "array", items: { type: "string" } },
+    context_length: { type: "integer", minimum: 1 },
+    where: { type: "array", items: { type: "string" } },
   },
   required: ["id", "object", "created", "owned_by"],
   additionalProperties: true,

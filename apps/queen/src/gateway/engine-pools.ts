@@ -3,18 +3,18 @@ import { incarnationKey } from "../dispatch/worker-occupancy.ts";
 import type { ReadyWorker } from "../workers/worker-directory.ts";
 
 /** What the pools of all workers are made with. */
-export interface UpstreamPoolsParts {
+export interface EnginePoolsParts {
   readonly connectMs: number;
-  /** Told after every change of the number of open connections to a hive's workers. */
-  readonly connectionsChanged: (hiveId: string, difference: 1 | -1) => void;
+  /** Told after every change of the number of open connections to the workers of a hive, or to an upstream. */
+  readonly connectionsChanged: (server: string, difference: 1 | -1) => void;
 }
 
 /** The connections to workers: one undici Pool per incarnation, gone with it. */
-export class UpstreamPools {
-  readonly #parts: UpstreamPoolsParts;
+export class EnginePools {
+  readonly #parts: EnginePoolsParts;
   readonly #pools = new Map<string, Pool>();
 
-  constructor(parts: UpstreamPoolsParts) {
+  constructor(parts: EnginePoolsParts) {
     this.#parts = parts;
   }
 
@@ -33,8 +33,9 @@ export class UpstreamPools {
       headersTimeout: 0,
       bodyTimeout: 0,
     });
-    pool.on("connect", () => this.#parts.connectionsChanged(worker.hiveId, 1));
-    pool.on("disconnect", () => this.#parts.connectionsChanged(worker.hiveId, -1));
+    const server = worker.hiveId ?? worker.workerId;
+    pool.on("connect", () => this.#parts.connectionsChanged(server, 1));
+    pool.on("disconnect", () => this.#parts.connectionsChanged(server, -1));
     this.#pools.set(key, pool);
     const lost = (): void => void this.#drop(key);
     if (worker.lost.aborted) queueMicrotask(lost);

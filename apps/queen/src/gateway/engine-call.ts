@@ -1,28 +1,30 @@
+import { Readable } from "node:stream";
 import type { Dispatcher } from "undici";
 import type { HeaderValues } from "./forwarded-headers.ts";
 
 /** One POST to an engine. */
-export interface UpstreamRequest {
+export interface EngineRequest {
   readonly path: string;
   readonly headers: Record<string, string>;
-  readonly body: Uint8Array;
+  /** Sent as they are; `content-length` stands in the headers. */
+  readonly chunks: readonly Uint8Array[];
 }
 
 /** How a call broke off: before it reached the engine, or after. */
-export type UpstreamBreak = "connect_failed" | "reset";
+export type EngineBreak = "connect_failed" | "reset";
 
 /** What happens to a call, in order; after `ended`, `broken` or `cancel` nothing more is said. */
-export interface UpstreamListener {
+export interface EngineListener {
   /** The request is about to be written to a connection. */
   sent(): void;
   head(status: number, headers: HeaderValues): void;
   data(chunk: Buffer): void;
   ended(): void;
-  broken(how: UpstreamBreak, cause: unknown): void;
+  broken(how: EngineBreak, cause: unknown): void;
 }
 
 /** A call in progress. */
-export interface UpstreamCall {
+export interface EngineCall {
   /** Closes the connection at once: the engine sees its client leave. */
   cancel(): void;
   /** Reads no more until `resume`; the engine feels it through TCP. */
@@ -31,9 +33,11 @@ export interface UpstreamCall {
 }
 
 const CANCELLED = new Error("cancelled by the gateway");
+/** Bodies up to this size are sent in one piece. */
+const ONE_PIECE_BYTES = 65_536;
 
 /** Sends a request through a pool and tells the listener what comes back. */
-export function callUpstream(pool: Dispatcher, request: UpstreamRequest, listener: UpstreamListener): UpstreamCall {
+export function callEngine(pool: Dispatcher, request: EngineRequest, listener: EngineListener): EngineCall {
   let controller: Dispatcher.DispatchController | null = null;
   let over = false;
   const handler: Dispatcher.DispatchHandler = {
@@ -61,7 +65,7 @@ export function callUpstream(pool: Dispatcher, request: UpstreamRequest, listene
       listener.broken(controller === null ? "connect_failed" : "reset", error);
     },
   };
-  pool.dispatch({ method: "POST", path: request.path, headers: request.headers, body: request.body }, handler);
+  pool.dispatch({ method: "POST", path: request.path, headers: request.headers, body: bodyOf(request.chunks) }, handler);
   return {
     cancel: () => {
       over = true;
@@ -70,4 +74,11 @@ export function callUpstream(pool: Dispatcher, request: UpstreamRequest, listene
     pause: () => controller?.pause(),
     resume: () => controller?.resume(),
   };
+}
+
+function bodyOf(chunks: readonly Uint8Array[]): Uint8Array | Readable {
+  const [first, ...more] = chunks;
+  if (more.length === 0) return first ?? new Uint8Array();
+  const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+  return bytes <= ONE_PIECE_BYTES ? Buffer.concat(chunks, bytes) : Readable.from(chunks, { objectMode: false });
 }
