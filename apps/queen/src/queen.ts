@@ -15,7 +15,7 @@ import { parseWorkerId, QhError, QUEEN_ENDPOINTS, type QueenAddress } from "@que
 import { createGateway, type Gateway } from "./gateway/gateway.ts";
 import { HiveFleet } from "./hives/hive-fleet.ts";
 import { createHiveOrders, type HiveOrders } from "./hives/hive-orders.ts";
-import { allowedModels, createAuthorize, type Identity } from "./http/identity.ts";
+import { allowedModels, createAuthorize, type Identity, nameOf } from "./http/identity.ts";
 import { queenHandlers } from "./http/queen-handlers.ts";
 import type { QueenView } from "./http/queen-view.ts";
 import type { QueenOptions, RunningQueen } from "./queen-options.ts";
@@ -151,6 +151,7 @@ class QueenBuild {
       models: settings.models,
       settings: { queue: settings.queue, stream: settings.stream, bodyBytes: settings.limits.bodyBytes },
       allowedModels,
+      clientOf: nameOf,
       log,
       metrics: this.#metrics,
       clock: this.#clock,

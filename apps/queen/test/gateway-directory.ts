@@ -1,5 +1,6 @@
 import { Broadcast } from "@queen-and-hive/daemon";
 import { newWorkerId, parseHiveId, QhError } from "@queen-and-hive/protocol";
+import type { WorkerStanding } from "../src/domain/scheduling.ts";
 import type { ModelFailure, ReadyWorker, TrafficOutcome, WorkerDirectory } from "../src/workers/worker-directory.ts";
 
 /** A directory whose workers, and whose changes, a test makes by hand. It counts how often it was asked. */
@@ -7,6 +8,8 @@ export class HandMadeDirectory implements WorkerDirectory {
   readonly changes = new Broadcast<string>();
   readonly reports: { readonly worker: ReadyWorker; readonly outcome: TrafficOutcome }[] = [];
   readonly wanted: string[] = [];
+  readonly idled: ReadyWorker[] = [];
+  readonly standings = new Map<ReadyWorker, WorkerStanding>();
   startingCount = 0;
   failureNow: ModelFailure | null = null;
   /** Called with each `want`. */
@@ -35,6 +38,14 @@ export class HandMadeDirectory implements WorkerDirectory {
 
   report(worker: ReadyWorker, outcome: TrafficOutcome): void {
     this.reports.push({ worker, outcome });
+  }
+
+  standing(worker: ReadyWorker): WorkerStanding {
+    return this.standings.get(worker) ?? "trusted";
+  }
+
+  idle(worker: ReadyWorker): void {
+    this.idled.push(worker);
   }
 
   /** A worker becomes ready, and everybody hears it. */

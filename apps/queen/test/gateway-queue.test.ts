@@ -49,7 +49,9 @@ describe("the queue of a model", () => {
     const worker = queen.directory.add("chat", { url: one.url, slots: 4 });
     queen.directory.add("chat", { url: other.url, slots: 4 });
     const gone = new AbortController();
-    const pending = Array.from({ length: 6 }, () => queen.chat({}, { signal: gone.signal }).catch(() => undefined));
+    const pending = Array.from({ length: 6 }, (_, index) =>
+      queen.chat({}, { signal: gone.signal, headers: { "x-session-id": `chat-${index}` } }).catch(() => undefined),
+    );
     await eventually(() => one.calls.length === 3 && other.calls.length === 3, "three each");
     expect(queen.gateway.inFlight(worker.workerId)).toBe(3);
     gone.abort();
@@ -58,6 +60,43 @@ describe("the queue of a model", () => {
       () => queen.gateway.inFlight(worker.workerId) === 0 && queen.gateway.activeCount() === 0,
       "all slots are free",
     );
+  });
+
+  it("sends the turns of a conversation to the worker that knows it, by x-session-id or by how it begins", async () => {
+    await using one = await TestEngine.start(answers(200, COMPLETION));
+    await using other = await TestEngine.start(answers(200, COMPLETION));
+    await using queen = await GatewayHarness.start();
+    queen.directory.add("chat", { url: one.url, slots: 4 });
+    queen.directory.add("chat", { url: other.url, slots: 4 });
+    const turns = (name: string, count: number): object[] =>
+      Array.from({ length: count }, (_, index) => ({
+        role: index % 2 === 0 ? "user" : "assistant",
+        content: `${name} ${index}`,
+      }));
+    for (const count of [1, 3, 5]) {
+      for (const name of ["bees", "ants"]) await (await queen.chat({ messages: turns(name, count) })).text();
+      const headers = { "x-session-id": "wasps" };
+      await (await queen.chat({ messages: turns(`wasps in turn ${count}`, 1) }, { headers })).text();
+    }
+    const heardBy = (engine: TestEngine, name: string): number => engine.calls.filter((call) => call.body.includes(name)).length;
+    const split = ["bees", "ants", "wasps"].map((name) => [heardBy(one, name), heardBy(other, name)].sort());
+    expect(split).toEqual([
+      [0, 3],
+      [0, 3],
+      [0, 3],
+    ]);
+    expect(Math.min(one.calls.length, other.calls.length)).toBe(3);
+  });
+
+  it("gives a worker that traffic has found failing nothing while another is trusted", async () => {
+    await using one = await TestEngine.start(answers(200, COMPLETION));
+    await using other = await TestEngine.start(answers(200, COMPLETION));
+    await using queen = await GatewayHarness.start();
+    queen.directory.standings.set(queen.directory.add("chat", { url: one.url, slots: 4 }), "shunned");
+    queen.directory.add("chat", { url: other.url, slots: 1 });
+    const texts = await Promise.all(Array.from({ length: 5 }, () => queen.chat().then((answer) => answer.text())));
+    expect(texts).toHaveLength(5);
+    expect(one.calls).toEqual([]);
   });
 
   it("is bounded: one more gets 429 with a Retry-After, at once", async () => {

@@ -45,6 +45,7 @@ export function resolveSettings(config: QueenConfigInput, place: ConfigPlace, no
       maxWaiting: queue.max_waiting,
       maxWaitMs: parseDurationMs(queue.max_wait),
       loadWaitMs: parseDurationMs(queue.load_wait),
+      sessionsKept: queue.sessions_kept,
     },
     stream: {
       commitAfterMs: parseDurationMs(stream.commit_after),

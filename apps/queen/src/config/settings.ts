@@ -88,7 +88,12 @@ export interface QueenSettings {
   readonly models: readonly ModelSettings[];
   readonly health: HealthSettings;
   readonly restart: RestartSettings;
-  readonly queue: { readonly maxWaiting: number; readonly maxWaitMs: number; readonly loadWaitMs: number };
+  readonly queue: {
+    readonly maxWaiting: number;
+    readonly maxWaitMs: number;
+    readonly loadWaitMs: number;
+    readonly sessionsKept: number;
+  };
   readonly stream: {
     readonly commitAfterMs: number;
     readonly connectMs: number;

@@ -18,17 +18,18 @@ export interface DispatcherParts {
 export class Dispatcher implements Disposable {
   readonly #parts: DispatcherParts;
   readonly #queues = new Map<string, ModelQueue>();
-  readonly #occupancy = new WorkerOccupancy();
+  readonly #occupancy: WorkerOccupancy;
   readonly #subscription: Disposable;
   #sequence = 0;
   #closing: QhError | null = null;
 
   constructor(parts: DispatcherParts) {
     this.#parts = parts;
+    this.#occupancy = new WorkerOccupancy(parts.clock);
     this.#subscription = parts.directory.changes.subscribe((modelId) => this.#queues.get(modelId)?.changed());
   }
 
-  /** A slot of the least loaded worker of a model; see `ModelQueue.lease` for the errors. */
+  /** A slot of the worker that fits a request best; see `ModelQueue.lease` for the errors. */
   lease(modelId: string, request: LeaseRequest): Promise<Lease> {
     this.#sequence += 1;
     return this.#queueOf(modelId).lease(request.place?.sequence ?? this.#sequence, request);
@@ -37,6 +38,11 @@ export class Dispatcher implements Disposable {
   /** How many requests a worker serves now. */
   inFlight(workerId: ReadyWorker["workerId"]): number {
     return this.#occupancy.ofWorker(workerId);
+  }
+
+  /** When a worker gave back its last request, monotonic milliseconds; null when it has served none. */
+  lastUsedMs(workerId: ReadyWorker["workerId"]): number | null {
+    return this.#occupancy.lastUsedMs(workerId);
   }
 
   /** How many requests wait for a model. */

@@ -3,8 +3,8 @@ import { newWorkerId, parseHiveId, QhError } from "@queen-and-hive/protocol";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { ReadyWorker, WorkerDirectory } from "../workers/worker-directory.ts";
-import { ModelQueue } from "./model-queue.ts";
-import type { Lease } from "./ticket.ts";
+import { ModelQueue, type QueueLimits } from "./model-queue.ts";
+import type { Lease, QueueOutlook } from "./ticket.ts";
 import { incarnationKey, WorkerOccupancy } from "./worker-occupancy.ts";
 
 /** Time that stands still until it is moved. */
@@ -49,6 +49,8 @@ class HandClock implements Clock {
 
 interface Waiter {
   readonly number: number;
+  readonly client: string;
+  outlook: (() => QueueOutlook | null) | null;
   readonly gone: AbortController;
   state: "waiting" | "granted" | "refused" | "released";
   error: unknown;
@@ -59,10 +61,10 @@ interface Waiter {
 /** A queue with 2 workers of 2 slots that come and go, and requests whose fate is written down. */
 class World {
   readonly clock = new HandClock();
-  readonly occupancy = new WorkerOccupancy();
+  readonly occupancy = new WorkerOccupancy(this.clock);
   readonly waiters: Waiter[] = [];
   workers: readonly ReadyWorker[] = [];
-  readonly limits = { maxWaiting: 5, maxWaitMs: 100, loadWaitMs: 1_000, retryWaitMs: 50 };
+  readonly limits: QueueLimits;
   readonly directory: WorkerDirectory = {
     ready: () => this.workers,
     starting: () => 0,
@@ -70,21 +72,31 @@ class World {
     failure: () => null,
     changes: new Broadcast<string>(),
     report: () => undefined,
+    standing: () => "trusted",
+    idle: () => undefined,
   };
-  readonly queue = new ModelQueue({
-    modelId: "m",
-    directory: this.directory,
-    occupancy: this.occupancy,
-    limits: this.limits,
-    clock: this.clock,
-    depthChanged: () => undefined,
-  });
+  readonly queue: ModelQueue;
 
-  arrive(): void {
+  constructor(limits: Partial<QueueLimits> = {}) {
+    this.limits = { maxWaiting: 5, maxWaitMs: 100, loadWaitMs: 1_000, retryWaitMs: 50, sessionsKept: 4, ...limits };
+    this.queue = new ModelQueue({
+      modelId: "m",
+      directory: this.directory,
+      occupancy: this.occupancy,
+      limits: this.limits,
+      clock: this.clock,
+      depthChanged: () => undefined,
+    });
+  }
+
+  arrive(client = "one"): void {
     const number = this.waiters.length;
-    const waiter: Waiter = { number, gone: new AbortController(), state: "waiting", error: null, lease: null, settlements: 0 };
+    const gone = new AbortController();
+    const waiter: Waiter = { number, client, gone, outlook: null, state: "waiting", error: null, lease: null, settlements: 0 };
     this.waiters.push(waiter);
-    this.queue.lease(number, { excluded: new Set(), place: null, lastError: null, signal: waiter.gone.signal }).then(
+    const wish = { client, session: () => number % 3, excluded: new Set<string>(), place: null, lastError: null };
+    const onQueued = (outlook: () => QueueOutlook | null): void => void Object.assign(waiter, { outlook });
+    this.queue.lease(number, { ...wish, signal: waiter.gone.signal, onQueued }).then(
       (lease) => Object.assign(waiter, { lease, state: "granted", settlements: waiter.settlements + 1 }),
       (error: unknown) => Object.assign(waiter, { error, state: "refused", settlements: waiter.settlements + 1 }),
     );
@@ -129,10 +141,16 @@ class World {
   }
 }
 
-type Step = "arrive" | "release" | "addWorker" | "loseWorker" | { readonly leave: number } | { readonly advanceMs: number };
+type Step =
+  | { readonly client: string }
+  | "release"
+  | "addWorker"
+  | "loseWorker"
+  | { readonly leave: number }
+  | { readonly advanceMs: number };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 4, arbitrary: fc.constant<Step>("arrive") },
+  { weight: 4, arbitrary: fc.record({ client: fc.constantFrom("one", "two", "three") }) },
   { weight: 3, arbitrary: fc.constantFrom<Step>("release", "addWorker", "loseWorker") },
   { weight: 1, arbitrary: fc.record({ leave: fc.nat(9) }) },
   { weight: 2, arbitrary: fc.record({ advanceMs: fc.integer({ min: 1, max: 80 }) }) },
@@ -142,13 +160,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 const settle = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 
 describe("ModelQueue", () => {
-  it("settles each request once, in order, never above slots, length and age, whatever happens in which order", async () => {
+  it("settles each request once, each client's in order, never above slots, length and age, whatever happens in which order", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
         const world = new World();
         const granted: number[] = [];
         for (const next of steps) {
           if (typeof next === "string") world[next]();
+          else if ("client" in next) world.arrive(next.client);
           else if ("leave" in next) world.leave(next.leave);
           else world.clock.advance(next.advanceMs);
           await settle();
@@ -161,9 +180,14 @@ describe("ModelQueue", () => {
             expect(world.occupancy.of(incarnationKey(worker))).toBeLessThanOrEqual(worker.slots);
           const free = world.workers.some((worker) => world.occupancy.of(incarnationKey(worker)) < worker.slots);
           if (free) expect(waiting).toEqual([]);
+          const positions = waiting.map((waiter) => waiter.outlook?.()?.position);
+          expect(positions.sort()).toEqual(waiting.map((_, index) => index + 1));
           expect(world.clock.timers).toBe(waiting.length > 0 ? 1 : 0);
         }
-        expect(granted).toEqual([...granted].sort((one, other) => one - other));
+        for (const client of ["one", "two", "three"]) {
+          const own = granted.filter((number) => world.waiters[number]?.client === client);
+          expect(own).toEqual([...own].sort((one, other) => one - other));
+        }
         world.clock.advance(10_000);
         await settle();
         for (const waiter of world.waiters) expect(waiter.settlements).toBe(1);
@@ -172,4 +196,68 @@ describe("ModelQueue", () => {
       { numRuns: 150 },
     );
   });
+
+  it("lets clients take turns: who sends one request does not wait for another's fifty", async () => {
+    const world = new World({ maxWaiting: 100 });
+    world.addWorker();
+    for (let count = 0; count < 50; count += 1) world.arrive("greedy");
+    world.arrive("modest");
+    await settle();
+    expect(world.waiters[50]?.outlook?.()).toEqual({ position: 2, waitsFor: "slot", estimateMs: null });
+    world.release();
+    world.release();
+    await settle();
+    expect(world.waiters[50]?.state).toBe("granted");
+    expect(world.waiters[2]?.state).toBe("granted");
+    expect(world.waiters[3]?.outlook?.()).toEqual({ position: 1, waitsFor: "slot", estimateMs: 5 });
+  });
+
+  it("is full for the client that fills it, not for others: its newest has to go", async () => {
+    const world = new World({ maxWaiting: 5 });
+    for (let count = 0; count < 6; count += 1) world.arrive("greedy");
+    world.arrive("modest");
+    await settle();
+    expect(world.waiters.map((waiter) => waiter.state)).toEqual([
+      ...Array.from({ length: 4 }, () => "waiting"),
+      "refused",
+      "refused",
+      "waiting",
+    ]);
+    expect(world.waiters[4]?.error).toMatchObject({ kind: "queue_full", retryAfterS: 10 });
+  });
+
+  it("keeps conversations at home and moves one whose home is busy", async () => {
+    const world = new World();
+    world.addWorker();
+    world.addWorker();
+    // Conversations by number modulo 3: each gets the worker with the fewest.
+    for (let number = 0; number < 3; number += 1) {
+      world.arrive();
+      await settle();
+      world.release();
+    }
+    const homes = world.waiters.map((waiter) => waiter.lease?.worker);
+    expect(homes[0]).not.toBe(homes[1]);
+    for (let number = 3; number < 6; number += 1) {
+      world.arrive();
+      await settle();
+      expect(world.waiters[number]?.lease?.worker).toBe(homes[number % 3]);
+      world.release();
+    }
+    const fillers = [6, 9, 12].map((number) => {
+      while (world.waiters.length < number) world.waiters.push({ ...gone(), number: world.waiters.length });
+      world.arrive();
+      return number;
+    });
+    await settle();
+    expect(world.waiters[fillers[0] ?? 0]?.lease?.worker).toBe(homes[0]);
+    expect(world.waiters[fillers[1] ?? 0]?.lease?.worker).toBe(homes[0]);
+    expect(world.waiters[fillers[2] ?? 0]?.lease?.worker).not.toBe(homes[0]);
+  });
 });
+
+/** A place in the list of waiters that nobody takes. */
+function gone(): Waiter {
+  const nobody = { client: "nobody", gone: new AbortController(), outlook: null, error: null, lease: null };
+  return { ...nobody, number: -1, state: "released", settlements: 1 };
+}

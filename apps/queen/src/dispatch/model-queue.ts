@@ -1,6 +1,7 @@
 import type { Clock } from "@queen-and-hive/daemon";
-import { formatDurationMs, QhError } from "@queen-and-hive/protocol";
+import type { QhError } from "@queen-and-hive/protocol";
 import {
+  estimatedWaitMs,
   nextServiceMs,
   type QueueClock,
   readQueueClock,
@@ -8,20 +9,25 @@ import {
   retryAfterS,
   startQueueClock,
   switchQueueClock,
+  type Waited,
+  type WaitLimits,
   waitedSince,
 } from "../domain/queue.ts";
-import { pickWorker } from "../domain/scheduling.ts";
+import { FairLine } from "../domain/queue-line.ts";
+import { pickWorker, type WorkerLoad } from "../domain/scheduling.ts";
 import type { ReadyWorker, WorkerDirectory } from "../workers/worker-directory.ts";
-import type { Lease, LeaseRequest, Ticket } from "./ticket.ts";
+import { modelUnavailable, queueFull, waitedTooLong } from "./queue-errors.ts";
+import { SessionHomes } from "./session-homes.ts";
+import type { Lease, LeaseRequest, QueueOutlook, Ticket } from "./ticket.ts";
 import { incarnationKey, type WorkerOccupancy } from "./worker-occupancy.ts";
 
 /** The bounds of one model's queue. */
-export interface QueueLimits {
+export interface QueueLimits extends WaitLimits {
   readonly maxWaiting: number;
-  readonly maxWaitMs: number;
-  readonly loadWaitMs: number;
   /** How long a request whose worker has failed hopes for another one before the failure is said. */
   readonly retryWaitMs: number;
+  /** How many conversations are remembered with the worker that knows their prompt. */
+  readonly sessionsKept: number;
 }
 
 /** What a queue works with. */
@@ -35,15 +41,21 @@ export interface ModelQueueParts {
   readonly depthChanged: (waiting: number) => void;
 }
 
+const NOTHING_WAITED: Waited = { slotMs: 0, loadMs: 0 };
+
+interface Candidate extends WorkerLoad {
+  readonly worker: ReadyWorker;
+}
+
 /**
- * The requests that wait for one model, in the order of their arrival. It looks at the workers only when something has
+ * The requests that wait for one model; their clients take turns. It looks at the workers only when something has
  * happened: a request came, a slot was given back, the directory fired. One timer ends the oldest when it is too old.
  */
 export class ModelQueue {
   readonly #parts: ModelQueueParts;
-  #waiting = new Map<number, Ticket>();
+  readonly #line = new FairLine<Ticket>();
+  readonly #homes: SessionHomes;
   #queueClock: QueueClock;
-  #lastSequence = 0;
   #serviceMs = 0;
   #expiry: Disposable | null = null;
   #pumping = false;
@@ -52,12 +64,13 @@ export class ModelQueue {
 
   constructor(parts: ModelQueueParts) {
     this.#parts = parts;
+    this.#homes = new SessionHomes(parts.limits.sessionsKept);
     this.#queueClock = startQueueClock("load", parts.clock.monotonicMs());
   }
 
   /** How many requests wait. */
   get waiting(): number {
-    return this.#waiting.size;
+    return this.#line.size;
   }
 
   /**
@@ -65,10 +78,14 @@ export class ModelQueue {
    * `no_hive_available`, the request's last error, or the reason of its signal.
    */
   lease(sequence: number, request: LeaseRequest): Promise<Lease> {
-    const { clock, limits, directory, modelId } = this.#parts;
+    const { clock, limits } = this.#parts;
     const nowMs = clock.monotonicMs();
-    // While nobody waits nobody keeps the mode up to date; what it is now shows in a moment.
-    if (this.#waiting.size === 0) this.#queueClock = startQueueClock("slot", nowMs);
+    if (this.waiting === 0) {
+      const worker = request.signal.aborted ? null : this.#pick(request, this.#workers());
+      if (worker !== null) return Promise.resolve(this.#lease(sequence, request.place?.waited ?? NOTHING_WAITED, worker, null));
+      // While nobody waits nobody keeps the mode up to date; what it is now shows in a moment.
+      this.#queueClock = startQueueClock("slot", nowMs);
+    }
     const shown = readQueueClock(this.#queueClock, nowMs);
     return new Promise((resolve, reject) => {
       if (request.signal.aborted) {
@@ -79,65 +96,43 @@ export class ModelQueue {
       const leaveWith = (end: () => void): void => {
         request.signal.removeEventListener("abort", abandon);
         settle?.[Symbol.dispose]();
-        this.#remove(ticket);
+        if (this.#line.leave(ticket)) this.#lineChanged();
         end();
       };
       const abandon = (): void => leaveWith(() => reject(request.signal.reason));
       request.signal.addEventListener("abort", abandon, { once: true });
       const ticket: Ticket = {
         sequence,
+        client: request.client,
+        session: request.session,
         excluded: request.excluded,
         lastError: request.lastError,
         entry: request.place === null ? shown : waitedSince(request.place.waited, shown),
         grant: (lease) => leaveWith(() => resolve(lease)),
         refuse: (error) => leaveWith(() => reject(error)),
       };
-      this.#insert(ticket);
+      this.#line.join(ticket, request.place !== null);
+      this.#lineChanged();
       this.#pump(null);
-      if (request.place === null && this.#waiting.has(sequence) && this.waiting > limits.maxWaiting) {
-        const slots = directory.ready(modelId).reduce((sum, worker) => sum + worker.slots, 0);
-        const retryAfter = retryAfterS({ waiting: this.waiting, slots, serviceMs: this.#serviceMs });
-        ticket.refuse(
-          new QhError(
-            "queue_full",
-            `cannot queue the request: ${limits.maxWaiting} already wait for ${modelId}; try again later`,
-            {
-              retryAfterS: retryAfter,
-            },
-          ),
-        );
-      }
+      if (request.place === null && this.waiting > limits.maxWaiting && this.#line.has(ticket)) this.#pushOutFor(ticket);
+      if (this.#line.has(ticket)) request.onQueued?.(() => this.#outlook(ticket));
     });
   }
 
   /** The directory says that something about this model's workers has changed. */
   changed(): void {
-    if (this.#waiting.size > 0) this.#pump(this.#parts.clock.monotonicMs());
+    if (this.waiting > 0) this.#pump(this.#parts.clock.monotonicMs());
   }
 
   /** From now on requests wait for slots only: whoever waits for a load is refused with this error. */
   refuseLoads(error: QhError): void {
     this.#closing = error;
-    if (this.#waiting.size > 0) this.#pump(null);
+    if (this.waiting > 0) this.#pump(null);
   }
 
-  /** Refuses everybody who waits. */
-  refuseAll(error: QhError): void {
-    for (const ticket of [...this.#waiting.values()]) ticket.refuse(error);
-  }
-
-  #insert(ticket: Ticket): void {
-    this.#waiting.set(ticket.sequence, ticket);
-    // A request that is tried again goes back to where its arrival puts it.
-    if (ticket.sequence < this.#lastSequence) this.#waiting = new Map([...this.#waiting].sort(([one], [other]) => one - other));
-    this.#lastSequence = Math.max(this.#lastSequence, ticket.sequence);
-    this.#parts.depthChanged(this.#waiting.size);
-  }
-
-  #remove(ticket: Ticket): void {
-    if (!this.#waiting.delete(ticket.sequence)) return;
-    this.#parts.depthChanged(this.#waiting.size);
-    if (this.#waiting.size === 0) this.#disarm();
+  #lineChanged(): void {
+    this.#parts.depthChanged(this.waiting);
+    if (this.waiting === 0) this.#disarm();
   }
 
   /** Gives slots to whom it can, asks for a worker for the rest. What happens meanwhile is looked at in another turn. */
@@ -150,68 +145,102 @@ export class ModelQueue {
       while (this.#pumpAgain) {
         this.#pumpAgain = false;
         this.#place(eventAtMs);
-        if (this.#waiting.size === 0 || asked) continue;
+        if (this.waiting === 0 || asked) continue;
         asked = true;
         this.#parts.directory.want(this.#parts.modelId);
       }
     } finally {
       this.#pumping = false;
     }
+    if (this.waiting === 0) return;
     this.#refuseTheHopeless();
     this.#arm();
   }
 
   #place(eventAtMs: number | null): void {
-    const { directory, modelId, occupancy, clock } = this.#parts;
-    const workers = directory.ready(modelId).filter((worker) => !worker.lost.aborted);
-    this.#queueClock = switchQueueClock(this.#queueClock, workers.length > 0 ? "slot" : "load", clock.monotonicMs());
-    for (const ticket of [...this.#waiting.values()]) {
-      const loads = workers.map((worker) => {
-        const key = incarnationKey(worker);
-        return { key, slots: worker.slots, inFlight: occupancy.of(key), worker };
-      });
-      const picked = pickWorker(loads, ticket.excluded);
-      if (picked !== null) ticket.grant(this.#lease(ticket, picked.worker, eventAtMs));
-      else if (ticket.excluded.size === 0) return;
+    const workers = this.#workers();
+    const mode = workers.length > 0 ? "slot" : "load";
+    this.#queueClock = switchQueueClock(this.#queueClock, mode, this.#parts.clock.monotonicMs());
+    for (const ticket of this.#line.inOrder()) {
+      const worker = this.#pick(ticket, workers);
+      if (worker !== null) {
+        this.#line.served(ticket);
+        this.#lineChanged();
+        ticket.grant(this.#lease(ticket.sequence, this.#waited(ticket), worker, eventAtMs));
+      } else if (ticket.excluded.size === 0) return;
     }
   }
 
-  #lease(ticket: Ticket, worker: ReadyWorker, eventAtMs: number | null): Lease {
-    const leave = this.#parts.occupancy.enter(worker);
-    const waited = waitedSince(ticket.entry, readQueueClock(this.#queueClock, this.#parts.clock.monotonicMs()));
+  #workers(): readonly ReadyWorker[] {
+    return this.#parts.directory.ready(this.#parts.modelId).filter((worker) => !worker.lost.aborted);
+  }
+
+  #pick(wish: Pick<LeaseRequest, "session" | "excluded">, workers: readonly ReadyWorker[]): ReadyWorker | null {
+    const session = workers.length > 1 ? wish.session() : null;
+    const home = session === null ? null : this.#homes.of(session);
+    const candidates = workers.map((worker) => this.#candidate(worker));
+    const picked = pickWorker(candidates, wish.excluded, home);
+    if (picked !== null && session !== null) this.#homes.settle(session, picked.key);
+    return picked?.worker ?? null;
+  }
+
+  #candidate(worker: ReadyWorker): Candidate {
+    const key = incarnationKey(worker);
+    return {
+      key,
+      slots: worker.slots,
+      inFlight: this.#parts.occupancy.of(key),
+      sessions: this.#homes.count(key),
+      standing: this.#parts.directory.standing(worker),
+      worker,
+    };
+  }
+
+  #lease(sequence: number, waited: Waited, worker: ReadyWorker, eventAtMs: number | null): Lease {
+    const { occupancy, directory } = this.#parts;
+    const leave = occupancy.enter(worker);
     return {
       worker,
-      place: { sequence: ticket.sequence, waited },
+      place: { sequence, waited },
       resumedAtMs: eventAtMs,
       release: (servedMs) => {
         leave();
         if (servedMs !== null) this.#serviceMs = nextServiceMs(this.#serviceMs, servedMs);
-        if (this.#waiting.size > 0) this.#pump(null);
+        if (this.waiting > 0) this.#pump(null);
+        if (occupancy.of(incarnationKey(worker)) === 0) directory.idle(worker);
       },
     };
   }
 
+  #pushOutFor(newcomer: Ticket): void {
+    const { modelId, limits } = this.#parts;
+    const advice = retryAfterS({ waiting: this.waiting, slots: this.#slots(), serviceMs: this.#serviceMs });
+    this.#line.pushedOutBy(newcomer).refuse(queueFull(modelId, limits.maxWaiting, advice));
+  }
+
+  #slots(): number {
+    return this.#parts.directory.ready(this.#parts.modelId).reduce((sum, worker) => sum + worker.slots, 0);
+  }
+
+  #outlook(ticket: Ticket): QueueOutlook | null {
+    const ahead = this.#line.ahead(ticket);
+    if (ahead === null) return null;
+    const waitsFor = this.#queueClock.mode;
+    const load = { slots: this.#slots(), serviceMs: this.#serviceMs };
+    return { position: ahead + 1, waitsFor, estimateMs: waitsFor === "slot" ? estimatedWaitMs(ahead, load) : null };
+  }
+
   #refuseTheHopeless(): void {
-    if (this.#waiting.size === 0 || this.#queueClock.mode === "slot") return;
-    if (this.#closing !== null) {
-      this.refuseAll(this.#closing);
-      return;
-    }
-    const failure = this.#parts.directory.failure(this.#parts.modelId);
-    if (failure === null) return;
-    this.refuseAll(
-      new QhError(failure.cause === "no_hive_available" ? "no_hive_available" : "model_unavailable", failure.message, {
-        param: "model",
-        details: { cause: failure.cause },
-        retryAfterS: failure.retryAfterS,
-      }),
-    );
+    if (this.#queueClock.mode === "slot") return;
+    const failure = this.#closing === null ? this.#parts.directory.failure(this.#parts.modelId) : null;
+    const error = failure === null ? this.#closing : modelUnavailable(failure);
+    if (error !== null) for (const ticket of this.#line.inOrder()) ticket.refuse(error);
   }
 
   /** The only workers are those that have failed this request, and no other is on its way. */
   #giveUpOnAnother(ticket: Ticket): void {
     const { directory, modelId } = this.#parts;
-    if (ticket.lastError === null || !this.#waiting.has(ticket.sequence) || directory.starting(modelId) > 0) return;
+    if (ticket.lastError === null || !this.#line.has(ticket) || directory.starting(modelId) > 0) return;
     const workers = directory.ready(modelId);
     if (workers.length > 0 && workers.every((worker) => ticket.excluded.has(incarnationKey(worker))))
       ticket.refuse(ticket.lastError);
@@ -219,9 +248,9 @@ export class ModelQueue {
 
   #arm(): void {
     this.#disarm();
-    const [oldest] = this.#waiting.values();
-    if (oldest === undefined) return;
-    this.#expiry = this.#parts.clock.after(Math.max(0, this.#leftMs(oldest)), () => this.#expire());
+    if (this.waiting === 0) return;
+    const leftMs = Math.min(...this.#line.inOrder().map((ticket) => this.#leftMs(ticket)));
+    this.#expiry = this.#parts.clock.after(Math.max(0, leftMs), () => this.#expire());
   }
 
   #disarm(): void {
@@ -230,26 +259,17 @@ export class ModelQueue {
   }
 
   #expire(): void {
-    for (const ticket of [...this.#waiting.values()]) if (this.#leftMs(ticket) <= 0) ticket.refuse(this.#tooOld());
+    const { modelId, limits } = this.#parts;
+    const { mode } = this.#queueClock;
+    for (const ticket of this.#line.inOrder()) if (this.#leftMs(ticket) <= 0) ticket.refuse(waitedTooLong(modelId, mode, limits));
     this.#arm();
   }
 
   #leftMs(ticket: Ticket): number {
-    const waited = waitedSince(ticket.entry, readQueueClock(this.#queueClock, this.#parts.clock.monotonicMs()));
-    return remainingWaitMs(waited, this.#queueClock.mode, this.#parts.limits);
+    return remainingWaitMs(this.#waited(ticket), this.#queueClock.mode, this.#parts.limits);
   }
 
-  #tooOld(): QhError {
-    const { limits, modelId } = this.#parts;
-    if (this.#queueClock.mode === "load") {
-      return new QhError(
-        "load_timeout",
-        `cannot wait longer than ${formatDurationMs(limits.loadWaitMs)} for ${modelId} to load; try again later`,
-      );
-    }
-    return new QhError(
-      "queue_timeout",
-      `cannot wait longer than ${formatDurationMs(limits.maxWaitMs)} for a free slot of ${modelId}; try again later`,
-    );
+  #waited(ticket: Ticket): Waited {
+    return waitedSince(ticket.entry, readQueueClock(this.#queueClock, this.#parts.clock.monotonicMs()));
   }
 }

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
+  estimatedWaitMs,
   nextServiceMs,
   readQueueClock,
   remainingWaitMs,
@@ -54,6 +55,15 @@ describe("retryAfterS", () => {
     expect(retryAfterS({ waiting: 1, slots: 8, serviceMs: 10 })).toBe(1);
     expect(retryAfterS({ waiting: 1e6, slots: 1, serviceMs: 60_000 })).toBe(60);
     expect(retryAfterS({ waiting: 5, slots: 0, serviceMs: 0 })).toBe(10);
+  });
+});
+
+describe("estimatedWaitMs", () => {
+  it("counts who is ahead, the slots, and what a request took lately, and says nothing that is not known", () => {
+    expect(estimatedWaitMs(0, { slots: 4, serviceMs: 2_000 })).toBe(500);
+    expect(estimatedWaitMs(7, { slots: 4, serviceMs: 2_000 })).toBe(4_000);
+    expect(estimatedWaitMs(7, { slots: 0, serviceMs: 2_000 })).toBeNull();
+    expect(estimatedWaitMs(7, { slots: 4, serviceMs: 0 })).toBeNull();
   });
 });
 

@@ -73,6 +73,14 @@ export function retryAfterS(load: QueueLoad): number {
   return Math.min(RETRY_AFTER_MAX_S, Math.max(1, Math.ceil(drainS)));
 }
 
+/**
+ * How long a request with so many ahead of it will wait for a slot, in milliseconds: slots become free one after another,
+ * each after the time that a request took lately. Null when that is not known, or when nobody serves.
+ */
+export function estimatedWaitMs(ahead: number, load: Pick<QueueLoad, "slots" | "serviceMs">): number | null {
+  return load.slots === 0 || load.serviceMs === 0 ? null : ((ahead + 1) * load.serviceMs) / load.slots;
+}
+
 /** The moving average of service times after one more: a fifth of its weight is the newest. */
 export function nextServiceMs(averageMs: number, newestMs: number): number {
   return averageMs === 0 ? newestMs : averageMs * 0.8 + newestMs * 0.2;

@@ -1,8 +1,15 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { freeSlots, pickWorker, type WorkerLoad } from "./scheduling.ts";
+import { freeSlots, pickWorker, type WorkerLoad, type WorkerStanding } from "./scheduling.ts";
 
-const load = (key: string, slots: number, inFlight: number): WorkerLoad => ({ key, slots, inFlight });
+const load = (key: string, slots: number, inFlight: number, more: Partial<WorkerLoad> = {}): WorkerLoad => ({
+  key,
+  slots,
+  inFlight,
+  sessions: 0,
+  standing: "trusted",
+  ...more,
+});
 const NOBODY: ReadonlySet<string> = new Set();
 
 const workers = fc
@@ -32,6 +39,45 @@ describe("pickWorker", () => {
         if (picked === null) return;
         expect(eligible).toContain(picked);
         expect(freeSlots(picked)).toBe(Math.max(...eligible.map(freeSlots)));
+      }),
+    );
+  });
+
+  it("sends a conversation home while home has a free slot and is not much busier than others, else to the least loaded", () => {
+    expect(pickWorker([load("a", 4, 0), load("b", 4, 2)], NOBODY, "b")?.key).toBe("b");
+    expect(pickWorker([load("a", 4, 1), load("b", 4, 3)], NOBODY, "b")?.key).toBe("b");
+    expect(pickWorker([load("a", 4, 0), load("b", 4, 3)], NOBODY, "b")?.key).toBe("a");
+    expect(pickWorker([load("a", 4, 1), load("b", 4, 4), load("c", 4, 0)], NOBODY, "b")?.key).toBe("c");
+    expect(pickWorker([load("a", 4, 1)], NOBODY, "gone")?.key).toBe("a");
+  });
+
+  it("spreads new conversations over idle workers, fewest first", () => {
+    expect(pickWorker([load("a", 4, 0, { sessions: 3 }), load("b", 4, 0, { sessions: 1 })], NOBODY)?.key).toBe("b");
+  });
+
+  it("gives a worker that fails nothing while another is trusted, and one request at a time once it is on trial", () => {
+    const busy = load("busy", 2, 2);
+    expect(pickWorker([load("a", 4, 0, { standing: "shunned" }), busy], NOBODY)).toBeNull();
+    expect(pickWorker([load("a", 4, 0, { standing: "on_trial" }), busy], NOBODY)?.key).toBe("a");
+    expect(pickWorker([load("a", 4, 1, { standing: "on_trial" }), busy], NOBODY)).toBeNull();
+    expect(pickWorker([load("a", 4, 0, { standing: "on_trial" }), load("b", 2, 1)], NOBODY, "a")?.key).toBe("b");
+    expect(pickWorker([load("a", 4, 2, { standing: "shunned" })], NOBODY)?.key).toBe("a");
+  });
+
+  it("whatever the standings, home is free and trusted or not chosen for being home, and nobody untrusted is preferred", () => {
+    const standings = fc.constantFrom<WorkerStanding>("trusted", "on_trial", "shunned");
+    const mixed = fc
+      .array(fc.tuple(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 0, max: 5 }), standings), { maxLength: 8 })
+      .map((list) => list.map(([slots, inFlight, standing], index) => load(`w${index}`, slots, inFlight, { standing })));
+    fc.assert(
+      fc.property(mixed, fc.integer({ min: 0, max: 8 }), (list, home) => {
+        const picked = pickWorker(list, NOBODY, `w${home}`);
+        const trustedFree = list.filter((worker) => worker.standing === "trusted" && freeSlots(worker) > 0);
+        if (trustedFree.length > 0) expect(picked?.standing).toBe("trusted");
+        const idleHome = trustedFree.some((worker) => worker.key === `w${home}` && worker.inFlight * 2 <= worker.slots);
+        if (idleHome) expect(picked?.key).toBe(`w${home}`);
+        if (picked?.standing === "shunned") expect(list.every((worker) => worker.standing !== "trusted")).toBe(true);
+        if (picked !== null) expect(freeSlots(picked)).toBeGreaterThan(0);
       }),
     );
   });

@@ -1,3 +1,6 @@
+/** Whether traffic lets a worker be given requests: one that has failed many in a row is tried now and then, or not at all. */
+export type WorkerStanding = "trusted" | "on_trial" | "shunned";
+
 /** What the scheduler needs to know of a worker. */
 export interface WorkerLoad {
   /** Unique per incarnation of a worker. */
@@ -6,27 +9,56 @@ export interface WorkerLoad {
   readonly slots: number;
   /** How many it serves now. */
   readonly inFlight: number;
+  /** How many conversations have their home here: each has left a part of its prompt in the engine's cache. */
+  readonly sessions: number;
+  readonly standing: WorkerStanding;
 }
 
+/** By how much of its slots a conversation's home may be busier than the least loaded worker before it is left. */
+const HOME_BUSIER_MAX = 0.5;
+
 /**
- * The least loaded worker that has a free slot and is not excluded: most free slots first, then fewest requests in
- * flight, then the order given (so that an idle cluster keeps using one worker's warm cache). Null when there is none.
+ * The worker for a request, or null when it has to wait. A conversation goes home, to the worker that knows its prompt,
+ * while that has a free slot and is not much busier than others. Otherwise it is the least loaded: most free slots first, then fewest requests in flight, then
+ * fewest conversations, then the order given. A worker on trial gets one request at a time, and only when no trusted one
+ * has a free slot; a shunned one gets none while there is a trusted one, so that failing fast attracts nothing.
  */
-export function pickWorker<Load extends WorkerLoad>(workers: readonly Load[], excluded: ReadonlySet<string>): Load | null {
+export function pickWorker<Load extends WorkerLoad>(
+  workers: readonly Load[],
+  excluded: ReadonlySet<string>,
+  home: string | null = null,
+): Load | null {
+  const anyTrusted = workers.some((worker) => worker.standing === "trusted" && !excluded.has(worker.key));
   let best: Load | null = null;
+  let atHome: Load | null = null;
   for (const worker of workers) {
-    if (freeSlots(worker) <= 0 || excluded.has(worker.key)) continue;
-    if (best === null || isLessLoaded(worker, best)) best = worker;
+    if (excluded.has(worker.key) || !mayTake(worker, anyTrusted)) continue;
+    if (worker.key === home && worker.standing === "trusted") atHome = worker;
+    if (best === null || isBetter(worker, best)) best = worker;
   }
-  return best;
+  if (atHome === null || best === null) return best;
+  return busyShare(atHome) - busyShare(best) <= HOME_BUSIER_MAX ? atHome : best;
 }
 
 /** Slots of a worker that serve nobody now; negative when it was given more than it has. */
-export function freeSlots(worker: WorkerLoad): number {
+export function freeSlots(worker: Pick<WorkerLoad, "slots" | "inFlight">): number {
   return worker.slots - worker.inFlight;
 }
 
-function isLessLoaded(one: WorkerLoad, other: WorkerLoad): boolean {
-  const difference = freeSlots(one) - freeSlots(other);
-  return difference === 0 ? one.inFlight < other.inFlight : difference > 0;
+function busyShare(worker: WorkerLoad): number {
+  return worker.inFlight / worker.slots;
+}
+
+function mayTake(worker: WorkerLoad, anyTrusted: boolean): boolean {
+  if (freeSlots(worker) <= 0) return false;
+  if (worker.standing === "trusted" || !anyTrusted) return true;
+  return worker.standing === "on_trial" && worker.inFlight === 0;
+}
+
+function isBetter(one: WorkerLoad, other: WorkerLoad): boolean {
+  const byStanding = Number(one.standing === "trusted") - Number(other.standing === "trusted");
+  if (byStanding !== 0) return byStanding > 0;
+  const byFreeSlots = freeSlots(one) - freeSlots(other);
+  if (byFreeSlots !== 0) return byFreeSlots > 0;
+  return one.inFlight === other.inFlight ? one.sessions < other.sessions : one.inFlight < other.inFlight;
 }

@@ -24,6 +24,8 @@ export interface ExchangeSurroundings {
 export interface ExchangeRequest {
   readonly route: GatewayRoute;
   readonly requestId: string;
+  /** Whose request it is, for fairness in the queue. */
+  readonly client: string;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   /** Aborted when the client has left. */

@@ -4,6 +4,7 @@ import { incarnationKey } from "../dispatch/worker-occupancy.ts";
 import type { ReadyWorker, TrafficOutcome } from "../workers/worker-directory.ts";
 import { Attempt, type AttemptOutcome } from "./attempt.ts";
 import { ClientAnswer } from "./client-answer.ts";
+import { conversationOf } from "./conversation.ts";
 import type { ExchangeRequest, ExchangeSurroundings } from "./exchange-parts.ts";
 import { headersForClient, headersForEngine } from "./forwarded-headers.ts";
 import type { InferenceRequest } from "./inference-request.ts";
@@ -114,7 +115,7 @@ export class Exchange {
     let place: QueuePlace | null = null;
     let lastError: QhError | null = null;
     for (;;) {
-      const lease = await this.#lease(inference.modelId, place, lastError);
+      const lease = await this.#lease(inference, place, lastError);
       place = lease.place;
       const outcome = await this.#attempt(inference, lease);
       lastError = this.#judge(outcome, lease.worker);
@@ -127,10 +128,17 @@ export class Exchange {
     this.#answer.commit({ "server-timing": this.#timeline.serverTiming });
   }
 
-  async #lease(modelId: string, place: QueuePlace | null, lastError: QhError | null): Promise<Lease> {
+  async #lease(inference: InferenceRequest, place: QueuePlace | null, lastError: QhError | null): Promise<Lease> {
     const { dispatcher, metrics } = this.#around;
     const signal = this.#ending.signal;
-    const lease = await dispatcher.lease(modelId, { excluded: this.#excluded, place, lastError, signal });
+    const lease = await dispatcher.lease(inference.modelId, {
+      client: this.#given.client,
+      session: () => conversationOf(this.#given, inference),
+      excluded: this.#excluded,
+      place,
+      lastError,
+      signal,
+    });
     this.#timeline.waited = lease.place.waited;
     if (place === null) metrics.waited(lease.place.waited);
     this.#worker = lease.worker;

@@ -20,6 +20,8 @@ export interface GatewayParts<Identity> {
   readonly models: readonly ModelName[];
   readonly settings: GatewaySettings;
   readonly allowedModels: (identity: Identity) => AllowedModels;
+  /** Whose a request is: the slots of a model are shared fairly between clients. */
+  readonly clientOf: (identity: Identity) => string;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly clock: Clock;
@@ -53,6 +55,8 @@ export interface Gateway<Identity> {
   activeCount(): number;
   /** Requests that a worker serves now. */
   inFlight(workerId: ReadyWorker["workerId"]): number;
+  /** When a worker gave back its last request, monotonic milliseconds; null when it has served none. */
+  lastUsedMs(workerId: ReadyWorker["workerId"]): number | null;
   /** Requests that wait for a model. */
   waiting(modelId: string): number;
   /** Ends what is open and closes all connections to workers. */
@@ -82,7 +86,14 @@ export function createGateway<Identity>(parts: GatewayParts<Identity>): Gateway<
     (route: GatewayRoute): GatewayHandler<Identity> =>
     async ({ identity, requestId, signal, request, response }) => {
       if (refusal !== null) throw refusal;
-      const exchange = new Exchange(around, { route, requestId, request, response, clientGone: signal });
+      const exchange = new Exchange(around, {
+        route,
+        requestId,
+        client: parts.clientOf(identity),
+        request,
+        response,
+        clientGone: signal,
+      });
       metrics.started();
       const leave = open.enter(exchange);
       try {
@@ -122,6 +133,7 @@ export function createGateway<Identity>(parts: GatewayParts<Identity>): Gateway<
     },
     activeCount: () => open.size,
     inFlight: (workerId) => dispatcher.inFlight(workerId),
+    lastUsedMs: (workerId) => dispatcher.lastUsedMs(workerId),
     waiting: (modelId) => dispatcher.waiting(modelId),
     close: async () => {
       refusal ??= stopping(STOPPED_RETRY_AFTER_S);

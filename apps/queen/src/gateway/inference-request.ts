@@ -17,6 +17,8 @@ export interface InferenceRequest {
   readonly modelId: string;
   /** The client asks for an event stream. */
   readonly wantsStream: boolean;
+  /** What the client sent, in the chunks in which it came. */
+  readonly chunks: readonly Uint8Array[];
   /** The body with the model under the name that the engine knows it by; nothing else is changed. */
   bodyFor(engineModel: string): EngineBody;
 }
@@ -57,6 +59,7 @@ export function toInferenceRequest(
   return {
     modelId,
     wantsStream,
+    chunks,
     bodyFor: (engineModel) => {
       const contentType = "application/json";
       // Also with the right name: of two different ones the engine might believe the other.

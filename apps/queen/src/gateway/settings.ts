@@ -7,6 +7,8 @@ export interface GatewaySettings {
     readonly maxWaitMs: number;
     /** How long one may wait for the model to load. */
     readonly loadWaitMs: number;
+    /** How many conversations of a model are remembered with the worker that knows their prompt. */
+    readonly sessionsKept: number;
   };
   readonly stream: StreamLimits;
   /** Largest body of a request. */

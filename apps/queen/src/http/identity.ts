@@ -54,6 +54,11 @@ export function allowedModels(identity: Identity): readonly string[] | "all" {
   return identity.kind === "person" && identity.models !== null ? identity.models : "all";
 }
 
+/** What a caller is called, for taking turns with others. */
+export function nameOf(identity: Identity): string {
+  return identity.kind === "person" ? identity.name : identity.kind;
+}
+
 const ROLES_FOR: Readonly<Record<"client" | "reader" | "operator", readonly Role[]>> = {
   client: ["inference", "admin"],
   reader: ["read", "operate", "admin"],

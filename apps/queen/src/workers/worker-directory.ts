@@ -1,5 +1,6 @@
 import type { Broadcast } from "@queen-and-hive/daemon";
 import type { ExitCause, HiveId, WorkerId } from "@queen-and-hive/protocol";
+import type { WorkerStanding } from "../domain/scheduling.ts";
 
 /** What an upstream is known by where workers have their ids. */
 export type UpstreamName = `upstream:${string}`;
@@ -49,4 +50,8 @@ export interface WorkerDirectory {
   readonly changes: Broadcast<string>;
   /** Feeds what traffic saw into the health of worker and hive. */
   report(worker: ReadyWorker, outcome: TrafficOutcome): void;
+  /** Whether what traffic saw lately lets a worker be given requests. */
+  standing(worker: ReadyWorker): WorkerStanding;
+  /** A worker has given back its last request. */
+  idle(worker: ReadyWorker): void;
 }

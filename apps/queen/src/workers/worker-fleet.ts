@@ -17,10 +17,11 @@ import { createFleetMetrics } from "./fleet-metrics.ts";
 import { ModelDemand } from "./model-demand.ts";
 import { ModelFailures } from "./model-failures.ts";
 import { acceptExited, acceptReady } from "./worker-callbacks.ts";
-import type { ReadyWorker, TrafficOutcome, WorkerDirectory } from "./worker-directory.ts";
+import type { ReadyWorker, WorkerDirectory } from "./worker-directory.ts";
 import { WorkerNews } from "./worker-news.ts";
 import { WorkerSpawner } from "./worker-spawner.ts";
 import { WorkerTable } from "./worker-table.ts";
+import { WorkerTraffic } from "./worker-traffic.ts";
 
 /** What the fleet needs to know. */
 export interface WorkerFleetOptions {
@@ -54,7 +55,7 @@ export class WorkerFleet implements Disposable {
   readonly #spawner: WorkerSpawner;
   readonly #news: WorkerNews;
   readonly #failures: ModelFailures;
-  readonly #unreachable = new Map<string, number>();
+  readonly #traffic: WorkerTraffic;
   #timer: Disposable | null = null;
   #stopping = false;
 
@@ -82,6 +83,7 @@ export class WorkerFleet implements Disposable {
     this.#spawner = new WorkerSpawner(this.#context, this.#failures, (model, waitMs) => this.#demand.retryLater(model, waitMs));
     this.#demand = new ModelDemand(this.#context, this.#failures, this.#spawner);
     this.#news = new WorkerNews(this.#context, this.#spawner, this.#demand);
+    this.#traffic = new WorkerTraffic({ failuresMax: options.health.failures, onTrouble: options.onTrafficTrouble, clock });
     this.directory = this.#createDirectory();
     this.#disownChanged(models);
     this.#schedulePoll();
@@ -179,20 +181,10 @@ export class WorkerFleet implements Disposable {
       want: (modelId) => this.#demand.want(modelId),
       failure: (modelId) => this.#demand.failure(modelId),
       changes: this.#table.changes,
-      report: (worker, outcome) => this.#report(worker, outcome),
+      report: (worker, outcome) => this.#traffic.report(worker, outcome),
+      standing: (worker) => this.#traffic.standing(worker),
+      idle: () => undefined,
     };
-  }
-
-  #report(worker: ReadyWorker, outcome: TrafficOutcome): void {
-    if (outcome !== "connect_failed") {
-      this.#unreachable.delete(worker.workerId);
-      return;
-    }
-    const inARow = (this.#unreachable.get(worker.workerId) ?? 0) + 1;
-    this.#unreachable.set(worker.workerId, inARow);
-    if (inARow < this.#options.health.failures) return;
-    this.#unreachable.delete(worker.workerId);
-    if (worker.hiveId !== null) this.#options.onTrafficTrouble(worker.hiveId);
   }
 
   #disownChanged(models: ReadonlyMap<string, ModelSettings>): void {

@@ -196,7 +196,12 @@ export const queenConfigSchema = {
     restart: restartSchema,
     queue: {
       type: "object",
-      properties: { max_waiting: { type: "integer", minimum: 0 }, max_wait: value.duration, load_wait: value.duration },
+      properties: {
+        max_waiting: { type: "integer", minimum: 0 },
+        max_wait: value.duration,
+        load_wait: value.duration,
+        sessions_kept: { type: "integer", minimum: 0 },
+      },
       additionalProperties: false,
     },
     stream: {
@@ -262,7 +267,7 @@ export const QUEEN_CONFIG_DEFAULTS = {
     breaker: { restarts: 5, window: "5m", unready_in_a_row: 3 },
     retry_open_every: "5m",
   },
-  queue: { max_waiting: 100, max_wait: "60s", load_wait: "30m" },
+  queue: { max_waiting: 100, max_wait: "60s", load_wait: "30m", sessions_kept: 10_000 },
   stream: { commit_after: "5s", connect: "5s", first_byte: "10m", idle: "5m", total: "off", keep_alive: "10s" },
   limits: { body: "50MiB", headers: "16KiB", connections_per_ip: 200 },
   log: { level: "info", format: "auto", max_size: "20MiB", keep: 5 },

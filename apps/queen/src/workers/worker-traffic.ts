@@ -1,0 +1,56 @@
+import { backoffMs, type Clock } from "@queen-and-hive/daemon";
+import type { WorkerStanding } from "../domain/scheduling.ts";
+import type { ReadyWorker, TrafficOutcome } from "./worker-directory.ts";
+
+/** What the judge of traffic needs to know. */
+export interface WorkerTrafficOptions {
+  /** So many failures in a row cost a worker its standing, and a hive its good name when they are failures to connect. */
+  readonly failuresMax: number;
+  /** A hive's worker could not be reached again and again. */
+  readonly onTrouble: (hiveId: string) => void;
+  readonly clock: Clock;
+}
+
+interface Failures {
+  inARow: number;
+  unreachableInARow: number;
+  trialAtMs: number;
+}
+
+/** How long a worker that fails gets no request: longer with each further failure. */
+const TRIAL = { firstMs: 1_000, factor: 2, maxMs: 30_000, jitter: 0 };
+
+/** What real traffic says about workers: who fails many requests in a row is given none for a while. */
+export class WorkerTraffic {
+  readonly #options: WorkerTrafficOptions;
+  /** By worker; only those that have failed last. */
+  readonly #failures = new WeakMap<ReadyWorker, Failures>();
+
+  constructor(options: WorkerTrafficOptions) {
+    this.#options = options;
+  }
+
+  /** One request's outcome. A success makes up for everything. */
+  report(worker: ReadyWorker, outcome: TrafficOutcome): void {
+    if (outcome === "ok") {
+      this.#failures.delete(worker);
+      return;
+    }
+    const { failuresMax, onTrouble, clock } = this.#options;
+    const failures = this.#failures.get(worker) ?? { inARow: 0, unreachableInARow: 0, trialAtMs: 0 };
+    this.#failures.set(worker, failures);
+    failures.inARow += 1;
+    failures.unreachableInARow = outcome === "connect_failed" ? failures.unreachableInARow + 1 : 0;
+    failures.trialAtMs = clock.monotonicMs() + backoffMs(Math.max(0, failures.inARow - failuresMax), TRIAL, () => 0.5);
+    if (failures.unreachableInARow < failuresMax) return;
+    failures.unreachableInARow = 0;
+    if (worker.hiveId !== null) onTrouble(worker.hiveId);
+  }
+
+  /** Whether a worker may be given requests. */
+  standing(worker: ReadyWorker): WorkerStanding {
+    const failures = this.#failures.get(worker);
+    if (failures === undefined || failures.inARow < this.#options.failuresMax) return "trusted";
+    return this.#options.clock.monotonicMs() >= failures.trialAtMs ? "on_trial" : "shunned";
+  }
+}
