@@ -1,25 +1,42 @@
-// `npm run bench [-- NAME...]`: prints the tables of docs/performance.md. Figures are medians of one run on a machine
-// that may be busy; compare the rows of one table with each other, not with another day's.
+// `npm run bench [-- [--json] NAME...]`: prints the tables of docs/performance.md, or one JSON object for programs.
+// Figures are of one run on a machine that may be busy; compare the rows of one run with each other, not with another day's.
 import { cpus, totalmem } from "node:os";
+import { parseArgs } from "node:util";
 import { benchHive } from "./hive.ts";
 import { benchReadiness } from "./readiness.ts";
-import { mib } from "./statistics.ts";
-import { printTable, type Row } from "./table.ts";
+import { type Row, tableOf } from "./table.ts";
 
 const BENCHES: Readonly<Record<string, { readonly title: string; readonly run: () => Promise<readonly Row[]> }>> = {
   readiness: { title: "From a worker's ready callback to the waiting request", run: benchReadiness },
   hive: { title: "The hive daemon", run: benchHive },
 };
 
-const wanted = process.argv.slice(2);
-const unknown = wanted.filter((name) => !Object.hasOwn(BENCHES, name));
-if (unknown.length > 0) {
-  console.error(`cannot run ${unknown.join(", ")}: the benches are ${Object.keys(BENCHES).join(", ")}`);
-  process.exit(2);
+const { json, names } = readArguments();
+const machine = { node: process.version, cores: cpus().length, cpu: cpus()[0]?.model ?? "unknown", memory_bytes: totalmem() };
+const tables: { readonly name: string; readonly title: string; readonly rows: readonly Row[] }[] = [];
+if (!json) {
+  const memory = `${(machine.memory_bytes / 1e9).toFixed(0)} GB memory`;
+  console.log(`Node ${machine.node}, ${machine.cores} cores (${machine.cpu}), ${memory}`);
 }
-console.log(`Node ${process.version}, ${cpus().length} cores (${cpus()[0]?.model ?? "unknown"}), ${mib(totalmem())} memory`);
-for (const [name, bench] of Object.entries(BENCHES)) {
-  if (wanted.length > 0 && !wanted.includes(name)) continue;
+for (const name of names) {
+  const bench = BENCHES[name];
+  if (bench === undefined) continue;
   console.error(`running ${name} ...`);
-  printTable(bench.title, await bench.run());
+  const rows = await bench.run();
+  tables.push({ name, title: bench.title, rows });
+  if (!json) console.log(`\n## ${bench.title}\n\n${tableOf(rows)}`);
+}
+if (json) console.log(JSON.stringify({ machine, tables }));
+
+function readArguments(): { readonly json: boolean; readonly names: readonly string[] } {
+  try {
+    const { values, positionals } = parseArgs({ options: { json: { type: "boolean" } }, allowPositionals: true });
+    const unknown = positionals.filter((name) => !Object.hasOwn(BENCHES, name));
+    if (unknown.length > 0) throw new Error(`there is no bench ${unknown.join(", ")}`);
+    return { json: values.json === true, names: positionals.length > 0 ? positionals : Object.keys(BENCHES) };
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    console.error(`cannot run this: ${why}; usage: npm run bench -- [--json] [${Object.keys(BENCHES).join("|")}]...`);
+    process.exit(2);
+  }
 }

@@ -6,12 +6,7 @@ export function percentile(samples: readonly number[], share: number): number {
   return value;
 }
 
-/** Milliseconds with as many digits as mean something. */
-export function ms(value: number): string {
-  return `${value < 10 ? value.toFixed(2) : value < 100 ? value.toFixed(1) : value.toFixed(0)} ms`;
-}
-
-/** Bytes as mebibytes. */
-export function mib(bytes: number): string {
-  return `${(bytes / 1_048_576).toFixed(1)} MiB`;
+/** The middle one. */
+export function median(samples: readonly number[]): number {
+  return percentile(samples, 0.5);
 }

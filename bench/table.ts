@@ -1,21 +1,37 @@
-/** One line of a bench table: what, how much, how much is aimed at, over how many samples. */
+/** One line of a bench table: what, how much, at most how much is aimed at, over how many samples. */
 export interface Row {
   readonly what: string;
-  readonly figure: string;
-  readonly aim: string;
+  readonly value: number;
+  readonly unit: "ms" | "MB" | "requests" | "times";
+  /** The most that this may be, in the same unit; null where a row is there for comparison. */
+  readonly atMost: number | null;
   readonly samples: number;
 }
 
-/** Prints rows as a Markdown table, so that what a terminal shows can stand in a page as it is. */
-export function printTable(title: string, rows: readonly Row[]): void {
+/** Rows as a Markdown table, so that what a terminal shows can stand in a page as it is. */
+export function tableOf(rows: readonly Row[]): string {
   const cells = [
-    ["what", "figure", "aim", "samples"],
-    ...rows.map((row) => [row.what, row.figure, row.aim, String(row.samples)]),
+    ["what", "figure", "aim", "holds", "samples"],
+    ...rows.map((row) => [row.what, figureOf(row.value, row.unit), aimOf(row), holds(row), String(row.samples)]),
   ];
-  const widths = [0, 1, 2, 3].map((column) => Math.max(...cells.map((line) => (line[column] ?? "").length)));
+  const widths = [0, 1, 2, 3, 4].map((column) => Math.max(...cells.map((line) => (line[column] ?? "").length)));
   const line = (parts: readonly string[]): string =>
     `| ${parts.map((part, column) => part.padEnd(widths[column] ?? 0)).join(" | ")} |`;
   const [head = [], ...body] = cells;
-  console.log(`\n## ${title}\n`);
-  console.log([line(head), line(widths.map((width) => "-".repeat(width))), ...body.map(line)].join("\n"));
+  return [line(head), line(widths.map((width) => "-".repeat(width))), ...body.map(line)].join("\n");
+}
+
+function aimOf({ atMost, unit }: Row): string {
+  return atMost === null ? "" : `<= ${atMost} ${unit}`;
+}
+
+function holds({ value, atMost }: Row): string {
+  if (atMost === null) return "";
+  return value <= atMost ? "yes" : "NO";
+}
+
+/** With as many digits as mean something. */
+function figureOf(value: number, unit: Row["unit"]): string {
+  if (unit === "requests") return `${value} ${unit}`;
+  return `${value < 10 ? value.toFixed(2) : value < 100 ? value.toFixed(1) : value.toFixed(0)} ${unit}`;
 }

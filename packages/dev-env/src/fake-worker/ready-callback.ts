@@ -15,7 +15,6 @@ export async function sendReadyCallbacks(options: FakeWorkerOptions, port: numbe
   for (let time = 0; time < options.faults.callbackTimes; time += 1) {
     let retryMs = FIRST_RETRY_MS;
     for (;;) {
-      statistics.callbackSent();
       const attempt = await post(target, tokenOf(options), bodyOf(options, port));
       statistics.callbacks.push(attempt);
       if (isOver(attempt)) break;

@@ -26,9 +26,6 @@ export interface FakeWorkerStats {
   readonly open_at_most: number;
   readonly tokens_sent: number;
   readonly health_requests: number;
-  /** When the first ready callback was sent and the first inference request arrived: ms of the machine's monotonic clock. */
-  readonly first_callback_at_ms: number | null;
-  readonly first_request_at_ms: number | null;
   readonly callbacks: readonly CallbackAttempt[];
   readonly last: readonly SeenRequest[];
 }
@@ -41,8 +38,6 @@ const KEPT_REQUESTS = 50;
 /** Counts what a fake worker does, for tests to ask. */
 export class Statistics {
   ready = false;
-  #firstCallbackAtMs: number | null = null;
-  #firstRequestAtMs: number | null = null;
   tokensSent = 0;
   healthRequests = 0;
   readonly callbacks: CallbackAttempt[] = [];
@@ -54,7 +49,6 @@ export class Statistics {
 
   /** Call once when an inference request has arrived; the result once when it has ended. */
   begin(request: SeenRequest): (ending: Ending) => void {
-    this.#firstRequestAtMs ??= monotonicMs();
     this.#started += 1;
     this.#openNow += 1;
     this.#openAtMost = Math.max(this.#openAtMost, this.#openNow);
@@ -64,11 +58,6 @@ export class Statistics {
       this.#openNow -= 1;
       this.#endings[ending] += 1;
     };
-  }
-
-  /** Call right before a ready callback is sent. */
-  callbackSent(): void {
-    this.#firstCallbackAtMs ??= monotonicMs();
   }
 
   /** The present counts. */
@@ -83,15 +72,8 @@ export class Statistics {
       open_at_most: this.#openAtMost,
       tokens_sent: this.tokensSent,
       health_requests: this.healthRequests,
-      first_callback_at_ms: this.#firstCallbackAtMs,
-      first_request_at_ms: this.#firstRequestAtMs,
       callbacks: this.callbacks,
       last: this.#last,
     };
   }
-}
-
-/** The same clock in every process of a machine since its boot. */
-function monotonicMs(): number {
-  return Number(process.hrtime.bigint()) / 1e6;
 }
