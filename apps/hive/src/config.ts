@@ -38,6 +38,12 @@ export interface HiveSettings {
     readonly workerLogsKept: number;
     readonly logTailLines: number;
   };
+  readonly health: {
+    readonly everyMs: number;
+    readonly timeoutMs: number;
+    readonly hungAfterMs: number;
+    readonly replaceAfterMs: number;
+  };
   readonly readyProbe: { readonly firstMs: number; readonly maxMs: number };
 }
 
@@ -57,6 +63,7 @@ export function resolveHiveSettings(input: HiveConfigInput, base: PathBase): Hiv
   const shutdown = { ...defaults.shutdown, ...input.shutdown };
   const callback = { ...defaults.callback, ...input.callback };
   const limits = { ...defaults.limits, ...input.limits };
+  const health = { ...defaults.health, ...input.health };
   const readyProbe = { ...defaults.ready_probe, ...input.ready_probe };
   return {
     hiveId: input.hive_id ?? defaults.hive_id,
@@ -87,6 +94,12 @@ export function resolveHiveSettings(input: HiveConfigInput, base: PathBase): Hiv
       workerLogBytes: parseSizeBytes(limits.worker_log),
       workerLogsKept: limits.worker_logs_kept,
       logTailLines: limits.log_tail_lines,
+    },
+    health: {
+      everyMs: parseDurationMs(health.interval),
+      timeoutMs: parseDurationMs(health.timeout),
+      hungAfterMs: parseDurationMs(health.hung_after),
+      replaceAfterMs: parseDurationMs(health.replace_after),
     },
     readyProbe: { firstMs: parseDurationMs(readyProbe.first), maxMs: parseDurationMs(readyProbe.max) },
   };

@@ -114,6 +114,7 @@ export async function testConfig(config: Partial<SupervisorConfig> = {}): Promis
     stop: { termMs: 2_000, verifyMs: 2_000 },
     limits: { workers: 16, slotsPerWorker: 64, workerLogBytes: 1_000_000, workerLogsKept: 2, logTailLines: 50 },
     readyProbe: { firstMs: 10, maxMs: 50 },
+    health: { everyMs: 100, timeoutMs: 1_000, hungAfterMs: 20_000, replaceAfterMs: 20_000 },
     sampleEveryMs: 100,
     ...config,
   };
@@ -241,16 +242,21 @@ export function spawnRequest(
 
 const QUEEN_ID = newQueenId();
 
-/** Waits until a condition holds; fails with the description after ten seconds. */
-export async function until<T>(what: string, condition: () => T | null | undefined | false): Promise<T> {
-  const deadline = Deadline.in(10_000);
+/** Waits until a condition holds; fails with the description after twenty seconds. */
+export async function until<T>(
+  what: string,
+  condition: () => T | null | undefined | false | Promise<T | null | undefined | false>,
+): Promise<T> {
+  const deadline = Deadline.in(UNTIL_MS);
   while (true) {
-    const value = condition();
+    const value = await condition();
     if (value !== null && value !== undefined && value !== false) return value;
     if (deadline.expired) throw new Error(`it never came true that ${what}`);
     await systemClock.sleep(5);
   }
 }
+
+const UNTIL_MS = 20_000;
 
 /** Waits until a worker is in a state (of an incarnation) and returns its record, which is checked against the contract. */
 export async function untilState(

@@ -1,4 +1,5 @@
 import type { ExitCause } from "@queen-and-hive/protocol";
+import { CPU_SIGN_RATIO } from "./health.ts";
 
 /** One look at a worker that loads. Times are monotonic, in ms. */
 export interface StartLook {
@@ -25,8 +26,6 @@ export interface StartLimits {
   readonly totalMs: number | null;
 }
 
-/** A share of one core below which CPU time is no sign of life: an idle event loop ticks too. */
-const CPU_SIGN_RATIO = 0.03;
 /** Growth of resident memory below which it is no sign of life. */
 const RESIDENT_SIGN_BYTES = 1024 * 1024;
 

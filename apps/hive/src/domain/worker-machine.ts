@@ -3,9 +3,10 @@ import { decideRestart, NO_RESTARTS, type RestartDecision } from "./restart-poli
 import type { EndMoment, ReadyFacts, StopReason, WorkerEvent, WorkerLife, WorkerProcess, WorkerStep } from "./worker-states.ts";
 
 /** A worker that was just asked for. */
-export function newWorkerLife(policy: RestartPolicySpec): WorkerStep {
+export function newWorkerLife(policy: RestartPolicySpec, warmup: boolean): WorkerStep {
   const life: WorkerLife = {
     policy,
+    warmup,
     incarnation: 1,
     restarts: 0,
     history: NO_RESTARTS,
@@ -28,6 +29,21 @@ export function nextWorker(life: WorkerLife, event: WorkerEvent): WorkerStep {
     case "start_given_up":
       // A worker that became ready, ended or is stopped meanwhile is no longer starting.
       return life.phase.name === "loading" ? stop(life, event.cause) : unchanged(life);
+    case "warmed_up":
+      return life.phase.name === "loading" && life.phase.warming !== null
+        ? becomeReady(life, life.phase.process, life.phase.warming.facts, event.atMs)
+        : unchanged(life);
+    case "went_mute":
+      return life.phase.name === "ready"
+        ? { life: { ...life, phase: { ...life.phase, name: "hung" } }, effects: [] }
+        : unchanged(life);
+    case "answered_again":
+      return answeredAgain(life);
+    case "stayed_mute":
+      // One that answered, ended, drains or is stopped meanwhile is not hung any more.
+      return life.phase.name === "hung" ? stop(life, "hung") : unchanged(life);
+    case "drain_requested":
+      return drain(life);
     case "process_ended":
       return processEnded(life, event.exit, event);
     case "leftovers_cleared":
@@ -58,16 +74,17 @@ function launched(life: WorkerLife, process: WorkerProcess): WorkerStep {
     return { life: { ...life, phase: { ...phase, process, launching: false } }, effects: [{ type: "end_process" }] };
   }
   if (phase.name !== "starting") return unchanged(life);
-  if (phase.heldReady === null) {
-    return { life: { ...life, phase: { name: "loading", process } }, effects: [{ type: "watch", process, untilReady: true }] };
-  }
-  const { facts, atMs } = phase.heldReady;
+  const watch = { type: "watch", process, untilReady: true } as const;
+  const loading: WorkerLife = { ...life, phase: { name: "loading", process, warming: null } };
+  if (phase.heldReady === null) return { life: loading, effects: [watch] };
+  const next = ready(loading, phase.heldReady.facts, phase.heldReady.atMs);
+  return { life: next.life, effects: [watch, ...next.effects] };
+}
+
+function becomeReady(life: WorkerLife, process: WorkerProcess, facts: ReadyFacts, readyAtMs: number): WorkerStep {
   return {
-    life: { ...life, phase: { name: "ready", process, facts, readyAtMs: atMs } },
-    effects: [
-      { type: "say_ready", facts },
-      { type: "watch", process, untilReady: false },
-    ],
+    life: { ...life, phase: { name: "ready", process, facts, readyAtMs } },
+    effects: [{ type: "watch_start_no_more" }, { type: "say_ready", facts }, { type: "watch_health" }],
   };
 }
 
@@ -86,21 +103,35 @@ function ready(life: WorkerLife, facts: ReadyFacts, atMs: number): WorkerStep {
       // Said before the launch has ended: the worker repeats nothing, so it is held.
       return { life: { ...life, phase: { ...phase, heldReady: phase.heldReady ?? { facts, atMs } } }, effects: [] };
     case "loading":
-      return {
-        life: { ...life, phase: { name: "ready", process: phase.process, facts, readyAtMs: atMs } },
-        effects: [{ type: "watch_start_no_more" }, { type: "say_ready", facts }],
-      };
+      if (!life.warmup) return becomeReady(life, phase.process, facts, atMs);
+      if (phase.warming !== null) return unchanged(life);
+      return { life: { ...life, phase: { ...phase, warming: { facts, atMs } } }, effects: [{ type: "warm_up" }] };
     case "ready":
+    case "hung":
+    case "draining":
     case "stopping":
     case "crashed":
     case "backing_off":
     case "failed":
     case "stopped":
-      // A repetition, or the word of a worker that is going or gone.
+      // A repetition, the word of a worker that is going or gone, or of one whose health is looked at anyway.
       return unchanged(life);
     default:
       return unreachable(phase);
   }
+}
+
+function answeredAgain(life: WorkerLife): WorkerStep {
+  const { phase } = life;
+  if (phase.name !== "hung") return unchanged(life);
+  return { life: { ...life, phase: { ...phase, name: "ready" } }, effects: [{ type: "say_ready", facts: phase.facts }] };
+}
+
+/** Only a worker that serves can be drained; one that is not yet or no longer there has nothing to finish. */
+function drain(life: WorkerLife): WorkerStep {
+  const { phase } = life;
+  if (phase.name !== "ready" && phase.name !== "hung") return unchanged(life);
+  return { life: { ...life, phase: { ...phase, name: "draining" } }, effects: [{ type: "watch_health_no_more" }] };
 }
 
 function processEnded(life: WorkerLife, exit: WorkerExit, moment: EndMoment): WorkerStep {
@@ -109,7 +140,11 @@ function processEnded(life: WorkerLife, exit: WorkerExit, moment: EndMoment): Wo
     case "loading":
       return crashed(life, exit, null, moment);
     case "ready":
+    case "hung":
       return crashed(life, exit, phase.readyAtMs, moment);
+    case "draining":
+      // What was drained stays so: it is not started again, and what it left is cleared by its stop.
+      return drainedEnded(life, exit);
     case "stopping":
       // The stop in progress finds that out by itself; one that had given up tries to prove it again.
       return phase.stuck
@@ -127,18 +162,35 @@ function processEnded(life: WorkerLife, exit: WorkerExit, moment: EndMoment): Wo
   }
 }
 
+function drainedEnded(life: WorkerLife, exit: WorkerExit): WorkerStep {
+  const step = stop({ ...life, lastExit: exit, phase: { name: "crashed", exit, decision: NEVER_AGAIN } }, "operator");
+  return { life: step.life, effects: [{ type: "say_exited", exit, willRestart: false }, ...step.effects] };
+}
+
+const NEVER_AGAIN: RestartDecision = { history: NO_RESTARTS, verdict: "open", waitMs: Number.POSITIVE_INFINITY };
+
 function stop(life: WorkerLife, reason: StopReason): WorkerStep {
   const { phase } = life;
   const stopping = (process: WorkerProcess | null, launching: boolean): WorkerLife => ({
     ...life,
-    phase: { name: "stopping", reason, process, launching, stuck: false },
+    phase: {
+      name: "stopping",
+      reason,
+      process,
+      readyAtMs: "readyAtMs" in phase ? phase.readyAtMs : null,
+      launching,
+      stuck: false,
+    },
   });
   switch (phase.name) {
     case "starting":
       return { life: stopping(null, true), effects: [] };
     case "loading":
-    case "ready":
       return { life: stopping(phase.process, false), effects: [{ type: "watch_start_no_more" }, { type: "end_process" }] };
+    case "ready":
+    case "hung":
+    case "draining":
+      return { life: stopping(phase.process, false), effects: [{ type: "watch_health_no_more" }, { type: "end_process" }] };
     case "crashed":
       return { life: stopping(null, false), effects: [{ type: "end_process" }] };
     case "backing_off":
@@ -163,14 +215,15 @@ function stopProven(life: WorkerLife, exit: WorkerExit | null, moment: EndMoment
   if (phase.name !== "stopping") return unchanged(life);
   const { reason } = phase;
   if (reason === "operator") {
-    const said = exit === null ? null : ({ ...exit, cause: "stopped" } as const);
+    // Without a process, its end was said before the stop, or there never was one.
+    const said = exit === null || phase.process === null ? null : ({ ...exit, cause: "stopped" } as const);
     return {
       life: { ...life, lastExit: said ?? life.lastExit, phase: { name: "stopped" } },
       effects: [...(said === null ? [] : [{ type: "say_exited", exit: said, willRestart: false } as const]), { type: "forget" }],
     };
   }
   const givenUp: WorkerExit = { ...(exit ?? { exit_code: null, signal: null, log_tail: [] }), cause: reason };
-  const decision = decideRestart(life.history, life.policy, { ...ending(givenUp, moment), readyAtMs: null });
+  const decision = decideRestart(life.history, life.policy, { ...ending(givenUp, moment), readyAtMs: phase.readyAtMs });
   const next = afterwards({ ...life, history: decision.history, lastExit: givenUp }, givenUp, decision);
   const willRestart = decision.verdict === "restart";
   return { life: next.life, effects: [{ type: "say_exited", exit: givenUp, willRestart }, ...next.effects] };

@@ -24,20 +24,42 @@ export interface ReadyFacts {
   readonly memory_bytes?: number;
 }
 
-/** Why a process is being ended: the operator's word, or a start that was given up. */
-export type StopReason = "operator" | "start_silent" | "start_too_long";
+/** Why a process is being ended: the operator's word, a start that was given up, or a worker that stayed hung. */
+export type StopReason = "operator" | "start_silent" | "start_too_long" | "hung";
+
+/** A ready that was heard and does not count yet. */
+interface SaidReady {
+  readonly facts: ReadyFacts;
+  /** Unix time in ms. */
+  readonly atMs: number;
+}
+
+/** What is known of a process that was ready at least once. */
+interface Served {
+  readonly process: WorkerProcess;
+  readonly facts: ReadyFacts;
+  /** When it was ready first, Unix time in ms. */
+  readonly readyAtMs: number;
+}
 
 /** Where a worker is in its life; each phase carries only its own data. */
 export type WorkerPhase =
   /** The intent is recorded, the process not yet known. A ready that comes earlier than that is held. */
-  | { readonly name: "starting"; readonly heldReady: { readonly facts: ReadyFacts; readonly atMs: number } | null }
-  | { readonly name: "loading"; readonly process: WorkerProcess }
-  | { readonly name: "ready"; readonly process: WorkerProcess; readonly facts: ReadyFacts; readonly readyAtMs: number }
+  | { readonly name: "starting"; readonly heldReady: SaidReady | null }
+  /** `warming`: it said that it is ready, and is asked for a first token before that counts. */
+  | { readonly name: "loading"; readonly process: WorkerProcess; readonly warming: SaidReady | null }
+  | ({ readonly name: "ready" } & Served)
+  /** It lives, but neither answers nor makes progress: out of routing, until it answers again or is replaced. */
+  | ({ readonly name: "hung" } & Served)
+  /** It serves what it has and gets nothing new; only a stop leads out of it. */
+  | ({ readonly name: "draining" } & Served)
   /** `launching`: the process is still on its way. `stuck`: even KILL did not end it. */
   | {
       readonly name: "stopping";
       readonly reason: StopReason;
       readonly process: WorkerProcess | null;
+      /** When this process was ready first; null when it never was. */
+      readonly readyAtMs: number | null;
       readonly launching: boolean;
       readonly stuck: boolean;
     }
@@ -51,6 +73,8 @@ export type WorkerPhase =
 /** One worker as a value. */
 export interface WorkerLife {
   readonly policy: RestartPolicySpec;
+  /** Whether ready counts only after a first token. */
+  readonly warmup: boolean;
   readonly incarnation: number;
   readonly restarts: number;
   readonly history: RestartHistory;
@@ -71,6 +95,11 @@ export type WorkerEvent =
   | ({ readonly type: "launch_failed"; readonly incarnation: number; readonly exit: WorkerExit } & EndMoment)
   | { readonly type: "ready"; readonly incarnation: number; readonly facts: ReadyFacts; readonly atMs: number }
   | { readonly type: "start_given_up"; readonly incarnation: number; readonly cause: "start_silent" | "start_too_long" }
+  | { readonly type: "warmed_up"; readonly incarnation: number; readonly atMs: number }
+  | { readonly type: "went_mute"; readonly incarnation: number }
+  | { readonly type: "answered_again"; readonly incarnation: number }
+  | { readonly type: "stayed_mute"; readonly incarnation: number }
+  | { readonly type: "drain_requested" }
   | ({ readonly type: "process_ended"; readonly incarnation: number; readonly exit: WorkerExit } & EndMoment)
   | { readonly type: "leftovers_cleared"; readonly incarnation: number }
   | { readonly type: "wait_over"; readonly incarnation: number }
@@ -86,7 +115,12 @@ export type WorkerEffect =
   | { readonly type: "launch"; readonly incarnation: number }
   /** Hear of the end of the process; `untilReady`: also look for readiness. */
   | { readonly type: "watch"; readonly process: WorkerProcess; readonly untilReady: boolean }
+  /** Ask for a first token; answered by `warmed_up`, or by a start that is given up. */
+  | { readonly type: "warm_up" }
   | { readonly type: "watch_start_no_more" }
+  /** Look whether a worker that was ready still serves or makes progress. */
+  | { readonly type: "watch_health" }
+  | { readonly type: "watch_health_no_more" }
   | { readonly type: "clear_leftovers" }
   | { readonly type: "wait"; readonly ms: number }
   | { readonly type: "wait_no_more" }
@@ -101,11 +135,11 @@ export interface WorkerStep {
 }
 
 /** The public state of a phase. */
-export function stateOf(phase: WorkerPhase): Exclude<WorkerState, "draining"> {
+export function stateOf(phase: WorkerPhase): WorkerState {
   return phase.name;
 }
 
 /** The process of a worker, as far as it is known and not yet known to be gone. */
 export function processOf(phase: WorkerPhase): WorkerProcess | null {
-  return phase.name === "loading" || phase.name === "ready" || phase.name === "stopping" ? phase.process : null;
+  return "process" in phase ? phase.process : null;
 }

@@ -1,6 +1,8 @@
 import type { Handlers } from "@queen-and-hive/daemon";
 import type { HIVE_ENDPOINTS } from "@queen-and-hive/protocol";
+import { checkWorker } from "./check-worker.ts";
 import { deleteWorker } from "./delete-worker.ts";
+import { drainWorker } from "./drain-worker.ts";
 import { getCapabilities } from "./get-capabilities.ts";
 import { getEvents } from "./get-events.ts";
 import { getHealth } from "./get-health.ts";
@@ -24,6 +26,8 @@ export function hiveHandlers(hive: HiveParts): Handlers<typeof HIVE_ENDPOINTS, H
     postWorker: postWorker(hive),
     getWorker: getWorker(hive),
     deleteWorker: deleteWorker(hive),
+    drainWorker: drainWorker(hive),
+    checkWorker: checkWorker(hive),
     getWorkerLogs: getWorkerLogs(hive),
     postWorkerReady: postWorkerReady(hive),
     getEvents: getEvents(hive),

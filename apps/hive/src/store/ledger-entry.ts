@@ -12,7 +12,9 @@ import {
 import type { ReadyFacts, WorkerProcess } from "../domain/worker-states.ts";
 
 /** The phases that are worth finding again; `crashed` is found by looking. */
-export type LedgerPhase = "starting" | "loading" | "ready" | "stopping" | "backing_off" | "failed";
+export type LedgerPhase = (typeof LEDGER_PHASES)[number];
+
+const LEDGER_PHASES = ["starting", "loading", "ready", "hung", "draining", "stopping", "backing_off", "failed"] as const;
 
 /** What the ledger keeps of one worker: enough to find it, judge it and go on after any crash of the hive. */
 export interface LedgerEntry {
@@ -69,7 +71,7 @@ const ledgerEntrySchema = {
     worker_id: field.workerId,
     queen_id: field.queenId,
     spec: workerSpecSchema,
-    phase: { enum: ["starting", "loading", "ready", "stopping", "backing_off", "failed"] },
+    phase: { enum: LEDGER_PHASES },
     stop_wanted: { type: "boolean" },
     incarnation: field.incarnation,
     restarts: { type: "integer", minimum: 0 },

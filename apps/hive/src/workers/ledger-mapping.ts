@@ -32,7 +32,7 @@ export function entryOf(life: WorkerLife, facts: WorkerFacts, bootId: string): L
     token_sha256: facts.tokenSha256,
     old_tokens_sha256: facts.oldTokensSha256,
     process: processOf(phase),
-    ready: phase.name === "ready" ? phase.facts : null,
+    ready: "facts" in phase ? phase.facts : phase.name === "loading" ? (phase.warming?.facts ?? null) : null,
   };
 }
 
@@ -59,6 +59,7 @@ export function factsOf(entry: LedgerEntry, workerId: WorkerId): WorkerFacts {
 export function lifeOf(entry: LedgerEntry, phase: WorkerPhase): WorkerLife {
   return {
     policy: policyOf(entry),
+    warmup: entry.spec.start.warmup,
     incarnation: entry.incarnation,
     restarts: entry.restarts,
     history: {

@@ -3,7 +3,7 @@ import type { WorkerExit, WorkerId } from "@queen-and-hive/protocol";
 import { UNKNOWN_STATUS } from "../domain/exit-status.ts";
 import type { WorkerEffect, WorkerPhase } from "../domain/worker-states.ts";
 import { readExitStatus } from "../process/exit-file.ts";
-import type { LedgerEntry } from "../store/ledger-entry.ts";
+import type { LedgerEntry, LedgerPhase } from "../store/ledger-entry.ts";
 import { factsOf, lifeOf } from "./ledger-mapping.ts";
 import { Worker } from "./worker.ts";
 import type { WorkerContext } from "./worker-context.ts";
@@ -49,25 +49,49 @@ export function recoverWorker(context: WorkerContext, entry: LedgerEntry, worker
 function phaseOf({ options }: WorkerContext, entry: LedgerEntry, isLive: boolean): WorkerPhase {
   const { process, ready } = entry;
   if (entry.stop_wanted)
-    return { name: "stopping", reason: "operator", process: isLive ? process : null, launching: false, stuck: false };
+    return {
+      name: "stopping",
+      reason: "operator",
+      process: isLive ? process : null,
+      readyAtMs: null,
+      launching: false,
+      stuck: false,
+    };
   if (process === null) {
     const name = entry.phase === "failed" ? "failed" : "backing_off";
     const dueMs = entry.retry_at_ms ?? (name === "failed" ? Number.POSITIVE_INFINITY : 0);
     return { name, exit: entry.last_exit ?? NEVER_RAN, waitMs: Math.max(0, dueMs - options.clock.nowMs()) };
   }
-  if (entry.phase === "ready" && ready !== null && entry.ready_at !== null) {
-    return { name: "ready", process, facts: ready, readyAtMs: Date.parse(entry.ready_at) };
+  if (isServing(entry.phase) && ready !== null && entry.ready_at !== null) {
+    return { name: entry.phase, process, facts: ready, readyAtMs: Date.parse(entry.ready_at) };
   }
-  return { name: "loading", process };
+  // Its ready was heard, and it was being asked for a first token.
+  const warming = entry.phase === "loading" && ready !== null ? { facts: ready, atMs: Date.parse(entry.since) } : null;
+  return { name: "loading", process, warming };
 }
 
 function effectsOf(phase: WorkerPhase, isLive: boolean): readonly WorkerEffect[] {
   if (phase.name === "stopping") return [{ type: "end_process" }];
   if (phase.name === "backing_off" || phase.name === "failed") return [{ type: "wait", ms: phase.waitMs }];
-  if ((phase.name === "loading" || phase.name === "ready") && isLive) {
-    return [{ type: "watch", process: phase.process, untilReady: phase.name === "loading" }];
+  if (!isLive) return [];
+  switch (phase.name) {
+    case "loading":
+      return [
+        { type: "watch", process: phase.process, untilReady: true },
+        ...(phase.warming === null ? [] : [{ type: "warm_up" } as const]),
+      ];
+    case "ready":
+    case "hung":
+      return [{ type: "watch", process: phase.process, untilReady: false }, { type: "watch_health" }];
+    case "draining":
+      return [{ type: "watch", process: phase.process, untilReady: false }];
+    default:
+      return [];
   }
-  return [];
+}
+
+function isServing(phase: LedgerPhase): phase is "ready" | "hung" | "draining" {
+  return phase === "ready" || phase === "hung" || phase === "draining";
 }
 
 function endOf({ bootId }: WorkerContext, entry: LedgerEntry, worker: Worker): WorkerExit {

@@ -3,6 +3,7 @@ import type { WorkerSpec } from "@queen-and-hive/protocol";
 import { beginVigil, judgeLook, type StartLimits, type StartLook, type StartVigil } from "../domain/signs-of-life.ts";
 import type { WorkerProcess } from "../domain/worker-states.ts";
 import { askSlots } from "../process/ask-slots.ts";
+import { askFirstToken } from "../process/first-token.ts";
 import { type SessionUse, useOfSession } from "../process/machine-facts.ts";
 import { outputSize, readOutput } from "../process/output-log.ts";
 import { readProcessTable } from "../process/process-table.ts";
@@ -24,6 +25,8 @@ export interface StartWatchOptions {
   readonly log: Log;
   /** Told with the slots that the engine said, or null when it says nothing of them. */
   readonly onReady: (slots: number | null) => Promise<void>;
+  /** It gave the first token that `warmUp` asks for. */
+  readonly onWarm: () => Promise<void>;
   readonly onGiveUp: (cause: "start_silent" | "start_too_long") => void;
   readonly onProgress: (progress: string) => void;
 }
@@ -40,6 +43,7 @@ export class StartWatch implements Disposable {
   #use: SessionUse = { cpuMs: 0, residentBytes: 0 };
   #useAtMs = Number.NEGATIVE_INFINITY;
   #vigil: StartVigil;
+  #isWarming = false;
 
   constructor(options: StartWatchOptions) {
     this.#options = options;
@@ -52,6 +56,14 @@ export class StartWatch implements Disposable {
   /** Begins to look. */
   start(): void {
     void this.#run();
+  }
+
+  /** It says that it is ready: asks it for a first token, while the signs of life are looked at as before. */
+  warmUp(): void {
+    if (this.#isWarming) return;
+    this.#isWarming = true;
+    this.#options.onProgress(WARMING);
+    void this.#askUntilToken();
   }
 
   [Symbol.dispose](): void {
@@ -80,7 +92,7 @@ export class StartWatch implements Disposable {
     if (this.#controller.signal.aborted) return true;
     if (saidReady) {
       await this.#options.onReady(await askSlots({ spec, url, key: null }, this.#controller.signal));
-      return true;
+      return this.#controller.signal.aborted;
     }
     const { vigil, giveUp } = judgeLook(this.#vigil, this.#look(saidLoading), this.#limits());
     this.#vigil = vigil;
@@ -90,6 +102,7 @@ export class StartWatch implements Disposable {
   }
 
   async #ask(): Promise<{ readonly saidReady: boolean; readonly saidLoading: boolean }> {
+    if (this.#isWarming) return { saidReady: false, saidLoading: false };
     const path = this.#options.spec.runtime.ready?.http;
     if (this.#pattern !== null) this.#lineSaidReady ||= this.#logSaysReady(this.#pattern);
     if (this.#lineSaidReady) return { saidReady: true, saidLoading: false };
@@ -97,6 +110,22 @@ export class StartWatch implements Disposable {
     const answer = await probeReady(`${this.#options.url}${path}`, PROBE_MS, this.#controller.signal);
     if (answer.progress !== null) this.#options.onProgress(answer.progress);
     return { saidReady: answer.outcome === "ready", saidLoading: answer.outcome === "loading" };
+  }
+
+  async #askUntilToken(): Promise<void> {
+    const { url, spec, clock, log, onWarm } = this.#options;
+    const { signal } = this.#controller;
+    while (!signal.aborted) {
+      const answer = await askFirstToken({ url, model: spec.model.id, timeoutMs: Number.POSITIVE_INFINITY, signal });
+      if (answer === "token" || answer === "refused") {
+        try {
+          return await onWarm();
+        } catch (error) {
+          log.warn("cannot take note of a worker's first token", { error });
+        }
+      }
+      await clock.sleep(WARM_PAUSE_MS, signal).catch(() => undefined);
+    }
   }
 
   #logSaysReady(pattern: RegExp): boolean {
@@ -126,5 +155,8 @@ export class StartWatch implements Disposable {
 const PAUSE_FACTOR = 1.5;
 /** How long one answer of a health path may take: one that takes longer is asked again. */
 const PROBE_MS = 1_000;
+/** Between two requests for a first token, when the engine was busy or did not answer. */
+const WARM_PAUSE_MS = 500;
+const WARMING = "asked for a first token";
 const USE_EVERY_MS = 1_000;
 const LINE_CHARACTERS_MAX = 65_536;

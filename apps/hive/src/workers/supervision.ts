@@ -55,6 +55,10 @@ export interface Supervision extends AsyncDisposable {
   stop(workerId: WorkerId, deadline: Deadline): Promise<WorkerStopAnswer>;
   /** Stops every worker in parallel and refuses new spawns from now on. Never throws: what is left is said as `left`. */
   stopAll(deadline: Deadline): Promise<HiveShutdownAnswer["workers"]>;
+  /** Requests to the worker get no answer: only a token proves it now. Throws `worker_not_found`. */
+  doubt(workerId: WorkerId): void;
+  /** Gives a serving worker nothing new from now on, until it is stopped. Throws `worker_not_found`. */
+  drain(workerId: WorkerId): Promise<WorkerRecord>;
   /** A worker's own ready callback with its token. Throws `unauthenticated`, `forbidden`, `worker_not_found`, `stale_incarnation`. */
   acceptReady(callback: WorkerReadyCallback, token: string | null): Promise<CallbackAnswer>;
   /** The last lines of the worker's output file. Throws `worker_not_found`. */

@@ -1,4 +1,5 @@
 import type { Clock, Log, Metrics } from "@queen-and-hive/daemon";
+import type { HealthSettings } from "./health-watch.ts";
 import type { Notices } from "./supervision.ts";
 
 /** The part of the hive's settings that concerns its workers; `HiveSettings` is one. */
@@ -28,6 +29,7 @@ export interface SupervisorConfig {
   };
   /** Pauses between two looks at a worker that loads. */
   readonly readyProbe: { readonly firstMs: number; readonly maxMs: number };
+  readonly health: HealthSettings;
   readonly sampleEveryMs: number;
 }
 

@@ -89,7 +89,7 @@ class Supervisor implements Supervision {
     if (this.#isClosed)
       throw new QhError("shutting_down", "cannot spawn a worker: this hive is ending; ask again when it is back");
     checkSpawn(request, this.#workers.size, this.#options.config.limits.workers);
-    const { life } = newWorkerLife(request.spec.restart);
+    const { life } = newWorkerLife(request.spec.restart, request.spec.start.warmup);
     const worker = new Worker(
       this.#context,
       life,
@@ -122,6 +122,16 @@ class Supervisor implements Supervision {
     const startedMs = clock.monotonicMs();
     const { how } = await this.#worker(workerId).stop(deadline);
     return { worker_id: workerId, how, duration_ms: clock.monotonicMs() - startedMs };
+  }
+
+  doubt(workerId: WorkerId): void {
+    this.#worker(workerId).doubt();
+  }
+
+  async drain(workerId: WorkerId): Promise<WorkerRecord> {
+    const worker = this.#worker(workerId);
+    await worker.tell({ type: "drain_requested" });
+    return worker.record;
   }
 
   async stopAll(deadline: Deadline): Promise<HiveShutdownAnswer["workers"]> {

@@ -64,7 +64,7 @@ export function factsAfter(facts: WorkerFacts, event: WorkerEvent, { from, to, n
   return {
     ...facts,
     sinceMs: phase.name === from.phase.name ? facts.sinceMs : nowMs,
-    readyAtMs: phase.name === "ready" ? phase.readyAtMs : isStarting ? null : facts.readyAtMs,
+    readyAtMs: "readyAtMs" in phase ? phase.readyAtMs : isStarting ? null : facts.readyAtMs,
     retryAtMs: Number.isFinite(waitMs) ? nowMs + waitMs : null,
     stopWanted: facts.stopWanted || event.type === "stop_requested",
   };

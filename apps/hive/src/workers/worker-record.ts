@@ -15,7 +15,7 @@ export function recordOf(life: WorkerLife, facts: WorkerFacts, use: ProcessUse |
   const { phase } = life;
   const engine = processOf(phase)?.engine ?? null;
   const port = engine === null ? null : (facts.ports[0] ?? null);
-  const readyUrl = phase.name === "ready" ? phase.facts.url : null;
+  const readyUrl = "facts" in phase ? phase.facts.url : null;
   return {
     worker_id: facts.workerId,
     incarnation: life.incarnation,
@@ -48,6 +48,6 @@ export function timeText(ms: number): string {
 
 function slotsOf({ phase }: WorkerLife, { spec }: WorkerFacts, slotsMax: number): number | null {
   if (spec.slots !== "auto") return Math.min(spec.slots, slotsMax);
-  const said = phase.name === "ready" ? phase.facts.slots : undefined;
+  const said = "facts" in phase ? phase.facts.slots : undefined;
   return said === undefined ? null : Math.min(said, slotsMax);
 }

@@ -8,6 +8,7 @@ import { outputTail } from "../process/output-log.ts";
 import { descendantKeys, type ProcessTable, processKey } from "../process/process-table.ts";
 import { watchProcess } from "../process/process-watch.ts";
 import type { WorkerPaths } from "../store/ledger.ts";
+import { HealthWatch } from "./health-watch.ts";
 import { StartWatch } from "./start-watch.ts";
 import type { WorkerContext } from "./worker-context.ts";
 import { type WorkerFacts, workerUrl } from "./worker-facts.ts";
@@ -32,6 +33,7 @@ export class WorkerWatches implements Disposable {
   readonly #keys = new Set<string>();
   #watch: Disposable | null = null;
   #startWatch: StartWatch | null = null;
+  #healthWatch: HealthWatch | null = null;
   #oomKills: number | null = null;
 
   constructor(worker: WatchedWorker) {
@@ -106,6 +108,9 @@ export class WorkerWatches implements Disposable {
       onReady: async (slots) => {
         await tell({ type: "ready", incarnation, facts: this.#foundReady(url, slots), atMs: clock.nowMs() });
       },
+      onWarm: async () => {
+        await tell({ type: "warmed_up", incarnation, atMs: clock.nowMs() });
+      },
       onGiveUp: (cause) => tellLater({ type: "start_given_up", incarnation, cause }),
       onProgress,
     });
@@ -118,8 +123,46 @@ export class WorkerWatches implements Disposable {
     this.#startWatch = null;
   }
 
+  /** It says that it is ready, and a first token is wanted before that counts. */
+  warmUp(): void {
+    this.#startWatch?.warmUp();
+  }
+
+  /** Looks whether a worker that was ready still serves or makes progress. */
+  watchHealth(): void {
+    const { context, paths, facts, life, tellLater } = this.#worker;
+    const { incarnation, phase } = life();
+    if (phase.name !== "ready" && phase.name !== "hung") return;
+    const { clock, config, log } = context.options;
+    this.#healthWatch = new HealthWatch({
+      spec: facts().spec,
+      process: phase.process,
+      url: phase.facts.url,
+      outputPath: paths.output,
+      isHung: phase.name === "hung",
+      settings: config.health,
+      clock,
+      log,
+      onMute: () => tellLater({ type: "went_mute", incarnation }),
+      onAnswer: () => tellLater({ type: "answered_again", incarnation }),
+      onStayedMute: () => tellLater({ type: "stayed_mute", incarnation }),
+    });
+    this.#healthWatch.start();
+  }
+
+  /** Requests to the worker get no answer: its health path is not believed any more. */
+  doubt(): void {
+    this.#healthWatch?.doubt();
+  }
+
+  healthNoMore(): void {
+    this.#healthWatch?.[Symbol.dispose]();
+    this.#healthWatch = null;
+  }
+
   [Symbol.dispose](): void {
     this.startNoMore();
+    this.healthNoMore();
     this.#watch?.[Symbol.dispose]();
     this.#watch = null;
   }

@@ -128,6 +128,11 @@ export class Worker implements Disposable {
     return outcome;
   }
 
+  /** Somebody's requests to the worker get no answer. */
+  doubt(): void {
+    this.#watches.doubt();
+  }
+
   /** Ends the supervision and leaves the processes as they are. */
   [Symbol.dispose](): void {
     this.#isDisposed = true;
@@ -169,7 +174,7 @@ export class Worker implements Disposable {
     if (this.#isDisposed) return false;
     const step = nextWorker(this.#life, event);
     if (step.life === this.#life) return false;
-    for (const effect of step.effects) await this.#say(effect);
+    for (const effect of step.effects) await this.#say(effect, processOf(step.life.phase));
     const facts = factsAfter(this.#facts, event, { from: this.#life, to: step.life, nowMs: this.#context.options.clock.nowMs() });
     // A launch records and publishes its own intent, and the last word comes when the record is removed.
     const isSaidLater = step.life.phase.name === "stopped" || step.effects.some(({ type }) => type === "launch");
@@ -181,11 +186,10 @@ export class Worker implements Disposable {
     return true;
   }
 
-  async #say(effect: WorkerEffect): Promise<void> {
+  async #say(effect: WorkerEffect, process: WorkerProcess | null): Promise<void> {
     const subject = { facts: this.#facts, incarnation: this.#life.incarnation };
     if (effect.type === "say_exited") await sayExited(this.#context, subject, effect.exit, effect.willRestart);
     if (effect.type !== "say_ready") return;
-    const process = processOf(this.#life.phase);
     if (process === null) throw new Error("a worker without a process cannot be ready");
     await sayReady(this.#context, subject, process, effect.facts);
   }
@@ -201,8 +205,14 @@ export class Worker implements Disposable {
         this.#watches.watch(effect.process);
         if (effect.untilReady) this.#watches.watchStart(effect.process);
         return;
+      case "warm_up":
+        return this.#watches.warmUp();
       case "watch_start_no_more":
         return this.#watches.startNoMore();
+      case "watch_health":
+        return this.#watches.watchHealth();
+      case "watch_health_no_more":
+        return this.#watches.healthNoMore();
       case "clear_leftovers":
         this.#watches[Symbol.dispose]();
         return this.#ending.clearLeftovers();

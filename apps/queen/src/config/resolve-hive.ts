@@ -48,6 +48,7 @@ export function resolveHive(config: QueenConfigInput, input: HiveInput, place: H
     runtimes,
     labels,
     beat: config.health?.beat ?? QUEEN_CONFIG_DEFAULTS.health.beat,
+    health: { ...QUEEN_CONFIG_DEFAULTS.health.workers, ...config.health?.workers },
     stop: { ...QUEEN_CONFIG_DEFAULTS.stop, ...config.stop },
     shutdown: { ...QUEEN_CONFIG_DEFAULTS.shutdown, ...config.shutdown },
     ...(hive.worker_ports === undefined ? {} : { worker_ports: hive.worker_ports }),

@@ -61,6 +61,8 @@ export function createHiveCalls(options: HiveCallsOptions): HiveCalls {
     spawn: (body, signal): Promise<WorkerRecord> => peer.call(HIVE_ENDPOINTS.postWorker, { body, ...slow(signal) }),
     stopWorker: (workerId, signal) =>
       peer.call(HIVE_ENDPOINTS.deleteWorker, { params: { worker_id: workerId }, ...slow(signal) }),
+    checkWorker: (workerId, signal) =>
+      peer.call(HIVE_ENDPOINTS.checkWorker, { params: { worker_id: workerId }, ...quick(signal) }),
     getWorker: (workerId, signal) => peer.call(HIVE_ENDPOINTS.getWorker, { params: { worker_id: workerId }, ...quick(signal) }),
     async hurry(deadlineMs) {
       await peer.call(HIVE_ENDPOINTS.postShutdown, { body: { workers: "stop", deadline_ms: deadlineMs }, ...quick(undefined) });

@@ -8,6 +8,8 @@ import type { WorkerTable } from "./worker-table.ts";
 export interface WorkerCalls {
   spawn(request: SpawnRequest, signal?: AbortSignal): Promise<WorkerRecord>;
   stopWorker(workerId: string, signal?: AbortSignal): Promise<WorkerStopAnswer>;
+  /** Requests to a worker got no answer: its hive looks whether it still serves. */
+  checkWorker(workerId: string, signal?: AbortSignal): Promise<WorkerRecord>;
   getWorker(workerId: string, signal?: AbortSignal): Promise<WorkerRecord>;
 }
 
@@ -42,9 +44,19 @@ export interface FleetContext {
   readonly stopping: () => boolean;
 }
 
-/** Whether a worker is on its way to ready, or will be there again by itself. */
-export function isOnItsWay(record: WorkerRecord): boolean {
-  return (
-    record.state === "starting" || record.state === "loading" || record.state === "crashed" || record.state === "backing_off"
-  );
+/**
+ * Whether a worker is on its way to ready, or will be there again by itself. A wanted one that its hive stops (it was hung,
+ * or its start was given up) is started again after that.
+ */
+export function isOnItsWay({ state }: WorkerRecord): boolean {
+  return ON_THEIR_WAY.has(state);
 }
+
+const ON_THEIR_WAY: ReadonlySet<WorkerRecord["state"]> = new Set([
+  "starting",
+  "loading",
+  "hung",
+  "stopping",
+  "crashed",
+  "backing_off",
+]);

@@ -181,10 +181,21 @@ export class WorkerFleet implements Disposable {
       want: (modelId) => this.#demand.want(modelId),
       failure: (modelId) => this.#demand.failure(modelId),
       changes: this.#table.changes,
-      report: (worker, outcome) => this.#traffic.report(worker, outcome),
+      report: (worker, outcome) => {
+        this.#traffic.report(worker, outcome);
+        if (outcome === "timeout") this.#doubt(worker);
+      },
       standing: (worker) => this.#traffic.standing(worker),
       idle: () => undefined,
     };
+  }
+
+  /** It may be hung behind a health path that says otherwise: only its hive can look. */
+  #doubt({ workerId, hiveId }: ReadyWorker): void {
+    const calls = hiveId === null ? null : (this.#context.hive(hiveId)?.calls ?? null);
+    calls
+      ?.checkWorker(workerId)
+      .catch((error: unknown) => this.#options.log.warn("cannot have a worker checked", { error, worker_id: workerId }));
   }
 
   #disownChanged(models: ReadonlyMap<string, ModelSettings>): void {

@@ -1,4 +1,5 @@
 import { tmpdir } from "node:os";
+import { readProcStat } from "@queen-and-hive/daemon";
 import { WORKER_EXIT } from "@queen-and-hive/protocol";
 import { describe, expect, it } from "vitest";
 import { until } from "../clock/until.ts";
@@ -11,6 +12,15 @@ const post = (url: string, body: unknown, init: RequestInit = {}): Promise<Respo
 
 const chat = (worker: RunningFakeWorker, body: object, init?: RequestInit): Promise<Response> =>
   post(`${worker.url}/v1/chat/completions`, { messages: [{ role: "user", content: "hi" }], ...body }, init);
+
+function cpuTicks(pid: number): number {
+  const stat = readProcStat(pid);
+  return (stat?.utime ?? 0) + (stat?.stime ?? 0);
+}
+
+function stateOf(pid: number): string | null {
+  return readProcStat(pid)?.state ?? null;
+}
 
 /** The JSON of each event of a stream; `[DONE]` as that text. */
 function eventsOf(text: string): readonly unknown[] {
@@ -196,6 +206,65 @@ describe("a faulty fake worker", () => {
     await using atStart = await startFakeWorker(["--fault", "crash-at-start=9"], { waitFor: "nothing" });
     await using loading = await startFakeWorker(["--fault", "crash-while-loading", "--load-ms", "50"], { waitFor: "nothing" });
     expect([(await atStart.program.ended()).code, (await loading.program.ended()).code]).toEqual([9, 1]);
+  });
+
+  it("ends while it is idle", async () => {
+    await using worker = await startFakeWorker(["--fault", "crash-when-idle=20"]);
+    expect((await worker.program.ended()).code).toBe(1);
+  });
+
+  it("loads without a word, idle or busy", async () => {
+    for (const [fault, isBusy] of [
+      ["silent-load", false],
+      ["silent-busy-load", true],
+    ] as const) {
+      await using worker = await startFakeWorker(["--load-ms", "1000", "--fault", fault], { waitFor: "nothing" });
+      const startedMs = performance.now();
+      const cpuBefore = cpuTicks(worker.program.identity.pid);
+      expect(worker.program.output()).toBe("");
+      await until(() => worker.program.output().includes("is ready"), 10_000, "the end of its loading");
+      expect(performance.now() - startedMs).toBeGreaterThan(500);
+      if (isBusy) expect(cpuTicks(worker.program.identity.pid) - cpuBefore).toBeGreaterThan(30);
+    }
+  });
+
+  it("says that it is well and never answers, until the client leaves", async () => {
+    await using worker = await startFakeWorker(["--fault", "lying-health"]);
+    expect((await fetch(`${worker.url}/health`)).status).toBe(200);
+    const client = new AbortController();
+    const answer = chat(worker, {}, { signal: client.signal });
+    await until(async () => (await worker.stats()).open_now === 1, 5_000, "the request to arrive");
+    client.abort();
+    await expect(answer).rejects.toThrow();
+    await until(async () => (await worker.stats()).cancelled === 1, 5_000, "the request to be cancelled");
+  });
+
+  it("stops itself", async () => {
+    await using worker = await startFakeWorker(["--fault", "stop-itself=20"]);
+    await until(() => stateOf(worker.program.identity.pid) === "T", 5_000, "it to be stopped");
+  });
+
+  it("computes before it answers, deaf to its health path", async () => {
+    await using worker = await startFakeWorker(["--fault", "long-prefill=500", "--tokens", "1"]);
+    const startedMs = performance.now();
+    const answer = chat(worker, {});
+    await until(() => stateOf(worker.program.identity.pid) === "R", 5_000, "it to compute");
+    await fetch(`${worker.url}/health`);
+    expect(performance.now() - startedMs).toBeGreaterThan(400);
+    expect((await answer).status).toBe(200);
+  });
+
+  it("answers with JSON that is none", async () => {
+    await using worker = await startFakeWorker(["--fault", "malformed-json"]);
+    await expect((await chat(worker, {})).json()).rejects.toThrow();
+  });
+
+  it("closes its output, and forks a child that stays in its session", async () => {
+    await using worker = await startFakeWorker(["--fault", "fork-child", "--fault", "close-descriptors"], { waitFor: "nothing" });
+    await until(async () => (await fetch(`${worker.url}/health`)).ok, 10_000, "it to serve").catch(() => undefined);
+    const child = Number(/forked child (\d+)/.exec(worker.program.output())?.[1]);
+    expect(worker.program.output()).not.toContain("is ready");
+    expect(readProcStat(child)).toMatchObject({ session: readProcStat(worker.program.identity.pid)?.session });
   });
 
   it("dies in mid-answer after the tokens that were sent", async () => {

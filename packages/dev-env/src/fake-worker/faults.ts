@@ -4,6 +4,18 @@ export interface FaultPlan {
   readonly exitAtStart: number | null;
   /** Ends with this exit code half-way through loading. */
   readonly exitWhileLoading: number | null;
+  /** Ends with exit code 1 after this many milliseconds of being ready. */
+  readonly exitWhenIdleMs: number | null;
+  /** Neither listens nor writes until it has loaded; `busy` burns CPU meanwhile, `idle` does nothing at all. */
+  readonly silentLoad: "busy" | "idle" | null;
+  /** Says on its health path that it is well, and never answers a request. */
+  readonly neverAnswers: boolean;
+  /** Stops itself (SIGSTOP) after this many milliseconds of being ready. */
+  readonly stopsItselfMs: number | null;
+  /** Computes for this long before each answer, deaf to everything else. */
+  readonly prefillMs: number;
+  /** Answers inference requests with JSON that is none. */
+  readonly answersMalformed: boolean;
   /** Kills itself with SIGKILL once it has sent this many tokens of one answer. */
   readonly dieAfterTokens: number | null;
   /** Cuts the connection, without an end of the answer, after this many tokens. */
@@ -15,6 +27,10 @@ export interface FaultPlan {
   readonly neverReady: boolean;
   /** Leaves a grandchild in a session of its own, without any of our variables. */
   readonly leavesGrandchild: boolean;
+  /** Starts a child that stays in its session. */
+  readonly forksChild: boolean;
+  /** Closes the descriptors that it was started with: its output goes nowhere. */
+  readonly closesDescriptors: boolean;
   /** Writes this many MiB to its output as soon as it listens. */
   readonly floodMiB: number | null;
   readonly callbackTimes: number;
@@ -33,12 +49,20 @@ interface Fault {
 const HEALTHY: FaultPlan = {
   exitAtStart: null,
   exitWhileLoading: null,
+  exitWhenIdleMs: null,
+  silentLoad: null,
+  neverAnswers: false,
+  stopsItselfMs: null,
+  prefillMs: 0,
+  answersMalformed: false,
   dieAfterTokens: null,
   cutAfterTokens: null,
   answerStatus: null,
   ignoresTerm: false,
   neverReady: false,
   leavesGrandchild: false,
+  forksChild: false,
+  closesDescriptors: false,
   floodMiB: null,
   callbackTimes: 1,
   callbackTokenWrong: false,
@@ -56,6 +80,41 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     summary: "ends half-way through loading",
     argument: { name: "exit code", fallback: 1 },
     change: (exitWhileLoading) => ({ exitWhileLoading }),
+  },
+  "crash-when-idle": {
+    summary: "ends with 1 some time after it became ready",
+    argument: { name: "milliseconds", fallback: 200 },
+    change: (exitWhenIdleMs) => ({ exitWhenIdleMs }),
+  },
+  "silent-load": {
+    summary: "neither listens nor writes until it has loaded, and does nothing",
+    argument: null,
+    change: () => ({ silentLoad: "idle" }),
+  },
+  "silent-busy-load": {
+    summary: "neither listens nor writes until it has loaded, but burns CPU",
+    argument: null,
+    change: () => ({ silentLoad: "busy" }),
+  },
+  "lying-health": {
+    summary: "says that it is well and never answers a request",
+    argument: null,
+    change: () => ({ neverAnswers: true }),
+  },
+  "stop-itself": {
+    summary: "sends itself SIGSTOP some time after it became ready",
+    argument: { name: "milliseconds", fallback: 200 },
+    change: (stopsItselfMs) => ({ stopsItselfMs }),
+  },
+  "long-prefill": {
+    summary: "computes before each answer, deaf to everything else",
+    argument: { name: "milliseconds", fallback: 1_000 },
+    change: (prefillMs) => ({ prefillMs }),
+  },
+  "malformed-json": {
+    summary: "answers inference requests with JSON that is none",
+    argument: null,
+    change: () => ({ answersMalformed: true }),
   },
   "crash-after-tokens": {
     summary: "kills itself with SIGKILL in mid-answer",
@@ -86,6 +145,16 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     summary: "leaves a grandchild in its own session with a blank environment",
     argument: null,
     change: () => ({ leavesGrandchild: true }),
+  },
+  "fork-child": {
+    summary: "starts a child that stays in its session",
+    argument: null,
+    change: () => ({ forksChild: true }),
+  },
+  "close-descriptors": {
+    summary: "closes the descriptors that it was started with",
+    argument: null,
+    change: () => ({ closesDescriptors: true }),
   },
   "flood-log": {
     summary: "writes much output once it listens",

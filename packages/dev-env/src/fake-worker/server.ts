@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { compute } from "./compute.ts";
 import { answerCompletion, answerEmbeddings } from "./inference.ts";
 import { sendError, sendJson } from "./json-answer.ts";
 import type { FakeWorkerState } from "./state.ts";
@@ -64,14 +66,35 @@ async function guarded(run: InferenceRoute, state: FakeWorkerState, seen: SeenRe
   if (options.faults.answerStatus !== null) {
     return refuse(options.faults.answerStatus, "engine_failed", "cannot serve this request: the fault http-500 is on");
   }
+  if (options.faults.answersMalformed) {
+    end("failed");
+    response.writeHead(200, { "content-type": "application/json" }).end('{"choices": [');
+    return;
+  }
   const gone = new AbortController();
   response.on("close", () => gone.abort());
   let ending: Ending = "failed";
   try {
-    ending = (await state.slots.use(gone.signal, async () => await run(state, seen, response))) ?? "cancelled";
+    ending = (await state.slots.use(gone.signal, () => serve(run, state, seen, response, gone.signal))) ?? "cancelled";
   } finally {
     end(ending);
   }
+}
+
+async function serve(
+  run: InferenceRoute,
+  state: FakeWorkerState,
+  seen: SeenRequest,
+  response: ServerResponse,
+  gone: AbortSignal,
+): Promise<Ending> {
+  const { prefillMs, neverAnswers } = state.options.faults;
+  if (neverAnswers) {
+    await once(gone, "abort");
+    return "cancelled";
+  }
+  if (prefillMs > 0) compute(prefillMs);
+  return await run(state, seen, response);
 }
 
 function headersOf(request: IncomingMessage): Readonly<Record<string, string>> {

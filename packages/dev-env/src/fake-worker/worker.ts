@@ -1,8 +1,11 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { closeSync, openSync } from "node:fs";
 import type { Server } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { WORKER_EXIT } from "@queen-and-hive/protocol/worker-environment";
+import { compute } from "./compute.ts";
+import type { FaultPlan } from "./faults.ts";
 import type { FakeWorkerOptions } from "./options.ts";
 import { sendReadyCallbacks } from "./ready-callback.ts";
 import { createFakeWorkerServer } from "./server.ts";
@@ -11,6 +14,7 @@ import type { FakeWorkerState } from "./state.ts";
 import { Statistics } from "./statistics.ts";
 
 const LOAD_STEPS = 10;
+const BUSY_STEP_MS = 50;
 const FLOOD_LINE = `${"bees ".repeat(25)}\n`;
 const FLOOD_LINES_AT_ONCE = 4_096;
 
@@ -22,14 +26,18 @@ export async function runFakeWorker(options: FakeWorkerOptions): Promise<void> {
   const server = createFakeWorkerServer(state);
   handleTerm(server, faults.ignoresTerm);
   if (faults.leavesGrandchild) leaveGrandchild();
+  if (faults.forksChild) forkChild();
+  if (faults.closesDescriptors) closeDescriptors();
+  if (faults.silentLoad !== null) await loadSilently(options.loadMs, faults.silentLoad);
   if (faults.callbackBeforeListen) await sendReadyCallbacks(options, options.port, state.statistics);
   const port = await listen(server, options);
   console.log(`fake worker ${options.workerId} listens on http://${options.host}:${port}`);
   if (faults.floodMiB !== null) await flood(faults.floodMiB);
-  await load(state);
+  if (faults.silentLoad === null) await load(state);
   if (faults.neverReady) return;
   state.statistics.ready = true;
   console.log(`fake worker ${options.workerId} is ready`);
+  failLater(faults);
   if (options.ready !== "callback" || faults.callbackBeforeListen) return;
   await sleep(options.callbackDelayMs);
   await sendReadyCallbacks(options, port, state.statistics);
@@ -58,6 +66,22 @@ async function load(state: FakeWorkerState): Promise<void> {
   }
 }
 
+async function loadSilently(loadMs: number, manner: "busy" | "idle"): Promise<void> {
+  const endMs = performance.now() + loadMs;
+  if (manner === "idle") return await sleep(loadMs);
+  // TERM must come through now and then.
+  while (performance.now() < endMs) {
+    compute(BUSY_STEP_MS);
+    await sleep(0);
+  }
+}
+
+/** What goes wrong some time after it became ready. */
+function failLater({ exitWhenIdleMs, stopsItselfMs }: FaultPlan): void {
+  if (exitWhenIdleMs !== null) setTimeout(() => fail(1, "cannot go on: the fault crash-when-idle is on"), exitWhenIdleMs);
+  if (stopsItselfMs !== null) setTimeout(() => process.kill(process.pid, "SIGSTOP"), stopsItselfMs);
+}
+
 function handleTerm(server: Server, ignore: boolean): void {
   process.on("SIGTERM", () => {
     if (ignore) return void console.log("fake worker: TERM is ignored");
@@ -71,6 +95,20 @@ function leaveGrandchild(): void {
   const child = spawn("sleep", ["3600"], { detached: true, stdio: ["ignore", "inherit", "inherit"], env: {} });
   child.unref();
   console.log(`fake worker: left grandchild ${child.pid}`);
+}
+
+function forkChild(): void {
+  const child = spawn("sleep", ["3600"], { stdio: ["ignore", "inherit", "inherit"] });
+  child.unref();
+  console.log(`fake worker: forked child ${child.pid}`);
+}
+
+/** Standard output and error become /dev/null, as daemons do; whoever held the other end sees end of file. */
+function closeDescriptors(): void {
+  for (const descriptor of [1, 2]) {
+    closeSync(descriptor);
+    openSync("/dev/null", "w");
+  }
 }
 
 async function flood(mebibytes: number): Promise<void> {

@@ -28,6 +28,19 @@ export const stopSchema = {
   additionalProperties: false,
 } as const satisfies JsonSchema;
 
+/**
+ * How long a worker that was ready may neither answer nor make progress until it gets no more requests (`hung_after`, `off`
+ * for never), and from then on until it is replaced.
+ */
+export const workerHealthSchema = {
+  type: "object",
+  properties: { interval: value.duration, timeout: value.duration, hung_after: value.duration, replace_after: value.duration },
+  additionalProperties: false,
+} as const satisfies JsonSchema;
+
+/** How workers are looked at when nothing else is said. */
+export const WORKER_HEALTH_DEFAULTS = { interval: "5s", timeout: "5s", hung_after: "60s", replace_after: "30s" } as const;
+
 /** `restart:` back-off and breaker of what crashed. */
 export const restartSchema = {
   type: "object",

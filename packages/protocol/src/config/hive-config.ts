@@ -1,6 +1,6 @@
 import type { FromSchema } from "json-schema-to-ts";
 import type { JsonSchema } from "../endpoint.ts";
-import { logSchema, stopSchema, value } from "./common.ts";
+import { logSchema, stopSchema, value, WORKER_HEALTH_DEFAULTS, workerHealthSchema } from "./common.ts";
 
 /**
  * The hive's configuration: `hive run --config F` (YAML), `state_dir/hive.json`, and the `config` of a start request.
@@ -56,6 +56,7 @@ export const hiveConfigSchema = {
       additionalProperties: false,
     },
     ready_probe: { type: "object", properties: { first: value.duration, max: value.duration }, additionalProperties: false },
+    health: workerHealthSchema,
   },
   additionalProperties: false,
 } as const satisfies JsonSchema;
@@ -87,4 +88,5 @@ export const HIVE_CONFIG_DEFAULTS = {
     log_tail_lines: 50,
   },
   ready_probe: { first: "50ms", max: "1s" },
+  health: WORKER_HEALTH_DEFAULTS,
 } as const satisfies HiveConfigInput;

@@ -1,7 +1,7 @@
 import type { FromSchema } from "json-schema-to-ts";
 import type { JsonSchema } from "../endpoint.ts";
 import { RUNTIME_NAME_PATTERN, recipeParts } from "../messages/runtime-recipe.ts";
-import { logSchema, restartSchema, stopSchema, value } from "./common.ts";
+import { logSchema, restartSchema, stopSchema, value, WORKER_HEALTH_DEFAULTS, workerHealthSchema } from "./common.ts";
 
 const placeSchema = {
   type: "object",
@@ -190,6 +190,7 @@ export const queenConfigSchema = {
         retry: value.duration,
         replace_after: value.duration,
         start: value.duration,
+        workers: workerHealthSchema,
       },
       additionalProperties: false,
     },
@@ -258,6 +259,7 @@ export const QUEEN_CONFIG_DEFAULTS = {
     retry: "3s",
     replace_after: "5m",
     start: "15s",
+    workers: WORKER_HEALTH_DEFAULTS,
   },
   restart: {
     first: "1s",

@@ -2,11 +2,15 @@ import type { FromSchema } from "json-schema-to-ts";
 import type { JsonSchema } from "../endpoint.ts";
 import { field } from "./common.ts";
 
-/** The states of a worker's life, in the order in which a healthy one goes through them. */
+/**
+ * The states of a worker's life, in the order in which a healthy one goes through them. A `hung` one was ready, and now
+ * neither answers nor makes progress: it gets no requests, and is replaced unless it comes back.
+ */
 export const WORKER_STATES = [
   "starting",
   "loading",
   "ready",
+  "hung",
   "draining",
   "stopping",
   "stopped",

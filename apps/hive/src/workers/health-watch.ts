@@ -1,0 +1,154 @@
+import { type Clock, type Log, readProcStat } from "@queen-and-hive/daemon";
+import type { WorkerSpec } from "@queen-and-hive/protocol";
+import {
+  beginHealthVigil,
+  CPU_SIGN_RATIO,
+  type HealthLimits,
+  type HealthLook,
+  type HealthVigil,
+  judgeHealth,
+} from "../domain/health.ts";
+import type { WorkerProcess } from "../domain/worker-states.ts";
+import { askFirstToken } from "../process/first-token.ts";
+import { useOfSession } from "../process/machine-facts.ts";
+import { outputSize } from "../process/output-log.ts";
+import { readProcessTable } from "../process/process-table.ts";
+import { probeReady } from "../process/ready-probe.ts";
+
+/** How often a worker that was ready is looked at, and how long it may be silent; the hive's `health`. */
+export interface HealthSettings {
+  readonly everyMs: number;
+  readonly timeoutMs: number;
+  /** Infinity: never. */
+  readonly hungAfterMs: number;
+  readonly replaceAfterMs: number;
+}
+
+/** What to watch while a worker serves. */
+export interface HealthWatchOptions {
+  readonly spec: WorkerSpec;
+  readonly process: WorkerProcess;
+  /** Where it serves. */
+  readonly url: string;
+  readonly outputPath: string;
+  readonly isHung: boolean;
+  readonly settings: HealthSettings;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly onMute: () => void;
+  readonly onAnswer: () => void;
+  readonly onStayedMute: () => void;
+}
+
+/** What its processes have done so far. */
+interface Work {
+  readonly atMs: number;
+  readonly cpuMs: number;
+  readonly logBytes: number;
+}
+
+/**
+ * Looks at a worker that was ready: does it answer on its health path, and if not, does it at least work? Whoever has
+ * reason to doubt that path (requests that get no answer) has it asked for a token instead, until one comes.
+ */
+export class HealthWatch implements Disposable {
+  readonly #options: HealthWatchOptions;
+  readonly #controller = new AbortController();
+  readonly #path: string | null;
+  #vigil: HealthVigil;
+  #work: Work | null = null;
+  #isDoubted = false;
+  #pause = new AbortController();
+
+  constructor(options: HealthWatchOptions) {
+    this.#options = options;
+    this.#path = healthPathOf(options.spec);
+    this.#vigil = beginHealthVigil(options.clock.monotonicMs(), options.isHung);
+  }
+
+  /** Begins to look. */
+  start(): void {
+    if (Number.isFinite(this.#options.settings.hungAfterMs)) void this.#run();
+  }
+
+  /** Requests get no answer: from now on only a token counts. */
+  doubt(): void {
+    this.#isDoubted = true;
+    this.#pause.abort();
+  }
+
+  [Symbol.dispose](): void {
+    this.#controller.abort();
+  }
+
+  async #run(): Promise<void> {
+    const { clock, settings, log } = this.#options;
+    const { signal } = this.#controller;
+    while (!signal.aborted) {
+      this.#pause = new AbortController();
+      await clock.sleep(settings.everyMs, AbortSignal.any([signal, this.#pause.signal])).catch(() => undefined);
+      if (signal.aborted) return;
+      try {
+        await this.#step();
+      } catch (error) {
+        log.warn("cannot look at the health of a worker", { error });
+      }
+    }
+  }
+
+  async #step(): Promise<void> {
+    const serves = await this.#serves();
+    if (this.#controller.signal.aborted) return;
+    const look = this.#look(serves);
+    if (look === null) return;
+    const { onMute, onAnswer, onStayedMute } = this.#options;
+    const { vigil, verdict } = judgeHealth(this.#vigil, look, this.#limits());
+    this.#vigil = vigil;
+    if (verdict === "mute") onMute();
+    if (verdict === "answers") onAnswer();
+    if (verdict === "replace") onStayedMute();
+  }
+
+  async #serves(): Promise<boolean> {
+    const { url, spec, process, settings } = this.#options;
+    const { signal } = this.#controller;
+    const { timeoutMs } = settings;
+    if (readProcStat(process.engine.pid)?.state === "T") return false;
+    if (this.#isDoubted) {
+      // A token that takes longer waits behind others, and their work shows.
+      const answer = await askFirstToken({ url, model: spec.model.id, timeoutMs, signal });
+      this.#isDoubted = answer === "mute";
+      return !this.#isDoubted;
+    }
+    if (this.#path === null) return true;
+    return (await probeReady(`${url}${this.#path}`, timeoutMs, signal)).outcome === "ready";
+  }
+
+  /** Null when it does not serve and its work cannot be compared with anything yet. */
+  #look(serves: boolean): HealthLook | null {
+    const atMs = this.#options.clock.monotonicMs();
+    const before = this.#work;
+    // Reading all processes costs milliseconds, so it is done only while there is doubt.
+    this.#work = serves ? null : this.#workNow(atMs);
+    if (this.#work === null) return { atMs, serves, progresses: false };
+    return before === null ? null : { atMs, serves, progresses: hasWorked(before, this.#work) };
+  }
+
+  #workNow(atMs: number): Work {
+    const { process, outputPath } = this.#options;
+    return { atMs, cpuMs: useOfSession(readProcessTable(), process.shim.pid).cpuMs, logBytes: outputSize(outputPath) };
+  }
+
+  #limits(): HealthLimits {
+    const { hungAfterMs, replaceAfterMs, everyMs, timeoutMs } = this.#options.settings;
+    return { hungAfterMs, replaceAfterMs, gapMsMax: 2 * (everyMs + timeoutMs) };
+  }
+}
+
+function healthPathOf({ runtime }: WorkerSpec): string | null {
+  return runtime.check?.http ?? runtime.ready?.http ?? (runtime.name === "embedded" ? "/health" : null);
+}
+
+function hasWorked(before: Work, now: Work): boolean {
+  return now.logBytes !== before.logBytes || now.cpuMs - before.cpuMs >= Math.max(1, now.atMs - before.atMs) * CPU_SIGN_RATIO;
+}
