@@ -12,7 +12,9 @@ import {
   systemClock,
 } from "@queen-and-hive/daemon";
 import { parseWorkerId, QhError, QUEEN_ENDPOINTS, type QueenAddress } from "@queen-and-hive/protocol";
+import type { QueenSettings } from "./config/settings.ts";
 import { createGateway, type Gateway } from "./gateway/gateway.ts";
+import type { GatewaySettings } from "./gateway/settings.ts";
 import { HiveFleet } from "./hives/hive-fleet.ts";
 import { createHiveOrders, type HiveOrders } from "./hives/hive-orders.ts";
 import { allowedModels, createAuthorize, type Identity, nameOf } from "./http/identity.ts";
@@ -149,7 +151,7 @@ class QueenBuild {
     gateway = createGateway<Identity>({
       directory: workers.directory,
       models: settings.models,
-      settings: { queue: settings.queue, stream: settings.stream, bodyBytes: settings.limits.bodyBytes },
+      settings: gatewaySettings(settings),
       allowedModels,
       clientOf: nameOf,
       log,
@@ -181,6 +183,8 @@ class QueenBuild {
       hiveReady: (hiveId, message) => hives.announce(hiveId, message),
       workerReady: (hiveId, message) => workers.acceptReady(hiveId, message),
       workerExited: (hiveId, message) => workers.acceptExited(hiveId, message),
+      requests: () => parts.gateway.requests(),
+      cancelRequest: (requestId) => parts.gateway.cancel(requestId),
       shutdown: (how, actor) => this.#cascade.run(parts, how, actor),
       store,
       metrics: this.#metrics,
@@ -214,6 +218,11 @@ class QueenBuild {
     }
     return servers;
   }
+}
+
+function gatewaySettings({ queue, stream, retry, limits }: QueenSettings): GatewaySettings {
+  const answer = { wholeBytes: limits.wholeAnswerBytes, eventBytes: limits.eventBytes };
+  return { queue, stream, retry, bodyBytes: limits.bodyBytes, receiveMs: limits.receiveMs, answer };
 }
 
 async function prepareStateDir(stateDir: string): Promise<void> {

@@ -24,6 +24,7 @@ export interface HarnessOptions {
   readonly queue?: Partial<GatewaySettings["queue"]>;
   readonly stream?: Partial<StreamLimits>;
   readonly bodyBytes?: number;
+  readonly receiveMs?: number;
   readonly retry?: GatewaySettings["retry"];
   readonly answer?: GatewaySettings["answer"];
 }
@@ -60,8 +61,9 @@ export class GatewayHarness implements AsyncDisposable {
         queue: { maxWaiting: 100, maxWaitMs: 20_000, loadWaitMs: 20_000, sessionsKept: 100, ...options.queue },
         stream: { ...STREAM, ...options.stream },
         bodyBytes,
+        receiveMs: options.receiveMs ?? 10_000,
         retry: options.retry ?? { attempts: 3, waitMs: 200 },
-        ...(options.answer === undefined ? {} : { answer: options.answer }),
+        answer: options.answer ?? { wholeBytes: 33_554_432, eventBytes: 8_388_608 },
       },
       allowedModels: (identity) => (identity === "guest" ? ["chat"] : "all"),
       clientOf: (identity) => identity,

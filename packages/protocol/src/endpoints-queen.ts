@@ -1,5 +1,6 @@
 import { defineEndpoints, typed } from "./endpoint.ts";
 import { QUEEN_HIVE_ENDPOINTS } from "./endpoints-queen-hives.ts";
+import { QUEEN_REQUEST_ENDPOINTS } from "./endpoints-queen-requests.ts";
 import { type HiveReady, hiveReadySchema } from "./messages/hive-identity.ts";
 import {
   type ModelList,
@@ -54,6 +55,9 @@ const inference = (path: string, summary: string) =>
       "engine_failed",
       "engine_timeout",
       "deadline_exceeded",
+      "invalid_header",
+      "request_timeout",
+      "request_cancelled",
       "shutting_down",
     ],
   }) as const;
@@ -130,6 +134,7 @@ export const QUEEN_ENDPOINTS = defineEndpoints({
   postRerank: inference("/v1/rerank", "Documents in the order of their relevance, where the engine offers it."),
   ...CALLBACK_ENDPOINTS,
   ...QUEEN_HIVE_ENDPOINTS,
+  ...QUEEN_REQUEST_ENDPOINTS,
   listWorkers: {
     method: "GET",
     path: "/v2/workers",

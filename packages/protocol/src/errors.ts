@@ -27,6 +27,7 @@ export const ERROR_KINDS = define({
   malformed_json: caller(400),
   invalid_body: caller(400),
   invalid_query: caller(400),
+  invalid_header: caller(400),
   model_required: caller(400),
   task_mismatch: caller(400),
   /** OpenAI's own code for a prompt that does not fit; clients shorten the chat when they see it. */
@@ -40,6 +41,7 @@ export const ERROR_KINDS = define({
   model_not_found: caller(404),
   worker_not_found: caller(404),
   hive_not_found: caller(404),
+  request_not_found: caller(404),
   cross_site_request: { status: 403, type: "permission_error", fault: "caller", retryable: false },
   unauthenticated: { status: 401, type: "authentication_error", fault: "caller", retryable: false },
   forbidden: { status: 403, type: "permission_error", fault: "caller", retryable: false },
@@ -55,6 +57,9 @@ export const ERROR_KINDS = define({
   worker_gone: caller(410),
 
   // What a client waits for in vain.
+  /** The request itself did not arrive in time. */
+  request_timeout: { status: 408, type: "invalid_request_error", fault: "caller", retryable: true },
+  request_cancelled: { status: 503, type: "server_error", fault: "environment", retryable: false },
   queue_full: { status: 429, type: "rate_limit_error", fault: "environment", retryable: true },
   queue_timeout: { status: 504, type: "server_error", fault: "environment", retryable: true },
   load_timeout: { status: 504, type: "server_error", fault: "environment", retryable: true },

@@ -67,6 +67,15 @@ export {
 } from "./messages/hive-identity.ts";
 export { type HiveStartRequest, hiveStartRequestSchema } from "./messages/hive-start.ts";
 export {
+  type CancelAnswer,
+  cancelAnswerSchema,
+  type OpenRequest,
+  type OpenRequestList,
+  openRequestListSchema,
+  openRequestSchema,
+  type RequestState,
+} from "./messages/open-request.ts";
+export {
   HIVE_STATES,
   type HiveFate,
   type HiveList,

@@ -28,6 +28,7 @@ export function resolveSettings(config: QueenConfigInput, place: ConfigPlace, no
   const shutdown = { ...QUEEN_CONFIG_DEFAULTS.shutdown, ...config.shutdown };
   const queue = { ...QUEEN_CONFIG_DEFAULTS.queue, ...config.queue };
   const stream = { ...QUEEN_CONFIG_DEFAULTS.stream, ...config.stream };
+  const retry = { ...QUEEN_CONFIG_DEFAULTS.retry, ...config.retry };
   const limits = { ...QUEEN_CONFIG_DEFAULTS.limits, ...config.limits };
   const log = { ...QUEEN_CONFIG_DEFAULTS.log, ...config.log };
   return {
@@ -55,7 +56,14 @@ export function resolveSettings(config: QueenConfigInput, place: ConfigPlace, no
       totalMs: parseDurationMs(stream.total),
       keepAliveMs: parseDurationMs(stream.keep_alive),
     },
-    limits: { bodyBytes: parseSizeBytes(limits.body), headersBytes: parseSizeBytes(limits.headers) },
+    retry: { attempts: retry.attempts, waitMs: parseDurationMs(retry.wait) },
+    limits: {
+      bodyBytes: parseSizeBytes(limits.body),
+      headersBytes: parseSizeBytes(limits.headers),
+      receiveMs: parseDurationMs(limits.receive),
+      wholeAnswerBytes: parseSizeBytes(limits.whole_answer),
+      eventBytes: parseSizeBytes(limits.event),
+    },
     log: { level: log.level, format: log.format, maxBytes: parseSizeBytes(log.max_size), keep: log.keep },
     shutdown: { budgetMs: parseDurationMs(shutdown.budget), drainMs: parseDurationMs(shutdown.drain) },
     stop: { termMs: parseDurationMs(stop.term), verifyMs: parseDurationMs(stop.verify) },

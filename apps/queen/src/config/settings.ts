@@ -102,7 +102,16 @@ export interface QueenSettings {
     readonly totalMs: number;
     readonly keepAliveMs: number;
   };
-  readonly limits: { readonly bodyBytes: number; readonly headersBytes: number };
+  /** How often a request is tried, and how long it hopes for another worker. */
+  readonly retry: { readonly attempts: number; readonly waitMs: number };
+  readonly limits: {
+    readonly bodyBytes: number;
+    readonly headersBytes: number;
+    /** How long a whole request may take to arrive. */
+    readonly receiveMs: number;
+    readonly wholeAnswerBytes: number;
+    readonly eventBytes: number;
+  };
   readonly log: {
     readonly level: "debug" | "info" | "warn" | "error";
     readonly format: "auto" | "json" | "pretty";

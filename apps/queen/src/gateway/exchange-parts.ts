@@ -16,6 +16,7 @@ export interface ExchangeSurroundings {
   readonly log: Log;
   readonly clock: Clock;
   readonly stream: StreamLimits;
+  readonly receiveMs: number;
   readonly retry: RetryLimits;
   readonly limits: AnswerLimits;
 }
@@ -24,7 +25,7 @@ export interface ExchangeSurroundings {
 export interface ExchangeRequest {
   readonly route: GatewayRoute;
   readonly requestId: string;
-  /** Whose request it is, for fairness in the queue. */
+  /** Whose request it is, for fairness in the queue and for operators to see. */
   readonly client: string;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;

@@ -1,17 +1,17 @@
-import { errorBody, QhError } from "@queen-and-hive/protocol";
-import type { Lease, QueuePlace } from "../dispatch/ticket.ts";
-import { incarnationKey } from "../dispatch/worker-occupancy.ts";
+import { errorBody, type OpenRequest, QhError, type RequestState } from "@queen-and-hive/protocol";
+import type { Lease } from "../dispatch/ticket.ts";
 import type { ReadyWorker, TrafficOutcome } from "../workers/worker-directory.ts";
 import { Attempt, type AttemptOutcome } from "./attempt.ts";
 import { ClientAnswer } from "./client-answer.ts";
-import { conversationOf } from "./conversation.ts";
 import type { ExchangeRequest, ExchangeSurroundings } from "./exchange-parts.ts";
 import { headersForClient, headersForEngine } from "./forwarded-headers.ts";
 import type { InferenceRequest } from "./inference-request.ts";
+import { startReceiveLimit, startTotalLimit } from "./request-limits.ts";
 import type { RequestRow } from "./request-row.ts";
 import { enginePath } from "./routes.ts";
 import { Timeline } from "./timeline.ts";
 import { UsageReader } from "./token-usage.ts";
+import { Tries } from "./tries.ts";
 import { errorOf, judgeAnswer, type WholeAnswer } from "./whole-answer.ts";
 
 /** One request from its arrival to its end: it ends once, complete, with a well-formed error, or left by its client. */
@@ -22,16 +22,15 @@ export class Exchange {
   readonly #timeline: Timeline;
   readonly #usage = new UsageReader();
   readonly #answer: ClientAnswer;
-  readonly #excluded = new Set<string>();
+  readonly #tries: Tries;
   #inference: InferenceRequest | null = null;
-  #worker: ReadyWorker | null = null;
-  #attempts = 0;
   #errorKind: RequestRow["error_kind"] = null;
   #refusedStatus: number | null = null;
 
   constructor(around: ExchangeSurroundings, given: ExchangeRequest) {
     this.#around = around;
     this.#given = given;
+    this.#tries = new Tries(around, given);
     this.#timeline = new Timeline(around.clock);
     this.#answer = new ClientAnswer({
       response: given.response,
@@ -62,24 +61,37 @@ export class Exchange {
    * system. Rejects with a QhError as long as no status was sent: then the server says it.
    */
   async run(read: (signal: AbortSignal) => Promise<InferenceRequest>): Promise<void> {
-    const { clientGone } = this.#given;
+    const { clientGone, request } = this.#given;
+    const { clock, stream } = this.#around;
     const leave = (): void => this.end(new QhError("client_closed", "cannot answer: the client has left"));
     if (clientGone.aborted) leave();
     clientGone.addEventListener("abort", leave, { once: true });
-    const total = this.#around.clock.after(this.#around.stream.totalMs, () =>
-      this.end(new QhError("deadline_exceeded", "cannot finish the answer within the time limit of a request")),
-    );
     try {
-      this.#inference = await read(this.#ending.signal);
+      using _total = startTotalLimit(clock, stream.totalMs, request.headers, (late) => this.end(late));
+      this.#inference = await this.#read(read);
       await this.#serve(this.#inference);
     } catch (error) {
       this.#sayFailure(error);
     } finally {
-      total[Symbol.dispose]();
       clientGone.removeEventListener("abort", leave);
       if (this.#answer.committed) await this.#answer.flushed();
       this.#answer.dispose();
     }
+  }
+
+  /** What operators see of it. */
+  get record(): OpenRequest {
+    return {
+      request_id: this.#given.requestId,
+      state: this.#state,
+      route: this.#given.route.name,
+      model: this.#inference?.modelId ?? null,
+      client: this.#given.client,
+      worker_id: this.#tries.worker?.workerId ?? null,
+      hive_id: this.#tries.worker?.hiveId ?? null,
+      attempts: this.#tries.count,
+      since: new Date(this.#around.clock.nowMs() - this.#timeline.elapsedMs).toISOString(),
+    };
   }
 
   /** What is kept of it. */
@@ -90,9 +102,9 @@ export class Exchange {
       route: this.#given.route.name,
       model: this.#inference?.modelId ?? null,
       status: this.#refusedStatus ?? this.#given.response.statusCode,
-      worker_id: this.#worker?.workerId ?? null,
-      hive_id: this.#worker?.hiveId ?? null,
-      attempts: this.#attempts,
+      worker_id: this.#tries.worker?.workerId ?? null,
+      hive_id: this.#tries.worker?.hiveId ?? null,
+      attempts: this.#tries.count,
       queue_ms: this.#timeline.waited.slotMs + this.#timeline.waited.loadMs,
       ttft_ms: this.#timeline.toFirstByteMs,
       duration_ms: this.#timeline.elapsedMs,
@@ -107,19 +119,42 @@ export class Exchange {
     return this.#timeline.overheadMs;
   }
 
+  get #state(): RequestState {
+    if (this.#inference === null) return "receiving";
+    if (this.#answer.begun || this.#timeline.toFirstByteMs !== null) return "streaming";
+    if (this.#tries.isPlaced) return "placed";
+    return this.#around.directory.ready(this.#inference.modelId).length > 0 ? "queued" : "waiting_for_worker";
+  }
+
+  async #read(read: (signal: AbortSignal) => Promise<InferenceRequest>): Promise<InferenceRequest> {
+    const { clock, receiveMs } = this.#around;
+    using _receive = startReceiveLimit(clock, receiveMs, (late) => this.end(late));
+    return await read(this.#ending.signal);
+  }
+
   async #serve(inference: InferenceRequest): Promise<void> {
     const { clock, stream } = this.#around;
     using _commit = inference.wantsStream
       ? clock.after(stream.commitAfterMs - this.#timeline.elapsedMs, () => this.#commit())
       : { [Symbol.dispose]: () => undefined };
-    let place: QueuePlace | null = null;
     let lastError: QhError | null = null;
-    for (;;) {
-      const lease = await this.#lease(inference, place, lastError);
-      place = lease.place;
+    do {
+      const lease = await this.#tries.next(inference, lastError, this.#ending.signal);
+      this.#timeline.waited = lease.place.waited;
+      lastError = await this.#try(inference, lease, clock.monotonicMs());
+    } while (lastError !== null);
+  }
+
+  /** Null when the request is over; the error that the next try has to do better than. Throws what ends the request. */
+  async #try(inference: InferenceRequest, lease: Lease, startedMs: number): Promise<QhError | null> {
+    let servedMs: number | null = null;
+    try {
       const outcome = await this.#attempt(inference, lease);
-      lastError = this.#judge(outcome, lease.worker);
-      if (lastError === null) return;
+      if (outcome.kind !== "failed") servedMs = this.#around.clock.monotonicMs() - startedMs;
+      return this.#judge(outcome, lease.worker);
+    } finally {
+      // Only now: whoever gets the slot next is chosen with what this try has told about the worker.
+      lease.release(servedMs);
     }
   }
 
@@ -128,30 +163,11 @@ export class Exchange {
     this.#answer.commit({ "server-timing": this.#timeline.serverTiming });
   }
 
-  async #lease(inference: InferenceRequest, place: QueuePlace | null, lastError: QhError | null): Promise<Lease> {
-    const { dispatcher, metrics } = this.#around;
-    const signal = this.#ending.signal;
-    const lease = await dispatcher.lease(inference.modelId, {
-      client: this.#given.client,
-      session: () => conversationOf(this.#given, inference),
-      excluded: this.#excluded,
-      place,
-      lastError,
-      signal,
-    });
-    this.#timeline.waited = lease.place.waited;
-    if (place === null) metrics.waited(lease.place.waited);
-    this.#worker = lease.worker;
-    this.#attempts += 1;
-    return lease;
-  }
-
-  async #attempt(inference: InferenceRequest, lease: Lease): Promise<AttemptOutcome> {
+  #attempt(inference: InferenceRequest, lease: Lease): Promise<AttemptOutcome> {
     const { pools, stream, limits, clock, metrics } = this.#around;
     const { request, requestId, route } = this.#given;
     const { worker } = lease;
     const body = inference.bodyFor(worker.model);
-    const startedMs = clock.monotonicMs();
     const attempt = new Attempt({
       pool: pools.of(worker),
       worker,
@@ -175,20 +191,17 @@ export class Exchange {
       ourHeaders: () => this.#ourHeaders(),
     });
     attempt.start();
-    const outcome = await attempt.outcome;
-    lease.release(outcome.kind === "failed" ? null : clock.monotonicMs() - startedMs);
-    return outcome;
+    return attempt.outcome;
   }
 
   #ourHeaders(): { headers: Record<string, string>; comment: string } {
     const { slotMs, loadMs } = this.#timeline.waited;
     return {
       headers: { "server-timing": this.#timeline.serverTiming },
-      comment: `queen attempts=${this.#attempts} queue_ms=${Math.round(slotMs)} load_ms=${Math.round(loadMs)}`,
+      comment: `queen attempts=${this.#tries.count} queue_ms=${Math.round(slotMs)} load_ms=${Math.round(loadMs)}`,
     };
   }
 
-  /** Null when the request is over; the error that the next try has to do better than. Throws what ends the request. */
   #judge(outcome: AttemptOutcome, worker: ReadyWorker): QhError | null {
     const { directory } = this.#around;
     switch (outcome.kind) {
@@ -207,7 +220,7 @@ export class Exchange {
         this.#timeline.attemptFailed();
         if (!outcome.retry || !this.#mayTryAgain()) throw outcome.error;
         // A connection that was reset may have been an old one, closed by the engine while idle.
-        if (outcome.traffic !== "reset" || this.#attempts > 1 || this.#hasAnother(worker)) this.#exclude(worker);
+        if (outcome.traffic !== "reset" || this.#tries.count > 1 || this.#hasAnother(worker)) this.#tries.exclude(worker);
         return outcome.error;
     }
   }
@@ -219,7 +232,7 @@ export class Exchange {
       const retry = verdict.kind === "prefer_another" || verdict.retry;
       if (retry && this.#mayTryAgain() && this.#hasAnother(worker)) {
         this.#timeline.attemptFailed();
-        this.#exclude(worker);
+        this.#tries.exclude(worker);
         return verdict.error;
       }
       if (verdict.kind === "refuse") throw verdict.error;
@@ -235,7 +248,7 @@ export class Exchange {
       request_id: this.#given.requestId,
       worker_id: worker.workerId,
       hive_id: worker.hiveId,
-      attempt: this.#attempts,
+      attempt: this.#tries.count,
       traffic,
       error,
     });
@@ -256,20 +269,11 @@ export class Exchange {
   }
 
   #mayTryAgain(): boolean {
-    return !this.#answer.begun && this.#attempts < this.#around.retry.attempts && !this.#ending.signal.aborted;
+    return !this.#answer.begun && this.#tries.mayGoOn && !this.#ending.signal.aborted;
   }
 
   #hasAnother(worker: ReadyWorker): boolean {
-    const failed = incarnationKey(worker);
-    const modelId = this.#inference?.modelId ?? "";
-    return this.#around.directory.ready(modelId).some((other) => {
-      const key = incarnationKey(other);
-      return key !== failed && !this.#excluded.has(key);
-    });
-  }
-
-  #exclude(worker: ReadyWorker): void {
-    this.#excluded.add(incarnationKey(worker));
+    return this.#tries.hasAnother(this.#inference?.modelId ?? "", worker);
   }
 
   /** After the status was sent the error becomes an event; before, the server says it. */
@@ -286,6 +290,7 @@ export class Exchange {
       return;
     }
     this.#refusedStatus = failure.status;
+    if (this.#answer.writable) this.#given.response.setHeader("server-timing", this.#timeline.serverTiming);
     throw failure;
   }
 }

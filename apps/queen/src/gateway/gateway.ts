@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Clock, type Deadline, HANDLED, type Log, type Metrics } from "@queen-and-hive/daemon";
-import { QhError, type RequestId } from "@queen-and-hive/protocol";
+import { type OpenRequest, QhError, type RequestId } from "@queen-and-hive/protocol";
 import { Dispatcher } from "../dispatch/dispatcher.ts";
 import type { ReadyWorker, WorkerDirectory } from "../workers/worker-directory.ts";
 import { EnginePools } from "./engine-pools.ts";
@@ -12,7 +12,7 @@ import { type AllowedModels, ModelCatalog, type ModelName } from "./model-names.
 import { OpenExchanges } from "./open-exchanges.ts";
 import type { RequestRow } from "./request-row.ts";
 import { GATEWAY_ROUTES, type GatewayRoute } from "./routes.ts";
-import { DEFAULT_ANSWER, DEFAULT_RETRY, type GatewaySettings } from "./settings.ts";
+import type { GatewaySettings } from "./settings.ts";
 
 /** What the gateway is made of. */
 export interface GatewayParts<Identity> {
@@ -53,6 +53,10 @@ export interface Gateway<Identity> {
   drain(deadline: Deadline): Promise<void>;
   /** Requests that have arrived and not ended. */
   activeCount(): number;
+  /** The same, oldest first. */
+  requests(): readonly OpenRequest[];
+  /** Ends the open requests of this id with `request_cancelled`; says how many they were. */
+  cancel(requestId: string): number;
   /** Requests that a worker serves now. */
   inFlight(workerId: ReadyWorker["workerId"]): number;
   /** When a worker gave back its last request, monotonic milliseconds; null when it has served none. */
@@ -71,14 +75,16 @@ const STOPPED_RETRY_AFTER_S = 5;
 /** Makes the gateway. It listens to the directory's changes until `close`. */
 export function createGateway<Identity>(parts: GatewayParts<Identity>): Gateway<Identity> {
   const { directory, settings, clock, log } = parts;
-  const retry = settings.retry ?? DEFAULT_RETRY;
+  const { stream, receiveMs, retry } = settings;
   const metrics = createGatewayMetrics(parts.metrics);
   const catalog = new ModelCatalog(parts.models);
-  const pools = new EnginePools({ connectMs: settings.stream.connectMs, connectionsChanged: metrics.connections });
+  const pools = new EnginePools({ connectMs: stream.connectMs, connectionsChanged: metrics.connections });
   const limits = { ...settings.queue, retryWaitMs: retry.waitMs };
   const dispatcher = new Dispatcher({ directory, limits, clock, depthChanged: metrics.queueDepth });
-  const { stream, answer = DEFAULT_ANSWER } = settings;
-  const around: ExchangeSurroundings = { directory, dispatcher, pools, metrics, log, clock, stream, retry, limits: answer };
+  const around: ExchangeSurroundings = {
+    ...{ directory, dispatcher, pools, metrics, log, clock, stream, receiveMs, retry },
+    limits: settings.answer,
+  };
   const open = new OpenExchanges();
   let refusal: QhError | null = null;
 
@@ -132,6 +138,13 @@ export function createGateway<Identity>(parts: GatewayParts<Identity>): Gateway<
       await open.empty();
     },
     activeCount: () => open.size,
+    requests: () => [...open].map((exchange) => exchange.record),
+    cancel: (requestId) => {
+      const meant = [...open].filter((exchange) => exchange.record.request_id === requestId);
+      const message = "cannot finish the answer: an operator has cancelled the request";
+      for (const exchange of meant) exchange.end(new QhError("request_cancelled", message));
+      return meant.length;
+    },
     inFlight: (workerId) => dispatcher.inFlight(workerId),
     lastUsedMs: (workerId) => dispatcher.lastUsedMs(workerId),
     waiting: (modelId) => dispatcher.waiting(modelId),

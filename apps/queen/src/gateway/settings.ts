@@ -13,10 +13,12 @@ export interface GatewaySettings {
   readonly stream: StreamLimits;
   /** Largest body of a request. */
   readonly bodyBytes: number;
-  /** Trying again while no byte of an answer has reached the client; DEFAULT_RETRY where absent. */
-  readonly retry?: RetryLimits;
-  /** What is held in memory of an answer; DEFAULT_ANSWER where absent. */
-  readonly answer?: AnswerLimits;
+  /** How long a body may take to arrive. */
+  readonly receiveMs: number;
+  /** Trying again while no byte of an answer has reached the client. */
+  readonly retry: RetryLimits;
+  /** What is held in memory of an answer. */
+  readonly answer: AnswerLimits;
 }
 
 /** The limits of one exchange with an engine. */
@@ -48,9 +50,3 @@ export interface AnswerLimits {
   /** The largest single event of a stream. */
   readonly eventBytes: number;
 }
-
-/** Three workers at most; a dead one is usually noticed, and out of the directory, within two seconds. */
-export const DEFAULT_RETRY: RetryLimits = { attempts: 3, waitMs: 2_000 };
-
-/** Enough for embeddings of a large batch and for an image in one event. */
-export const DEFAULT_ANSWER: AnswerLimits = { wholeBytes: 33_554_432, eventBytes: 8_388_608 };

@@ -2,6 +2,7 @@ import type { Handlers } from "@queen-and-hive/daemon";
 import type { QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
 import type { Gateway } from "../gateway/gateway.ts";
 import { deleteHive } from "./delete-hive.ts";
+import { deleteRequest } from "./delete-request.ts";
 import { getEvents } from "./get-events.ts";
 import { getHealth } from "./get-health.ts";
 import { getHive } from "./get-hive.ts";
@@ -14,6 +15,7 @@ import { getVersion } from "./get-version.ts";
 import type { Identity } from "./identity.ts";
 import { listHives } from "./list-hives.ts";
 import { listModels } from "./list-models.ts";
+import { listRequests } from "./list-requests.ts";
 import { listWorkers } from "./list-workers.ts";
 import { postHiveReady } from "./post-hive-ready.ts";
 import { postHiveStart } from "./post-hive-start.ts";
@@ -41,6 +43,8 @@ export function queenHandlers(queen: QueenView, gateway: Gateway<Identity>): Han
     postHiveStop: postHiveStop(queen),
     getHiveLogs: getHiveLogs(queen),
     listWorkers: listWorkers(queen),
+    listRequests: listRequests(queen),
+    deleteRequest: deleteRequest(queen),
     getEvents: getEvents(queen),
     postShutdown: postShutdown(queen),
     getLivez: getLivez(queen),

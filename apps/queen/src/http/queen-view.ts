@@ -4,6 +4,7 @@ import type {
   HiveReady,
   HiveRecord,
   ModelRecord,
+  OpenRequest,
   QUEEN_ENDPOINTS,
   QueenShutdown,
   QueenShutdownAnswer,
@@ -34,6 +35,9 @@ export interface QueenView {
   hiveReady(hiveId: string, message: HiveReady): CallbackAnswer;
   workerReady(hiveId: string, message: WorkerReady): CallbackAnswer;
   workerExited(hiveId: string, message: WorkerExited): CallbackAnswer;
+  requests(): readonly OpenRequest[];
+  /** Ends the open requests of this id; says how many they were. */
+  cancelRequest(requestId: string): number;
   /** The stop cascade; every caller gets the fates of the one that runs. */
   shutdown(hives: QueenShutdown["hives"], actor: string): Promise<QueenShutdownAnswer>;
   readonly store: Store;

@@ -33,7 +33,7 @@ export function onClientError(error: Error, socket: Duplex): void {
       answerRaw(socket, 431, new QhError("headers_too_large", "cannot take the request: its headers are too large"));
       return;
     case "ERR_HTTP_REQUEST_TIMEOUT":
-      answerRaw(socket, 408, new QhError("deadline_exceeded", "cannot take the request: it did not arrive in time"));
+      answerRaw(socket, 408, new QhError("request_timeout", "cannot take the request: it did not arrive in time"));
       return;
     default:
       answerRaw(socket, 400, new QhError("invalid_body", "cannot take the request: it is not HTTP"));

@@ -1,0 +1,77 @@
+import type { QhError } from "@queen-and-hive/protocol";
+import type { Lease, QueuePlace } from "../dispatch/ticket.ts";
+import { incarnationKey } from "../dispatch/worker-occupancy.ts";
+import type { ReadyWorker } from "../workers/worker-directory.ts";
+import { conversationOf } from "./conversation.ts";
+import type { ExchangeRequest, ExchangeSurroundings } from "./exchange-parts.ts";
+import type { InferenceRequest } from "./inference-request.ts";
+
+/** The tries of one request, within its budget: on which workers, and which of them are not asked again. */
+export class Tries {
+  readonly #around: ExchangeSurroundings;
+  readonly #given: ExchangeRequest;
+  readonly #excluded = new Set<string>();
+  #place: QueuePlace | null = null;
+  #worker: ReadyWorker | null = null;
+  #isPlaced = false;
+  #count = 0;
+
+  constructor(around: ExchangeSurroundings, given: ExchangeRequest) {
+    this.#around = around;
+    this.#given = given;
+  }
+
+  /** How many there were. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** The worker of the present or the last one; null before the first. */
+  get worker(): ReadyWorker | null {
+    return this.#worker;
+  }
+
+  /** A worker has the request now. */
+  get isPlaced(): boolean {
+    return this.#isPlaced;
+  }
+
+  /** A slot for the next try. `lastError` is what it has to do better than. Rejects as `ModelQueue.lease` does. */
+  async next(inference: InferenceRequest, lastError: QhError | null, signal: AbortSignal): Promise<Lease> {
+    const { dispatcher, metrics } = this.#around;
+    this.#isPlaced = false;
+    const lease = await dispatcher.lease(inference.modelId, {
+      client: this.#given.client,
+      session: () => conversationOf(this.#given, inference),
+      excluded: this.#excluded,
+      place: this.#place,
+      lastError,
+      signal,
+    });
+    if (this.#place === null) metrics.waited(lease.place.waited);
+    this.#place = lease.place;
+    this.#worker = lease.worker;
+    this.#isPlaced = true;
+    this.#count += 1;
+    return lease;
+  }
+
+  /** The budget allows one more. */
+  get mayGoOn(): boolean {
+    return this.#count < this.#around.retry.attempts;
+  }
+
+  /** The worker of the last try is not asked again. */
+  exclude(worker: ReadyWorker): void {
+    this.#excluded.add(incarnationKey(worker));
+  }
+
+  /** A worker that has not failed this request, and is not this one, could serve it now. */
+  hasAnother(modelId: string, worker: ReadyWorker): boolean {
+    const failed = incarnationKey(worker);
+    return this.#around.directory.ready(modelId).some((other) => {
+      const key = incarnationKey(other);
+      return key !== failed && !this.#excluded.has(key);
+    });
+  }
+}
