@@ -13,6 +13,8 @@ export interface HiveSettings {
   readonly modelRoots: readonly string[] | null;
   readonly env: Readonly<Record<string, string>>;
   readonly runtimes: Readonly<Record<string, { readonly bin?: string }>>;
+  /** The devices that workers may have, null for all, and what stays free on each. */
+  readonly devices: { readonly use: readonly string[] | null; readonly keepFreeBytes: number };
   readonly labels: Readonly<Record<string, string>>;
   readonly log: {
     readonly level: "debug" | "info" | "warn" | "error";
@@ -64,6 +66,7 @@ export function resolveHiveSettings(input: HiveConfigInput, base: PathBase): Hiv
   const callback = { ...defaults.callback, ...input.callback };
   const limits = { ...defaults.limits, ...input.limits };
   const health = { ...defaults.health, ...input.health };
+  const devices = { ...defaults.devices, ...input.devices };
   const readyProbe = { ...defaults.ready_probe, ...input.ready_probe };
   return {
     hiveId: input.hive_id ?? defaults.hive_id,
@@ -75,6 +78,7 @@ export function resolveHiveSettings(input: HiveConfigInput, base: PathBase): Hiv
     modelRoots: input.model_roots?.map((root) => absolutePath(root, base)) ?? null,
     env: input.env ?? {},
     runtimes: mapValues(input.runtimes ?? {}, ({ bin }) => (bin === undefined ? {} : { bin: programPath(bin, base) })),
+    devices: { use: devices.use ?? null, keepFreeBytes: parseSizeBytes(devices.keep_free) },
     labels: input.labels ?? {},
     log: { level: log.level, format: log.format, maxBytes: parseSizeBytes(log.max_size), keep: log.keep },
     beatMs: parseDurationMs(input.beat ?? defaults.beat),

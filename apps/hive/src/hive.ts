@@ -18,6 +18,7 @@ import { observeHive } from "./http/hive-metrics.ts";
 import type { HiveParts } from "./http/hive-parts.ts";
 import { callbackUrlFor, startServer } from "./http/hive-server.ts";
 import { capabilitiesOf } from "./resources/capabilities.ts";
+import { Devices } from "./resources/devices.ts";
 import { embeddedWorker, ownForm } from "./resources/embedded-worker.ts";
 import { nextEpoch } from "./store/epoch.ts";
 import { readLastIdentity, writeEnding, writeIdentity } from "./store/identity-file.ts";
@@ -78,6 +79,7 @@ interface HiveState {
   readonly token: TokenFile;
   readonly outbox: Outbox;
   readonly supervision: Supervision;
+  readonly devices: Devices;
   readonly identity: PromiseWithResolvers<HiveIdentity>;
   readonly address: PromiseWithResolvers<string>;
   readonly epoch: number;
@@ -107,6 +109,8 @@ async function openState(options: HiveOptions, stops: StopSequence): Promise<Hiv
   const outbox = await Outbox.open({ paths, settings: settings.callback, ownership, sequence, line, clock, log, metrics });
   stops.defer("the outbox", () => outbox[Symbol.asyncDispose]());
   for (const loss of [epochLoss, stateIdLoss, ownership.loss, sequence.loss, outbox.loss]) if (loss !== null) log.error(loss);
+  const searchPath = searchPathOfHost(settings, options.environment);
+  const devices = new Devices({ searchPath, named: settings.devices.use ?? [], clock, log });
   const supervision = createSupervisor({
     stateDir: paths.dir,
     hiveId: settings.hiveId,
@@ -121,7 +125,7 @@ async function openState(options: HiveOptions, stops: StopSequence): Promise<Hiv
     metrics,
   });
   stops.defer("the supervisor", async () => supervision[Symbol.asyncDispose]());
-  return { ownership, token, outbox, supervision, identity, address, epoch, known };
+  return { ownership, token, outbox, supervision, devices, identity, address, epoch, known };
 }
 
 class Hive implements RunningHive {
@@ -146,7 +150,7 @@ class Hive implements RunningHive {
 
   async start(): Promise<void> {
     const { paths, settings, clock, log, metrics } = this.#options;
-    const { supervision, ownership, outbox, identity, address } = this.#state;
+    const { supervision, devices, ownership, outbox, identity, address } = this.#state;
     const events = new EventStreams({
       supervision,
       identity: this.#state.known,
@@ -155,7 +159,7 @@ class Hive implements RunningHive {
       sampleEveryMs: settings.sampleEveryMs,
     });
     this.#stops.defer("the event streams", async () => events[Symbol.dispose]());
-    observeHive(metrics, supervision, clock);
+    observeHive(metrics, supervision, devices, clock);
     const server = await startServer({
       parts: this.#parts(events),
       token: this.#state.token,
@@ -254,11 +258,18 @@ class Hive implements RunningHive {
           version,
           stateDir: paths.dir,
           embedded: embeddedWorker(ownForm()),
-          searchPath: environment["PATH"] ?? "",
+          searchPath: searchPathOfHost(settings, environment),
+          devices: this.#state.devices,
+          clock,
         }),
       deadlineIn: (ms) => Deadline.in(ms, clock),
       shutDown: (workers, deadline) => this.#shutDown(workers, deadline),
       end: () => this.#end(),
     };
   }
+}
+
+/** Where engines are looked for when a model says nothing else. */
+function searchPathOfHost(settings: HiveSettings, environment: Environment): string {
+  return settings.env["PATH"] ?? environment["PATH"] ?? "";
 }

@@ -1,7 +1,7 @@
 import { fstatSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { COMMAND_EXIT, QhError } from "@queen-and-hive/protocol";
 import type { Environment } from "../config-environment.ts";
-import { findProgram } from "../resources/find-program.ts";
+import { findProgram } from "../runtimes/find-program.ts";
 
 /**
  * Whether this very process holds the lock: one of its open descriptors is the lock file, and the kernel says in its fdinfo

@@ -94,6 +94,12 @@ function addDaemonCommands(program: Command, words: readonly string[], exit: (co
     .action(async (flags: CommonFlags) => {
       exit(await report(flags, async () => (await import("./status.ts")).status(flags)));
     });
+  withCommonFlags(program.command("doctor"))
+    .description("say which devices, inference servers and how much room this machine has; changes nothing")
+    .option("--config <file>", "configuration file (YAML)")
+    .action(async (flags: CommonFlags & { readonly config?: string }) => {
+      exit(await report(flags, async () => (await import("./doctor.ts")).doctor(flags)));
+    });
 }
 
 function addWorkerCommands(program: Command, exit: (code: number) => void): void {

@@ -1,8 +1,15 @@
 import type { Clock, Metrics } from "@queen-and-hive/daemon";
+import type { Device } from "../resources/device.ts";
+import type { Devices } from "../resources/devices.ts";
 import type { Supervision } from "../workers/supervision.ts";
 
 /** The hive and its workers in numbers, looked up at each scrape. */
-export function observeHive(metrics: Metrics, supervision: Pick<Supervision, "list">, clock: Clock): void {
+export function observeHive(
+  metrics: Metrics,
+  supervision: Pick<Supervision, "list">,
+  devices: Pick<Devices, "latest">,
+  clock: Clock,
+): void {
   const startedMs = clock.monotonicMs();
   metrics.observeDefaultProcessMetrics();
   metrics.gauge("hive_uptime_seconds", "How long this daemon has run.", [], (gauge) =>
@@ -23,4 +30,21 @@ export function observeHive(metrics: Metrics, supervision: Pick<Supervision, "li
       if (resident_bytes !== undefined) gauge.set({ worker: worker_id }, resident_bytes);
     }
   });
+  observeDevices(metrics, devices);
+}
+
+/** GPUs as they were last read; a number that the driver does not say has no series. */
+function observeDevices(metrics: Metrics, devices: Pick<Devices, "latest">): void {
+  const gauge = (name: string, help: string, of: (device: Device) => number | null): void => {
+    metrics.gauge(name, help, ["device"], (series) => {
+      series.reset();
+      for (const device of devices.latest?.devices ?? []) {
+        const value = device.kind === "cpu" ? null : of(device);
+        if (value !== null) series.set({ device: device.id }, value);
+      }
+    });
+  };
+  gauge("hive_gpu_memory_total_bytes", "Memory of a GPU.", (device) => device.memoryTotalBytes);
+  gauge("hive_gpu_memory_used_bytes", "Memory of a GPU that anybody uses.", (device) => device.memoryUsedBytes);
+  gauge("hive_gpu_utilization_ratio", "How busy a GPU is; 1 is always.", (device) => device.utilizationRatio);
 }

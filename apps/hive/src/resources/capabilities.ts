@@ -1,59 +1,43 @@
 import { statfs } from "node:fs/promises";
-import { availableParallelism, cpus, freemem, totalmem } from "node:os";
+import { availableParallelism, freemem, totalmem } from "node:os";
 import type { Capabilities } from "@queen-and-hive/protocol";
 import type { HiveSettings } from "../config.ts";
-import type { EmbeddedLauncher } from "../workers/supervisor-options.ts";
-import { findProgram } from "./find-program.ts";
+import type { Device } from "./device.ts";
+import type { Devices } from "./devices.ts";
+import { findRuntimes, type RuntimesQuestion } from "./runtimes-found.ts";
 
 /** What is asked about this machine. */
-export interface CapabilitiesQuestion {
+export interface CapabilitiesQuestion extends Omit<RuntimesQuestion, "bins"> {
   readonly settings: Pick<HiveSettings, "hiveId" | "modelsDir" | "runtimes">;
-  readonly version: string;
   /** Disk space is looked up where models lie, else here. */
   readonly stateDir: string;
-  readonly embedded: EmbeddedLauncher | { readonly unavailable: string };
-  readonly searchPath: string;
+  readonly devices: Devices;
 }
 
 /** `GET /v1/capabilities`: this machine as it is now. A machine without GPUs has the one device `cpu`. */
 export async function capabilitiesOf(question: CapabilitiesQuestion): Promise<Capabilities> {
   const { settings, version, stateDir } = question;
-  const cores = availableParallelism();
+  const [{ devices }, runtimes] = await Promise.all([
+    question.devices.read(),
+    findRuntimes({ ...question, bins: settings.runtimes }),
+  ]);
   return {
     hive_id: settings.hiveId,
     version,
     os: process.platform,
     arch: process.arch,
-    cpus: cores,
+    cpus: availableParallelism(),
     memory_total_bytes: totalmem(),
     memory_free_bytes: freemem(),
     disk_free_bytes: (await freeBytes(settings.modelsDir)) ?? (await freeBytes(stateDir)),
-    devices: [
-      {
-        id: "cpu",
-        kind: "cpu",
-        name: `${cpus()[0]?.model.trim() ?? process.arch} (${cores} cores)`,
-        memory_total_bytes: totalmem(),
-        memory_free_bytes: freemem(),
-      },
-    ],
-    runtimes: [embeddedRuntime(question), ...configuredRuntimes(question)],
+    devices: devices.map(shownDevice),
+    runtimes: [...runtimes],
   };
 }
 
-function embeddedRuntime({ embedded, version }: CapabilitiesQuestion): Capabilities["runtimes"][number] {
-  if ("unavailable" in embedded)
-    return { name: "embedded", available: false, path: null, version: null, reason: embedded.unavailable };
-  return { name: "embedded", available: true, path: embedded.command.at(-1) ?? null, version, reason: null };
-}
-
-function configuredRuntimes({ settings, searchPath }: CapabilitiesQuestion): Capabilities["runtimes"] {
-  return Object.entries(settings.runtimes).flatMap(([name, { bin }]) => {
-    if (bin === undefined) return [];
-    const path = findProgram(bin, searchPath);
-    const reason = path === null ? `there is no program ${bin}; install it or change runtimes.${name}.bin` : null;
-    return [{ name, available: path !== null, path, version: null, reason }];
-  });
+function shownDevice({ id, kind, name, memoryTotalBytes, memoryUsedBytes }: Device): Capabilities["devices"][number] {
+  const free = memoryTotalBytes === null || memoryUsedBytes === null ? null : Math.max(0, memoryTotalBytes - memoryUsedBytes);
+  return { id, kind, name, memory_total_bytes: memoryTotalBytes, memory_free_bytes: free };
 }
 
 async function freeBytes(path: string | null): Promise<number | null> {

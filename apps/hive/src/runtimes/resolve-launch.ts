@@ -2,6 +2,7 @@ import { isAbsolute } from "node:path";
 import { QhError, type WorkerSpec } from "@queen-and-hive/protocol";
 import { fillCommand, fillFileWords } from "../domain/command-line.ts";
 import type { EmbeddedLauncher, SupervisorConfig } from "../workers/supervisor-options.ts";
+import { ENGINES, type Engine, findEngine } from "./engines.ts";
 import { findProgram } from "./find-program.ts";
 import { locateModel } from "./model-path.ts";
 
@@ -41,8 +42,10 @@ export function resolveRuntime({
   const recipe = recipeOf(spec, embeddedWorker);
   const modelPath = spec.model.path === undefined ? "" : locateModel(spec.model.path, config);
   const [first = "", ...rest] = recipe;
-  const word = hostProgram(spec, config) ?? first;
-  const program = findProgram(word, searchPath);
+  const own = hostProgram(spec, config);
+  const word = own ?? first;
+  const engine = own === undefined ? engineOf(spec.runtime, first) : undefined;
+  const program = (engine === undefined ? null : findEngine(engine, searchPath)) ?? findProgram(word, searchPath);
   if (program === null) {
     throw new QhError(
       "spawn_failed",
@@ -75,6 +78,11 @@ export function commandLine(
     worker_id: workerId,
   });
   return [...filled, ...fileWords, ...spec.args];
+}
+
+/** The server that we know where to look for, when the recipe starts it by its usual name. */
+function engineOf({ name, extends: bases = [] }: WorkerSpec["runtime"], word: string): Engine | undefined {
+  return ENGINES.find((engine) => engine.program === word && [name, ...bases].includes(engine.name));
 }
 
 /** Where this host keeps the program of a runtime, or of the nearest runtime that it extends. */
