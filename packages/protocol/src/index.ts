@@ -1,5 +1,6 @@
 export { HIVE_CONFIG_DEFAULTS, type HiveConfigInput, hiveConfigSchema } from "./config/hive-config.ts";
-export { QUEEN_CONFIG_DEFAULTS, type QueenConfigInput, queenConfigSchema } from "./config/queen-config.ts";
+export { type QueenConfigInput, queenConfigSchema } from "./config/queen-config.ts";
+export { QUEEN_CONFIG_DEFAULTS } from "./config/queen-defaults.ts";
 export type { ParamsOf, QueryOf, RequestOf, ResponseOf } from "./endpoint.ts";
 export {
   type Caller,
@@ -75,6 +76,7 @@ export {
   openRequestSchema,
   type RequestState,
 } from "./messages/open-request.ts";
+export { HIVE_CHECKS, type HiveFinding, hiveFindingSchema } from "./messages/preflight.ts";
 export {
   HIVE_STATES,
   type HiveFate,

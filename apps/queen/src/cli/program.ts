@@ -58,6 +58,11 @@ export async function queenProgram(args: readonly string[]): Promise<number> {
         (await import("./run.ts")).run(model, prompt, options, around),
       ),
     );
+  configured(program.command("doctor"))
+    .description("look at the hosts of hives and say what is wrong there and what to do; changes nothing")
+    .argument("[hives...]", "ids of hives; all when none is named")
+    .option("--json", "print JSON for programs")
+    .action(run(async (ids: string[], options: CommonOptions) => (await import("./doctor.ts")).doctor(ids, options, around)));
   addHiveCommands(program, { around, remote, run });
   const config = program.command("config").description("look at the configuration");
   configured(config.command("check"))

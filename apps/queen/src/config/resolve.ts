@@ -3,7 +3,15 @@ import { expandHome } from "@queen-and-hive/daemon";
 import { parseDurationMs, parseSizeBytes, QUEEN_CONFIG_DEFAULTS, type QueenConfigInput } from "@queen-and-hive/protocol";
 import { resolveHive } from "./resolve-hive.ts";
 import { resolveModel } from "./resolve-model.ts";
-import type { HealthSettings, KeySettings, ListenAddress, QueenSettings, RestartSettings } from "./settings.ts";
+import type {
+  HealthSettings,
+  InstallSettings,
+  KeySettings,
+  ListenAddress,
+  PreflightSettings,
+  QueenSettings,
+  RestartSettings,
+} from "./settings.ts";
 import { findUnbuiltKeys } from "./unbuilt.ts";
 
 /** Where a configuration was found, for paths that are relative to it. */
@@ -67,6 +75,8 @@ export function resolveSettings(config: QueenConfigInput, place: ConfigPlace, no
     log: { level: log.level, format: log.format, maxBytes: parseSizeBytes(log.max_size), keep: log.keep },
     shutdown: { budgetMs: parseDurationMs(shutdown.budget), drainMs: parseDurationMs(shutdown.drain) },
     stop: { termMs: parseDurationMs(stop.term), verifyMs: parseDurationMs(stop.verify) },
+    preflight: resolvePreflight(config),
+    install: resolveInstall(config, (path) => resolvePath(base, expandHome(path, place.home))),
     warnings: findUnbuiltKeys(config),
   };
 }
@@ -93,6 +103,26 @@ function resolveHealth(config: QueenConfigInput): HealthSettings {
     retryMs: parseDurationMs(health.retry),
     replaceAfterMs: parseDurationMs(health.replace_after),
     startMs: parseDurationMs(health.start),
+  };
+}
+
+function resolvePreflight(config: QueenConfigInput): PreflightSettings {
+  const preflight = { ...QUEEN_CONFIG_DEFAULTS.preflight, ...config.preflight };
+  return {
+    deadlineMs: parseDurationMs(preflight.deadline),
+    programMs: parseDurationMs(preflight.program),
+    clockSkewMs: parseDurationMs(preflight.clock_skew),
+    diskFreeBytes: parseSizeBytes(preflight.disk_free),
+    memoryFreeBytes: parseSizeBytes(preflight.memory_free),
+  };
+}
+
+function resolveInstall(config: QueenConfigInput, absolute: (path: string) => string): InstallSettings {
+  const install = { ...QUEEN_CONFIG_DEFAULTS.install, ...config.install };
+  return {
+    from: install.from === undefined ? null : absolute(install.from),
+    uploadMs: parseDurationMs(install.upload),
+    keep: install.keep,
   };
 }
 

@@ -77,6 +77,25 @@ export interface RestartSettings {
   readonly retryOpenEveryMs: number;
 }
 
+/** Limits of the look at a host before the first start of its hive. */
+export interface PreflightSettings {
+  readonly deadlineMs: number;
+  /** How long each program that is asked something there may take, milliseconds. */
+  readonly programMs: number;
+  readonly clockSkewMs: number;
+  readonly diskFreeBytes: number;
+  readonly memoryFreeBytes: number;
+}
+
+/** How the hive's executable comes to hosts. */
+export interface InstallSettings {
+  /** Directory with the executables; null means the checkout's own. */
+  readonly from: string | null;
+  readonly uploadMs: number;
+  /** How many versions stay on a host. */
+  readonly keep: number;
+}
+
 /** The queen's configuration, checked and with all durations and sizes as numbers. */
 export interface QueenSettings {
   /** The file it came from, or null for the defaults alone. */
@@ -120,6 +139,8 @@ export interface QueenSettings {
   };
   readonly shutdown: { readonly budgetMs: number; readonly drainMs: number };
   readonly stop: { readonly termMs: number; readonly verifyMs: number };
+  readonly preflight: PreflightSettings;
+  readonly install: InstallSettings;
   /** What is accepted but not built yet, one sentence per key. */
   readonly warnings: readonly string[];
 }

@@ -210,6 +210,7 @@ export class HiveFleet implements AsyncDisposable {
         queen,
         health: all.health,
         restart: all.restart,
+        preflight: all.preflight,
         stopWorkerMs: all.stop.termMs + all.stop.verifyMs + STOP_CALL_RESERVE_MS,
         listener: {
           onEvent: (event) => this.#receiver?.onHiveEvent(settings.id, event),

@@ -95,7 +95,7 @@ export class HiveKeeper implements AsyncDisposable {
       machine: this.#machine,
       row: this.#row,
       host: this.#options.host.name,
-      devices: this.#work.devices,
+      work: this.#work,
       workers,
     });
   }
@@ -203,7 +203,7 @@ export class HiveKeeper implements AsyncDisposable {
   #run(effect: HiveEffect): void {
     switch (effect.kind) {
       case "call_start":
-        this.#background("start", this.#work.callStart());
+        this.#background("start", this.#work.callStart(this.#row.identity === null));
         break;
       case "connect":
         this.#work.connect(effect.run);

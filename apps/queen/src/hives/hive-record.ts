@@ -8,12 +8,12 @@ export interface HiveFacts {
   readonly machine: HiveMachine;
   readonly row: HiveRow;
   readonly host: string;
-  readonly devices: HiveRecord["devices"];
+  readonly work: { readonly devices: HiveRecord["devices"]; readonly progress: string | null };
   readonly workers: number;
 }
 
 /** A hive as lists show it, with the process that it was last known by. */
-export function hiveRecord({ machine, row, host, devices, workers }: HiveFacts): HiveRecord {
+export function hiveRecord({ machine, row, host, work, workers }: HiveFacts): HiveRecord {
   const run = runOf(machine.state);
   const identity = run ?? row.identity;
   return {
@@ -30,7 +30,8 @@ export function hiveRecord({ machine, row, host, devices, workers }: HiveFacts):
     restarts: machine.restarts,
     since: row.since,
     ...(row.stoppedByOperator === true ? { stopped_by: "operator" } : {}),
-    ...(devices === undefined ? {} : { devices }),
+    ...(work.progress === null ? {} : { progress: work.progress }),
+    ...(work.devices === undefined ? {} : { devices: work.devices }),
     ...(machine.lastError === null ? {} : { last_error: firstLine(machine.lastError) }),
   };
 }

@@ -1,6 +1,7 @@
 import { Deadline } from "@queen-and-hive/daemon";
 import { type HiveIdentity, type HiveRecord, type HiveStopAnswer, QhError } from "@queen-and-hive/protocol";
 import type { HiveMachineEvent } from "../domain/hive-states.ts";
+import { preflight, requireFit } from "../preflight/preflight.ts";
 import { diagnose } from "./diagnosis.ts";
 import { createHiveCalls, type HiveCalls } from "./hive-calls.ts";
 import type { HiveKeeperOptions } from "./hive-keeper-options.ts";
@@ -18,6 +19,7 @@ export class HiveWork implements AsyncDisposable {
   #working = new AbortController();
   #link: HiveLink | null = null;
   #devices: HiveRecord["devices"];
+  #progress: string | null = null;
 
   constructor(options: HiveKeeperOptions, post: (event: HiveMachineEvent) => void) {
     this.#options = options;
@@ -34,12 +36,19 @@ export class HiveWork implements AsyncDisposable {
     return this.#devices;
   }
 
-  /** Runs `hive start`, which adopts the daemon that runs. */
-  async callStart(): Promise<void> {
+  /** What is being done before the daemon is called; null when nothing is. */
+  get progress(): string | null {
+    return this.#progress;
+  }
+
+  /** Runs `hive start`, which adopts the daemon that runs; the host of a first start is looked at before. */
+  async callStart(isFirst: boolean): Promise<void> {
     const { commands, settings, token, queen, health, clock, log } = this.#options;
     const request = { config: settings.config, secrets: { token }, queen: queen() };
+    const { signal } = this.#working;
     try {
-      const answer = await commands.start(request, Deadline.in(health.startMs, clock), this.#working.signal);
+      if (isFirst) await this.#lookAtHost(signal);
+      const answer = await commands.start(request, Deadline.in(health.startMs, clock), signal);
       const { already_running: alreadyRunning, owner: _owner, ...run } = answer;
       log.info(alreadyRunning ? "adopting the hive that runs" : "the hive was started", {
         hive_id: settings.id,
@@ -158,6 +167,20 @@ export class HiveWork implements AsyncDisposable {
     const link = this.#link;
     this.#link = null;
     await link?.close();
+  }
+
+  async #lookAtHost(signal: AbortSignal): Promise<void> {
+    const { host, settings: hive, preflight: limits, queen, clock, log } = this.#options;
+    this.#progress = "looking at its host";
+    try {
+      const queenId = queen().queen_id;
+      const findings = await preflight({ host, hive, limits, queenId, askHive: false, clock, signal });
+      for (const { check, found, advice } of findings.filter(({ level }) => level === "warn"))
+        log.warn(`${check}: ${found}; ${advice ?? ""}`, { hive_id: hive.id, host: host.name });
+      requireFit(hive.id, host.name, findings);
+    } finally {
+      this.#progress = null;
+    }
   }
 
   async #learnDevices(calls: HiveCalls): Promise<void> {

@@ -9,9 +9,17 @@ export function isNetworkFileSystem(path: string): string | null {
   let place = resolve(path);
   while (!existsSync(place) && place !== "/") place = dirname(place);
   const magic = statfsSync(place).type >>> 0;
+  const mounted = (): string | null => mountTypeOf(realpathSync(place), readFileSync("/proc/self/mountinfo", "utf8"));
+  return nameNetworkFileSystem(magic, magic === FUSE_MAGIC ? mounted() : null);
+}
+
+/**
+ * The name of a network file system, or null for a local one. `magic` is f_type of statfs(2); `mountType` (as mount(8) names
+ * it) decides for FUSE, which carries both.
+ */
+export function nameNetworkFileSystem(magic: number, mountType: string | null): string | null {
   if (magic !== FUSE_MAGIC) return NETWORK_MAGICS.get(magic) ?? null;
-  const type = mountTypeOf(realpathSync(place), readFileSync("/proc/self/mountinfo", "utf8"));
-  return type !== null && NETWORK_FUSE.test(type) ? type : null;
+  return mountType !== null && NETWORK_FUSE.test(mountType) ? mountType : null;
 }
 
 /** The file system type of the mount that a path lies on, from the text of /proc/self/mountinfo (proc_pid_mountinfo(5)). */

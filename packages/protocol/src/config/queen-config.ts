@@ -1,7 +1,7 @@
 import type { FromSchema } from "json-schema-to-ts";
 import type { JsonSchema } from "../endpoint.ts";
 import { RUNTIME_NAME_PATTERN, recipeParts } from "../messages/runtime-recipe.ts";
-import { logSchema, restartSchema, stopSchema, value, WORKER_HEALTH_DEFAULTS, workerHealthSchema } from "./common.ts";
+import { logSchema, restartSchema, stopSchema, value, workerHealthSchema } from "./common.ts";
 
 const placeSchema = {
   type: "object",
@@ -238,62 +238,29 @@ export const queenConfigSchema = {
     drain: value.duration,
     shutdown: { type: "object", properties: { budget: value.duration, drain: value.duration }, additionalProperties: false },
     stop: stopSchema,
+    preflight: {
+      type: "object",
+      description: "the look at a host before the first start of its hive, and by queen doctor",
+      properties: {
+        deadline: value.duration,
+        program: { ...value.duration, description: "how long each program that is asked something there may take" },
+        clock_skew: value.duration,
+        disk_free: value.size,
+        memory_free: value.size,
+      },
+      additionalProperties: false,
+    },
+    install: {
+      type: "object",
+      description: "how the hive's executable comes to hosts with an install_dir",
+      properties: {
+        from: { ...value.path, description: "directory with hive-linux-<arch>; the checkout's dist when absent" },
+        upload: { ...value.duration, description: "how long an upload may take" },
+        keep: { type: "integer", minimum: 2, description: "how many versions stay on a host" },
+      },
+      additionalProperties: false,
+    },
   },
   additionalProperties: false,
 } as const satisfies JsonSchema;
 export type QueenConfigInput = FromSchema<typeof queenConfigSchema>;
-
-/** What the queen does when nothing else is said. */
-export const QUEEN_CONFIG_DEFAULTS = {
-  listen: ["127.0.0.1:8080"],
-  state_dir: "~/.local/state/queen",
-  keys: [],
-  defaults: {
-    hive: { on_queen_exit: "stop", presence: "always" },
-    model: {
-      slots: "auto",
-      workers: { min: 0, max: 1 },
-      start: { silence: "10m", total: "2h", warmup: false },
-      idle_stop: "off",
-    },
-  },
-  hives: [{ id: "local", host: "local" }],
-  models: [],
-  upstreams: [],
-  runtimes: {},
-  health: {
-    interval: "30s",
-    failures: 3,
-    timeout: "5s",
-    beat: "2s",
-    missed_beats: 3,
-    suspect_grace: "10s",
-    retry: "3s",
-    replace_after: "5m",
-    start: "15s",
-    workers: WORKER_HEALTH_DEFAULTS,
-  },
-  restart: {
-    first: "1s",
-    factor: 2,
-    max: "60s",
-    jitter: 0.2,
-    breaker: { restarts: 5, window: "5m", unready_in_a_row: 3 },
-    retry_open_every: "5m",
-  },
-  queue: { max_waiting: 100, max_wait: "60s", load_wait: "30m", sessions_kept: 10_000 },
-  stream: { commit_after: "5s", connect: "5s", first_byte: "10m", idle: "5m", total: "off", keep_alive: "10s" },
-  retry: { attempts: 3, wait: "2s" },
-  limits: {
-    body: "50MiB",
-    headers: "16KiB",
-    receive: "5m",
-    whole_answer: "32MiB",
-    event: "8MiB",
-    connections_per_ip: 200,
-  },
-  log: { level: "info", format: "auto", max_size: "20MiB", keep: 5 },
-  drain: "10m",
-  shutdown: { budget: "30s", drain: "10s" },
-  stop: { term: "8s", verify: "5s" },
-} as const satisfies QueenConfigInput;
