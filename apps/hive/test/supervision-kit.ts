@@ -29,7 +29,7 @@ import {
   workerRecordSchema,
 } from "@queen-and-hive/protocol";
 import { expect } from "vitest";
-import type { Supervision, WorkerChange, WorkerExitNotice, WorkerReadyNotice } from "../src/workers/supervision.ts";
+import type { Supervision, WorkerChange, WorkerExitNotice, WorkerReadyNotice, WorkerStep } from "../src/workers/supervision.ts";
 import { createSupervisor } from "../src/workers/supervisor.ts";
 import type { SupervisorConfig, SupervisorOptions } from "../src/workers/supervisor-options.ts";
 import type { DaemonOrder } from "./supervision-daemon.ts";
@@ -55,6 +55,7 @@ export interface TestHive {
   readonly ready: readonly WorkerReadyNotice[];
   readonly exited: readonly WorkerExitNotice[];
   readonly changes: readonly WorkerChange[];
+  readonly steps: readonly WorkerStep[];
   readonly options: SupervisorOptions;
 }
 
@@ -73,6 +74,7 @@ export async function openTestHive(cleanup: Cleanup, parts: TestHiveParts = {}):
   const ready: WorkerReadyNotice[] = [];
   const exited: WorkerExitNotice[] = [];
   const changes: WorkerChange[] = [];
+  const steps: WorkerStep[] = [];
   const callback = await openCallbackServer(cleanup);
   const options: SupervisorOptions = {
     stateDir,
@@ -93,11 +95,12 @@ export async function openTestHive(cleanup: Cleanup, parts: TestHiveParts = {}):
   const supervision = createSupervisor(options);
   callback.serve(supervision);
   supervision.changes.subscribe((change) => changes.push(change));
+  supervision.steps.subscribe((step) => steps.push(step));
   cleanup.defer(async () => {
     await supervision.stopAll(Deadline.in(5_000));
     await supervision[Symbol.asyncDispose]();
   });
-  return { supervision, stateDir, stateId, ready, exited, changes, options };
+  return { supervision, stateDir, stateId, ready, exited, changes, steps, options };
 }
 
 /** Small numbers, and a range of ports that is free now. */

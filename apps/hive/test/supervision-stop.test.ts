@@ -1,9 +1,12 @@
-import { existsSync } from "node:fs";
-import { createServer } from "node:net";
-import { join } from "node:path";
-import { Deadline, isProcessAlive } from "@queen-and-hive/daemon";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, readdirSync, rmdirSync, writeFileSync } from "node:fs";
+import { connect, createServer } from "node:net";
+import { dirname, join } from "node:path";
+import { Deadline, isProcessAlive, readProcStat, silentLog } from "@queen-and-hive/daemon";
 import { newWorkerId } from "@queen-and-hive/protocol";
 import { afterEach, expect, test } from "vitest";
+import { ownCgroup, WorkerCgroups } from "../src/process/worker-cgroups.ts";
 import {
   Cleanup,
   fastRestart,
@@ -18,6 +21,8 @@ import {
   until,
   untilState,
 } from "./supervision-kit.ts";
+
+const FREEZER = "/sys/fs/cgroup/freezer/cgroup.procs";
 
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
@@ -57,6 +62,91 @@ test("a worker that is deaf to TERM is killed with a grandchild that left its se
   expect(markedPids(hive.stateId)).toEqual([]);
   expect(hive.exited).toMatchObject([{ cause: "stopped", signal: "SIGKILL" }]);
 });
+
+test("a grandchild that called setsid, blanked its environment and is deaf to TERM is gone too, proven", async () => {
+  const hive = await openTestHive(cleanup, { config: { stop: { termMs: 150, verifyMs: 2_000 } } });
+  const blank = "env -i setsid sh -c 'trap \"\" TERM; echo $$ >far; while :; do sleep 0.1; done'";
+  const request = spawnRequest(shellSpec(`trap '' TERM; ( ${blank} & ); while :; do sleep 0.1; done`));
+  await hive.supervision.spawn(request);
+  const far = await identityIn(hive, request.worker_id, "far");
+  expect(await hive.supervision.stop(request.worker_id, Deadline.in(10_000))).toMatchObject({ how: "killed" });
+  expect(isProcessAlive(far)).toBe(false);
+});
+
+test.skipIf(!hasCgroup())(
+  "a grandchild that also left its directory and its output is found in the worker's cgroup",
+  async () => {
+    const hive = await openTestHive(cleanup, { config: { stop: { termMs: 150, verifyMs: 2_000 } } });
+    const lost = "env -i setsid sh -c 'trap \"\" TERM; echo $$ >far; cd /; exec >/dev/null 2>&1; while :; do sleep 0.1; done'";
+    const request = spawnRequest(shellSpec(`( ${lost} & ); exec sleep 600`));
+    await hive.supervision.spawn(request);
+    const far = await identityIn(hive, request.worker_id, "far");
+    await hive.supervision.stop(request.worker_id, Deadline.in(10_000));
+    expect(isProcessAlive(far)).toBe(false);
+    expect(cgroupNames().filter((name) => name.includes(hive.stateId))).toEqual([]);
+  },
+);
+
+test("every step of a stop is told with its duration: callers gone, TERM, KILL, port, proof", async () => {
+  const hive = await openTestHive(cleanup, { config: { stop: { termMs: 200, verifyMs: 2_000 } } });
+  const request = spawnRequest(nodeSpec(["--ignore-term"]));
+  await hive.supervision.spawn(request);
+  const record = await untilState(hive, request.worker_id, "ready");
+  const caller = connect(record.port ?? 0, "127.0.0.1");
+  await once(caller, "connect");
+  await hive.supervision.drain(request.worker_id);
+  const stopped = hive.supervision.stop(request.worker_id, Deadline.in(20_000));
+  await until("it is being stopped", () => hive.supervision.get(request.worker_id)?.state === "stopping");
+  caller.destroy();
+  await stopped;
+  expect(hive.steps.map(({ step, outcome }) => `${step} ${outcome}`)).toEqual([
+    ...["drain ok", "idle ok", "term ok", "kill ok", "port ok", "gone ok"],
+  ]);
+  const [, , term, kill, , gone] = hive.steps;
+  expect(term?.durationMs).toBeGreaterThanOrEqual(195);
+  expect(kill?.pids).toContain(record.pid);
+  expect(gone?.durationMs).toBeGreaterThanOrEqual((term?.durationMs ?? 0) + (kill?.durationMs ?? 0));
+});
+
+test("the memory of a worker's devices is waited for, and not for ever", async () => {
+  const used = [900, 900, 500, 100, 100];
+  const deviceMemory = async () => ({ usedBytes: used.length > 1 ? (used.shift() ?? 0) : (used[0] ?? 0) });
+  const hive = await openTestHive(cleanup, { options: { deviceMemory } });
+  const request = spawnRequest(shellSpec("exec sleep 600"));
+  await hive.supervision.spawn(request);
+  await hive.supervision.stop(request.worker_id, Deadline.in(20_000));
+  expect(hive.steps.find(({ step }) => step === "device_memory")).toMatchObject({ outcome: "ok" });
+  expect(used).toEqual([100]);
+  used.splice(0, 1, 900);
+  const again = spawnRequest(shellSpec("exec sleep 600"));
+  await hive.supervision.spawn(again);
+  await hive.supervision.stop(again.worker_id, Deadline.in(20_000));
+  expect(hive.steps.findLast(({ step }) => step === "device_memory")).toMatchObject({ outcome: "over" });
+});
+
+test.skipIf(!existsSync(FREEZER))(
+  "a process that not even KILL ends is named, its device is closed, and nothing waits for it for ever",
+  async () => {
+    const hive = await openTestHive(cleanup, { config: { stop: { termMs: 100, verifyMs: 300 } } });
+    const spec = shellSpec("exec sleep 600", { devices: ["GPU-1"] });
+    const request = spawnRequest(spec);
+    const { record } = await hive.supervision.spawn(request);
+    const frozen = freeze(identityOf(record).pid);
+    await until("it waits in the kernel", () => readProcStat(identityOf(record).pid)?.state === "D");
+    const refusal = { kind: "stop_failed", message: expect.stringContaining(`${record.pid} (waits in the kernel, state D)`) };
+    await expect(hive.supervision.stop(request.worker_id, Deadline.in(20_000))).rejects.toMatchObject(refusal);
+    expect(hive.steps.at(-1)).toMatchObject({ step: "gone", outcome: "left" });
+    await expect(hive.supervision.spawn(spawnRequest(spec))).rejects.toMatchObject({
+      kind: "spawn_failed",
+      message: expect.stringContaining(`${record.pid}`),
+    });
+    const elsewhere = spawnRequest({ ...spec, devices: ["GPU-2"] });
+    await hive.supervision.spawn(elsewhere);
+    frozen.thaw();
+    await until("its end was heard of and proven", () => hive.supervision.get(request.worker_id) === null);
+    expect((await hive.supervision.spawn(spawnRequest(spec))).created).toBe(true);
+  },
+);
 
 test("a stopped (SIGSTOP) worker hears its TERM", async () => {
   const hive = await openTestHive(cleanup);
@@ -126,3 +216,47 @@ test("an unknown worker cannot be stopped", async () => {
   const hive = await openTestHive(cleanup);
   await expect(hive.supervision.stop(newWorkerId(), Deadline.in(100))).rejects.toMatchObject({ kind: "worker_not_found" });
 });
+
+/** Whether this machine lets us make cgroups (v2). */
+function hasCgroup(): boolean {
+  const groups = new WorkerCgroups(`probe${process.pid}`, silentLog);
+  const child = spawn("sleep", ["60"], { stdio: "ignore" });
+  try {
+    return groups.hold("probe", child.pid ?? 0);
+  } finally {
+    child.kill("SIGKILL");
+    child.once("exit", () => groups.remove("probe"));
+  }
+}
+
+function cgroupNames(): readonly string[] {
+  return readdirSync(ownCgroup() ?? "/nowhere");
+}
+
+/** Makes a process wait in the kernel, where no signal reaches it, until it is thawed. */
+function freeze(pid: number): { thaw(): void } {
+  const dir = join(dirname(FREEZER), `qh-test-${pid}`);
+  mkdirSync(dir);
+  writeFileSync(join(dir, "cgroup.procs"), `${pid}\n`);
+  writeFileSync(join(dir, "freezer.state"), "FROZEN");
+  let isThawed = false;
+  const thaw = (): void => {
+    if (isThawed) return;
+    isThawed = true;
+    writeFileSync(join(dir, "freezer.state"), "THAWED");
+  };
+  cleanup.defer(async () => {
+    thaw();
+    await until("its cgroup is empty", () => tryRemove(dir));
+  });
+  return { thaw };
+}
+
+function tryRemove(dir: string): boolean {
+  try {
+    rmdirSync(dir);
+    return true;
+  } catch {
+    return !existsSync(dir);
+  }
+}

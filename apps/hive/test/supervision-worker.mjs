@@ -7,9 +7,11 @@ const { values } = parseArgs({
     port: { type: "string" },
     callback: { type: "string", default: "1" },
     "load-ms": { type: "string", default: "0" },
+    "ignore-term": { type: "boolean", default: false },
   },
 });
 const { env } = process;
+if (values["ignore-term"]) process.on("SIGTERM", () => undefined);
 const readyAt = Date.now() + Number(values["load-ms"]);
 const server = createServer((_, response) => {
   const loading = Date.now() < readyAt;

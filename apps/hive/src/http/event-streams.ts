@@ -4,7 +4,7 @@ import type { Supervision } from "../workers/supervision.ts";
 
 /** What the event streams tell about. */
 export interface EventStreamsOptions {
-  readonly supervision: Pick<Supervision, "list" | "changes">;
+  readonly supervision: Pick<Supervision, "list" | "changes" | "steps">;
   readonly identity: () => HiveIdentity;
   readonly clock: Clock;
   readonly beatMs: number;
@@ -26,6 +26,16 @@ export class EventStreams implements Disposable {
         this.#sequence += 1;
         this.#send({ type: "worker", sequence: this.#sequence, worker: record });
       }),
+      supervision.steps.subscribe(({ workerId, durationMs, pids, ...step }) =>
+        this.#send({
+          type: "step",
+          time: this.#now(),
+          worker_id: workerId,
+          duration_ms: durationMs,
+          pids: [...pids],
+          ...step,
+        }),
+      ),
       every(clock, beatMs, () => this.#send({ type: "beat", sequence: this.#sequence, time: this.#now() })),
       every(clock, sampleEveryMs, () =>
         this.#send({ type: "telemetry", time: this.#now(), workers: samplesOf(supervision.list()) }),

@@ -13,12 +13,21 @@ import type { FoundProcess } from "./find-ours.ts";
 /** How the last process of a worker came to its end. */
 export type EndedHow = "already_gone" | "ended" | "terminated" | "killed";
 
+/** One thing that was done to end a worker: to which processes, and how long it was given. */
+export interface EndStep {
+  readonly step: "term" | "kill" | "cgroup";
+  readonly pids: readonly number[];
+  readonly durationMs: number;
+}
+
 /** What to end, and how much time it has. */
 export interface EndOptions {
   /** The recorded process; null when only leftovers are looked for. */
   readonly process: WorkerProcess | null;
   /** Everything of this worker that lives now, wherever it went. */
   readonly find: () => readonly FoundProcess[];
+  /** Kills all that is in the worker's own cgroup at once; false where there is none. */
+  readonly killCgroup?: () => boolean;
   /** How long processes get after TERM; 0 kills at once. */
   readonly termMs: number;
   /** How long their end is verified after KILL. */
@@ -26,6 +35,7 @@ export interface EndOptions {
   /** When the caller wants an answer; it may move closer while we wait. */
   readonly deadline: () => Deadline;
   readonly clock: Clock;
+  readonly onStep?: (step: EndStep) => void;
 }
 
 /** The outcome: what is still there has survived KILL. */
@@ -35,17 +45,20 @@ export interface EndResult {
 }
 
 /**
- * Ends every process of a worker: TERM and CONT to the group and to what left it, then KILL, until nothing is found any
- * more. Every signal goes to a verified identity. The shim goes last, so that it can write the exit status down.
+ * Ends every process of a worker: TERM and CONT to the group and to what left it, then KILL, then its cgroup, until nothing
+ * is found any more. Every signal goes to a verified identity. The shim goes last, so that it can write the exit status down.
  */
 export async function endProcesses(options: EndOptions): Promise<EndResult> {
   const { process, find, clock, deadline } = options;
-  if (!isAlive(process) && find().length === 0) return { how: "already_gone", left: [] };
-  const signalled = terminate(process, find());
+  const found = find();
+  if (!isAlive(process) && found.length === 0) return { how: "already_gone", left: [] };
+  const begunMs = clock.monotonicMs();
+  const termed = options.termMs > 0 ? terminate(process, found) : [];
   const termEnd = Deadline.in(options.termMs, clock);
   const reserveMs = (): number => Math.min(options.verifyMs, deadline().remainingMs() / 2, KILL_RESERVE_MS);
   const inTime = await waitUntilGone(options, () => termEnd.expired || deadline().earlier(reserveMs()).expired);
-  if (inTime) return { how: signalled ? "terminated" : "ended", left: [] };
+  if (termed.length > 0) options.onStep?.({ step: "term", pids: termed, durationMs: clock.monotonicMs() - begunMs });
+  if (inTime) return { how: termed.length > 0 ? "terminated" : "ended", left: [] };
   const verifyEnd = Deadline.in(options.verifyMs, clock);
   const floor = Deadline.in(VERIFY_FLOOR_MS, clock);
   const left = await killAll(options, () => verifyEnd.expired || (deadline().expired && floor.expired));
@@ -60,25 +73,28 @@ const PAUSE_FIRST_MS = 5;
 const PAUSE_MAX_MS = 50;
 /** How long a shim that is alone may take to end by itself. */
 const SHIM_ALONE_MS = 300;
+/** So many rounds of KILL, one by one, before a cgroup that still forks is killed as a whole. */
+const ROUNDS_BEFORE_CGROUP = 2;
 
 function isAlive(process: WorkerProcess | null): boolean {
   return process !== null && (isProcessAlive(process.engine) || isProcessAlive(process.shim));
 }
 
-function terminate(process: WorkerProcess | null, found: readonly FoundProcess[]): boolean {
-  let signalled = false;
+/** The pids that TERM went to. */
+function terminate(process: WorkerProcess | null, found: readonly FoundProcess[]): readonly number[] {
+  const pids: number[] = [];
   const group = process === null ? "gone" : signalProcessGroup(process.shim, "SIGTERM");
   if (process !== null && group === "sent") {
-    signalled = true;
+    pids.push(process.engine.pid);
     // A stopped process hears TERM only once it goes on.
     signalProcessGroup(process.shim, "SIGCONT");
   }
   for (const { identity, pgrp } of found) {
     if (group === "sent" && pgrp === process?.shim.pid) continue;
-    signalled = signalProcess(identity, "SIGTERM") === "sent" || signalled;
+    if (signalProcess(identity, "SIGTERM") === "sent") pids.push(identity.pid);
     signalProcess(identity, "SIGCONT");
   }
-  return signalled;
+  return pids;
 }
 
 async function waitUntilGone({ process, find, clock }: EndOptions, isOver: () => boolean): Promise<boolean> {
@@ -96,22 +112,45 @@ async function waitUntilGone({ process, find, clock }: EndOptions, isOver: () =>
   }
 }
 
-async function killAll({ process, find, clock }: EndOptions, isOver: () => boolean): Promise<readonly FoundProcess[]> {
+async function killAll(options: EndOptions, isOver: () => boolean): Promise<readonly FoundProcess[]> {
+  const { process, find, clock } = options;
+  const begunMs = clock.monotonicMs();
+  const killed = new Set<number>();
+  const say = (): void => {
+    if (killed.size > 0) options.onStep?.({ step: "kill", pids: [...killed], durationMs: clock.monotonicMs() - begunMs });
+  };
   let pauseMs = PAUSE_FIRST_MS;
   let alone = Deadline.in(SHIM_ALONE_MS, clock);
-  while (true) {
+  for (let round = 1; ; round += 1) {
     const found = find();
     const others = found.filter(({ identity }) => !isSame(identity, process?.shim));
     const engineLives = process !== null && isProcessAlive(process.engine);
-    if (engineLives) signalProcess(process.engine, "SIGKILL");
-    for (const { identity } of others) signalProcess(identity, "SIGKILL");
+    if (engineLives) killed.add(kill(process.engine));
+    for (const { identity } of others) killed.add(kill(identity));
+    if (others.length > 0 && !engineLives && round > ROUNDS_BEFORE_CGROUP) killCgroup(options, others);
     if (engineLives || others.length > 0) alone = Deadline.in(SHIM_ALONE_MS, clock);
-    else if (!isAlive(process) && found.length === 0) return [];
-    else if (process !== null && alone.expired) signalProcess(process.shim, "SIGKILL");
-    if (isOver()) return find();
+    else if (!isAlive(process) && found.length === 0) {
+      say();
+      return [];
+    } else if (process !== null && alone.expired) killed.add(kill(process.shim));
+    if (isOver()) {
+      say();
+      return find();
+    }
     await clock.sleep(pauseMs);
     pauseMs = Math.min(pauseMs * 2, PAUSE_MAX_MS);
   }
+}
+
+function kill(identity: ProcessIdentity): number {
+  signalProcess(identity, "SIGKILL");
+  return identity.pid;
+}
+
+function killCgroup({ killCgroup: run, onStep, clock }: EndOptions, found: readonly FoundProcess[]): void {
+  const begunMs = clock.monotonicMs();
+  if (run?.() !== true) return;
+  onStep?.({ step: "cgroup", pids: found.map(({ identity }) => identity.pid), durationMs: clock.monotonicMs() - begunMs });
 }
 
 function isSame(one: ProcessIdentity, other: ProcessIdentity | undefined): boolean {

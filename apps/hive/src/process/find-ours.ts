@@ -9,6 +9,8 @@ export interface OurMarks {
   readonly stateId: string;
   /** The real path under which every worker has its directory. */
   readonly workersDir: string;
+  /** Processes in a cgroup that we made for a worker, by pid: only what the worker started can be there. */
+  readonly inCgroups?: ReadonlyMap<number, string>;
 }
 
 /** What the ledger and earlier looks know of one worker's processes. */
@@ -28,8 +30,8 @@ export interface FoundProcess {
 
 /**
  * All live processes of this state directory. One is ours when two of {marker in its environment, working directory,
- * output on our log, recorded session or group, recorded descendant} agree on a worker, and never when its environment
- * names another state directory.
+ * output on our log, recorded session or group, recorded descendant} agree on a worker, or when it is in that worker's
+ * cgroup, and never when its environment names another state directory.
  */
 export function findOurs(
   marks: OurMarks,
@@ -46,6 +48,8 @@ export function findOurs(
     const vote = (workerId: string | null): void => {
       if (workerId !== null) votes.set(workerId, (votes.get(workerId) ?? 0) + 1);
     };
+    const ofCgroup = marks.inCgroups?.get(pid) ?? null;
+    for (let count = 0; count < MARKS_NEEDED; count += 1) vote(ofCgroup);
     vote(environment.workerId);
     vote(workerOfPath(marks.workersDir, linkOf(pid, "cwd")));
     vote(workerOfPath(marks.workersDir, linkOf(pid, "fd/1")) ?? workerOfPath(marks.workersDir, linkOf(pid, "fd/2")));

@@ -1,9 +1,12 @@
-import { Deadline } from "@queen-and-hive/daemon";
-import { QhError } from "@queen-and-hive/protocol";
+import { type Clock, Deadline, isProcessAlive, readProcStat } from "@queen-and-hive/daemon";
+import { QhError, type StopStep } from "@queen-and-hive/protocol";
 import type { WorkerProcess } from "../domain/worker-states.ts";
-import { type EndedHow, endProcesses } from "../process/end-processes.ts";
-import type { KnownProcesses } from "../process/find-ours.ts";
+import { type EndedHow, type EndOptions, endProcesses } from "../process/end-processes.ts";
+import type { FoundProcess, KnownProcesses } from "../process/find-ours.ts";
+import { openConnections } from "../process/open-connections.ts";
 import { isPortFree } from "../process/ports.ts";
+import { waitForDeviceMemory } from "./device-memory.ts";
+import type { WorkerStep } from "./supervision.ts";
 import type { WorkerContext } from "./worker-context.ts";
 import type { WorkerFacts } from "./worker-facts.ts";
 
@@ -11,74 +14,133 @@ import type { WorkerFacts } from "./worker-facts.ts";
 export interface EndingParts {
   readonly context: WorkerContext;
   readonly facts: WorkerFacts;
+  readonly incarnation: number;
   readonly process: WorkerProcess | null;
   readonly known: KnownProcesses;
+  /** Whether somebody may still wait for its answers. */
+  readonly isServing: boolean;
   readonly deadline: () => Deadline;
 }
 
-/** Ends every process of a worker and proves it: gone by identity, ports free. Throws `stop_failed`, naming what is left. */
+/**
+ * Ends every process of a worker and proves it: callers gone, TERM, KILL, leftovers, ports free, device memory back. Each
+ * step is told with its duration. Throws `stop_failed`, naming what is left, whose devices are closed from then on.
+ */
 export async function endWithProof(parts: EndingParts): Promise<EndedHow> {
-  const { context, facts, process, known, deadline } = parts;
-  const { config, clock, log } = context.options;
-  const termS = facts.spec.runtime.stop?.term_s ?? null;
-  const result = await endProcesses({
-    process,
-    find: () => context.find(facts.workerId, known),
-    termMs: termS === null ? config.stop.termMs : termS * 1_000,
-    verifyMs: config.stop.verifyMs,
-    deadline,
-    clock,
-  });
-  if (result.left.length > 0) {
-    const pids = result.left.map(({ identity }) => identity.pid);
-    throw new QhError(
-      "stop_failed",
-      `cannot stop ${facts.workerId}: ${pids.length === 1 ? "process" : "processes"} ${pids.join(", ")} survived KILL (a device or a file system may not answer); look at the machine, then stop it again`,
-      { details: { worker_id: facts.workerId, pids } },
-    );
+  const { context, facts, process, deadline } = parts;
+  const { clock, log } = context.options;
+  const begunMs = clock.monotonicMs();
+  const say = sayer(parts);
+  if (parts.isServing) await waitUntilIdle(parts, say);
+  const memory = await context.options.deviceMemory?.(facts.spec.devices);
+  const { how, left } = await endProcesses({ ...endOptions(parts, say), process, termMs: termMsOf(parts), deadline });
+  if (left.length > 0) {
+    say("gone", "left", begunMs, pidsOf(left));
+    throw survived(parts, left, "stop");
   }
+  context.cgroups.remove(facts.workerId);
   for (const port of facts.ports) {
-    if (await becomesFree(parts, port)) continue;
+    const portMs = clock.monotonicMs();
+    const isFree = await becomesFree(parts, port);
+    say("port", isFree ? "ok" : "over", portMs);
     // All processes of the worker are gone, so whoever listens there now is a stranger.
-    log.warn("a stopped worker's port is in use by somebody else", { worker_id: facts.workerId, port });
+    if (!isFree) log.warn("a stopped worker's port is in use by somebody else", { worker_id: facts.workerId, port });
   }
-  return result.how;
+  if (memory !== undefined && memory !== null) {
+    const memoryMs = clock.monotonicMs();
+    const isBack = await waitForDeviceMemory(context, facts.spec.devices, memory, deadline());
+    say("device_memory", isBack ? "ok" : "over", memoryMs);
+  }
+  say("gone", "ok", begunMs);
+  return how;
 }
 
 /** Kills what a worker that has ended left behind. Throws `stop_failed`. */
-export async function clearLeftovers(parts: Omit<EndingParts, "process" | "deadline">): Promise<void> {
-  const { context, facts, known } = parts;
+export async function clearLeftovers(parts: Omit<EndingParts, "process" | "deadline" | "isServing">): Promise<void> {
+  const { context, facts } = parts;
   const { config, clock } = context.options;
   const deadline = Deadline.in(config.stop.verifyMs, clock);
-  const find = () => context.find(facts.workerId, known);
-  const { left } = await endProcesses({
-    process: null,
-    find,
-    termMs: 0,
-    verifyMs: config.stop.verifyMs,
-    deadline: () => deadline,
-    clock,
-  });
-  if (left.length === 0) return;
-  const pids = left.map(({ identity }) => identity.pid);
-  throw new QhError(
-    "stop_failed",
-    `cannot clear what ${facts.workerId} left behind: processes ${pids.join(", ")} survived KILL`,
-    {
-      details: { worker_id: facts.workerId, pids },
-    },
-  );
+  const options = endOptions(parts, sayer(parts));
+  const { left } = await endProcesses({ ...options, process: null, termMs: 0, deadline: () => deadline });
+  if (left.length > 0) throw survived(parts, left, "clear what is left of");
+  context.cgroups.remove(facts.workerId);
 }
 
+/** How long callers that were told to leave may take to close their connections. */
+const IDLE_MS = 1_000;
 const PORT_FREE_MS = 1_000;
-const PORT_PAUSE_MS = 20;
+const PAUSE_MS = 10;
+
+type Say = (step: StopStep, outcome: WorkerStep["outcome"], sinceMs: number, pids?: readonly number[]) => void;
+type StepParts = Pick<EndingParts, "context" | "facts" | "incarnation" | "known">;
+
+function sayer({ context, facts, incarnation }: StepParts): Say {
+  const { clock } = context.options;
+  return (step, outcome, sinceMs, pids = []) =>
+    context.publishStep({
+      workerId: facts.workerId,
+      incarnation,
+      step,
+      outcome,
+      durationMs: clock.monotonicMs() - sinceMs,
+      pids,
+    });
+}
+
+function endOptions(
+  { context, facts, known }: StepParts,
+  say: Say,
+): Pick<EndOptions, "find" | "killCgroup" | "verifyMs" | "clock" | "onStep"> {
+  const { config, clock } = context.options;
+  return {
+    find: () => context.find(facts.workerId, known),
+    killCgroup: () => context.cgroups.kill(facts.workerId),
+    verifyMs: config.stop.verifyMs,
+    clock,
+    onStep: ({ step, pids, durationMs }) => say(step, "ok", clock.monotonicMs() - durationMs, pids),
+  };
+}
+
+function termMsOf({ context, facts }: EndingParts): number {
+  const termS = facts.spec.runtime.stop?.term_s ?? null;
+  return termS === null ? context.options.config.stop.termMs : termS * 1_000;
+}
+
+/** Whoever had requests there has cancelled them when its connections are closed. */
+async function waitUntilIdle({ context, facts, deadline }: EndingParts, say: Say): Promise<void> {
+  const { clock } = context.options;
+  const begunMs = clock.monotonicMs();
+  const end = Deadline.in(Math.min(IDLE_MS, deadline().remainingMs() / 4), clock);
+  const isIdle = await comesTrue(() => openConnections(facts.ports) === 0, end, clock);
+  say("idle", isIdle ? "ok" : "over", begunMs);
+}
 
 async function becomesFree({ context }: EndingParts, port: number): Promise<boolean> {
   const { clock, config } = context.options;
-  const deadline = Deadline.in(PORT_FREE_MS, clock);
-  while (!(await isPortFree(config.workerHost, port))) {
-    if (deadline.expired) return false;
-    await clock.sleep(PORT_PAUSE_MS);
+  return await comesTrue(() => isPortFree(config.workerHost, port), Deadline.in(PORT_FREE_MS, clock), clock);
+}
+
+async function comesTrue(condition: () => boolean | Promise<boolean>, end: Deadline, clock: Clock): Promise<boolean> {
+  while (!(await condition())) {
+    if (end.expired) return false;
+    await clock.sleep(PAUSE_MS);
   }
   return true;
+}
+
+function survived({ context, facts }: StepParts, left: readonly FoundProcess[], what: string): QhError {
+  const identities = left.map(({ identity }) => identity).filter(isProcessAlive);
+  context.quarantine.close(facts.spec.devices, facts.workerId, identities);
+  const named = left.map(
+    ({ identity: { pid } }) => `${pid}${readProcStat(pid)?.state === "D" ? " (waits in the kernel, state D)" : ""}`,
+  );
+  return new QhError(
+    "stop_failed",
+    `cannot ${what} ${facts.workerId}: ${left.length === 1 ? "process" : "processes"} ${named.join(", ")} survived KILL (a device or a file system may not answer); look at the machine, then stop it again`,
+    { details: { worker_id: facts.workerId, pids: pidsOf(left) } },
+  );
+}
+
+function pidsOf(found: readonly FoundProcess[]): number[] {
+  return found.map(({ identity }) => identity.pid);
 }

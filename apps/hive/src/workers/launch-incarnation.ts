@@ -33,6 +33,7 @@ export async function launchIncarnation(worker: LaunchingWorker): Promise<void> 
   const { incarnation } = life;
   signal.throwIfAborted();
   checkLaunch(options, worker.facts);
+  context.quarantine.check(worker.facts.spec.devices, workerId);
   await ledger.prepare(workerId);
   ports.release(before);
   onFacts({ ...worker.facts, ports: [] });
@@ -47,6 +48,8 @@ export async function launchIncarnation(worker: LaunchingWorker): Promise<void> 
   onIntent();
   const held = await launch({ options, paths, incarnation, facts, token, signal });
   try {
+    context.cgroups.hold(workerId, held.process.shim.pid);
+    context.cgroups.hold(workerId, held.process.engine.pid);
     if (!(await onHeld(held.process))) signal.throwIfAborted();
   } catch (error) {
     held.abort();

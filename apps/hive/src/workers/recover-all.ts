@@ -18,6 +18,7 @@ export async function recoverAll(context: WorkerContext, keep: (worker: Worker) 
   );
   const reaped = await reapUnwanted(context, recovered);
   await context.ledger.removeStrays();
+  context.cgroups.removeStrays();
   const outcomes = await Promise.allSettled(recovered.map(({ goOn }) => goOn()));
   for (const outcome of outcomes) {
     if (outcome.status === "rejected") log.error("cannot go on with a worker of the ledger", { error: outcome.reason });
@@ -39,7 +40,9 @@ async function reapUnwanted(context: WorkerContext, recovered: readonly Recovere
     recovered.filter(({ as }) => as === "adopted" || as === "stopping").map(({ worker }) => worker.facts.workerId),
   );
   const find = (): readonly FoundProcess[] =>
-    findOurs({ stateId, workersDir: context.ledger.dir }, known).filter(({ workerId }) => !spared.has(workerId));
+    findOurs({ stateId, workersDir: context.ledger.dir, inCgroups: context.cgroups.members() }, known).filter(
+      ({ workerId }) => !spared.has(workerId),
+    );
   const unwanted = find();
   if (unwanted.length === 0) return 0;
   log.warn("processes of earlier workers are ended", { pids: unwanted.map(({ identity }) => identity.pid) });

@@ -3,6 +3,7 @@ import type {
   CallbackAnswer,
   HiveShutdownAnswer,
   SpawnRequest,
+  StopStep,
   WorkerExited,
   WorkerId,
   WorkerReady,
@@ -27,6 +28,16 @@ export interface WorkerChange {
   readonly record: WorkerRecord;
   /** True when this was the last word: the worker has left the list. */
   readonly removed: boolean;
+}
+
+/** One step of a stop, once it is over. */
+export interface WorkerStep {
+  readonly workerId: WorkerId;
+  readonly incarnation: number;
+  readonly step: StopStep;
+  readonly outcome: "ok" | "over" | "left";
+  readonly durationMs: number;
+  readonly pids: readonly number[];
 }
 
 /** A ready message before the outbox numbers it. */
@@ -65,4 +76,6 @@ export interface Supervision extends AsyncDisposable {
   logTail(workerId: WorkerId, lines: number): Promise<readonly string[]>;
   /** Every transition of every worker. */
   readonly changes: Broadcast<WorkerChange>;
+  /** Every step of every stop. */
+  readonly steps: Broadcast<WorkerStep>;
 }

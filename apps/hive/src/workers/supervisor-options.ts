@@ -1,4 +1,5 @@
 import type { Clock, Log, Metrics } from "@queen-and-hive/daemon";
+import type { DeviceMemory } from "./device-memory.ts";
 import type { HealthSettings } from "./health-watch.ts";
 import type { Notices } from "./supervision.ts";
 
@@ -54,6 +55,8 @@ export interface SupervisorOptions {
   readonly callbackUrl: () => string | Promise<string>;
   /** Asked at every launch of the runtime `embedded`; the reason is a sentence that says what to do. */
   readonly embeddedWorker: () => EmbeddedLauncher | { readonly unavailable: string };
+  /** Memory in use on these devices now; null where that cannot be known, as on a host without GPUs. Never throws. */
+  readonly deviceMemory?: (devices: readonly string[]) => Promise<DeviceMemory | null>;
   readonly notices: Notices;
   readonly clock: Clock;
   readonly log: Log;

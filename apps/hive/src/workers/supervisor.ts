@@ -18,13 +18,15 @@ import { outputTail } from "../process/output-log.ts";
 import { PortPool } from "../process/ports.ts";
 import { readProcessTable } from "../process/process-table.ts";
 import { Sampler } from "../process/sampler.ts";
+import { WorkerCgroups } from "../process/worker-cgroups.ts";
 import { checkOwnVariables } from "../runtimes/worker-environment.ts";
 import { Ledger } from "../store/ledger.ts";
 import { sha256Of } from "./callback-token.ts";
 import { checkSpawn } from "./check-spawn.ts";
+import { DeviceQuarantine } from "./device-quarantine.ts";
 import { readyFactsOf } from "./ready-facts.ts";
 import { recoverAll } from "./recover-all.ts";
-import type { RecoveryReport, Supervision, WorkerChange } from "./supervision.ts";
+import type { RecoveryReport, Supervision, WorkerChange, WorkerStep } from "./supervision.ts";
 import type { SupervisorOptions } from "./supervisor-options.ts";
 import { Worker } from "./worker.ts";
 import type { WorkerContext } from "./worker-context.ts";
@@ -42,6 +44,7 @@ export function createSupervisor(options: SupervisorOptions): Supervision {
 
 class Supervisor implements Supervision {
   readonly changes: Broadcast<WorkerChange>;
+  readonly steps: Broadcast<WorkerStep>;
   readonly #options: SupervisorOptions;
   readonly #workers = new Map<WorkerId, Worker>();
   /** Spawns whose first launch is on its way. */
@@ -54,6 +57,8 @@ class Supervisor implements Supervision {
     this.#options = options;
     const { config, clock, log } = options;
     this.changes = new Broadcast<WorkerChange>((error) => log.error("a listener to worker changes failed", { error }));
+    this.steps = new Broadcast<WorkerStep>((error) => log.error("a listener to the steps of stops failed", { error }));
+    const cgroups = new WorkerCgroups(options.stateId, log);
     const ledger = Ledger.open(options.stateDir);
     this.#sampler = new Sampler({
       everyMs: config.sampleEveryMs,
@@ -68,10 +73,14 @@ class Supervisor implements Supervision {
       ports: new PortPool(config.workerHost, config.workerPorts),
       bootId: readBootId(),
       find: (workerId, known) =>
-        findOurs({ stateId: options.stateId, workersDir: ledger.dir }, new Map([[workerId, known]])).filter(
-          (found) => found.workerId === workerId,
-        ),
+        findOurs(
+          { stateId: options.stateId, workersDir: ledger.dir, inCgroups: cgroups.members() },
+          new Map([[workerId, known]]),
+        ).filter((found) => found.workerId === workerId),
       use: (identity) => this.#sampler.latest(identity),
+      cgroups,
+      quarantine: new DeviceQuarantine(),
+      publishStep: (step) => this.#publishStep(step),
       publish: (change) => this.#publish(change),
       counts: workerCounts(options.metrics),
     };
@@ -226,6 +235,12 @@ class Supervisor implements Supervision {
     const workerId = parseWorkerId(change.record.worker_id);
     if (change.removed && workerId !== null) this.#workers.delete(workerId);
     this.changes.publish(change);
+  }
+
+  #publishStep(step: WorkerStep): void {
+    const { workerId, durationMs, ...rest } = step;
+    this.#options.log.debug("a step of a stop is over", { worker_id: workerId, duration_ms: durationMs, ...rest });
+    this.steps.publish(step);
   }
 
   #observe(): void {

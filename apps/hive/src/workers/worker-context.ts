@@ -3,8 +3,10 @@ import type { WorkerExit, WorkerId } from "@queen-and-hive/protocol";
 import type { FoundProcess, KnownProcesses } from "../process/find-ours.ts";
 import type { PortPool } from "../process/ports.ts";
 import type { ProcessUse } from "../process/sampler.ts";
+import type { WorkerCgroups } from "../process/worker-cgroups.ts";
 import type { Ledger } from "../store/ledger.ts";
-import type { WorkerChange } from "./supervision.ts";
+import type { DeviceQuarantine } from "./device-quarantine.ts";
+import type { WorkerChange, WorkerStep } from "./supervision.ts";
 import type { SupervisorOptions } from "./supervisor-options.ts";
 
 /** What all workers of one supervisor share. */
@@ -17,7 +19,10 @@ export interface WorkerContext {
   /** Every live process of one worker, wherever it went. */
   readonly find: (workerId: WorkerId, known: KnownProcesses) => readonly FoundProcess[];
   readonly use: (identity: ProcessIdentity) => ProcessUse | null;
+  readonly cgroups: WorkerCgroups;
+  readonly quarantine: DeviceQuarantine;
   readonly publish: (change: WorkerChange) => void;
+  readonly publishStep: (step: WorkerStep) => void;
   readonly counts: WorkerCounts;
 }
 

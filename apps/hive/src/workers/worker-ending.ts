@@ -23,6 +23,16 @@ export class WorkerEnding implements Disposable {
     void this.#end();
   }
 
+  /** Tells how long a worker that is stopped now was drained before. */
+  noteDrain(): void {
+    const { context, facts, life } = this.#worker;
+    const { workerId, sinceMs } = facts();
+    const { phase, incarnation } = life();
+    if (phase.name !== "draining") return;
+    const durationMs = Math.max(0, context.options.clock.nowMs() - sinceMs);
+    context.publishStep({ workerId, incarnation, step: "drain", outcome: "ok", durationMs, pids: [] });
+  }
+
   /** Clears what an ended process left; `leftovers_cleared` follows, or another try for as long as nobody stops the worker. */
   clearLeftovers(): void {
     void this.#clear(this.#worker.life().incarnation);
@@ -35,14 +45,17 @@ export class WorkerEnding implements Disposable {
   async #end(): Promise<void> {
     const { context, paths, life, facts, tellLater } = this.#worker;
     const { clock, config, log } = context.options;
-    const process = processOf(life().phase);
+    const { phase, incarnation } = life();
+    const process = processOf(phase);
     this.#stop.begin(process?.engine.pid ?? null);
     const own = Deadline.in(config.stop.termMs + config.stop.verifyMs + STOP_MARGIN_MS, clock);
     try {
       const how = await endWithProof({
         context,
         facts: facts(),
+        incarnation,
         process,
+        isServing: phase.name === "stopping" && phase.reason === "operator" && phase.readyAtMs !== null,
         known: this.#watches.known,
         deadline: () => this.#stop.deadline ?? own,
       });
@@ -61,7 +74,7 @@ export class WorkerEnding implements Disposable {
     const { context, facts, life, tellLater } = this.#worker;
     const { clock, log } = context.options;
     try {
-      await clearLeftovers({ context, facts: facts(), known: this.#watches.known });
+      await clearLeftovers({ context, facts: facts(), incarnation, known: this.#watches.known });
       tellLater({ type: "leftovers_cleared", incarnation });
     } catch (error) {
       log.error("a worker's leftovers cannot be cleared; it is not started again before they are gone", { error });

@@ -122,6 +122,7 @@ export class Worker implements Disposable {
   /** Stops the worker; a second call joins the first, and the earlier deadline counts. Throws `stop_failed`. */
   stop(deadline: Deadline): Promise<StopOutcome> {
     const outcome = this.#stop.join(deadline);
+    this.#ending.noteDrain();
     this.#stop.begin(processOf(this.#life.phase)?.engine.pid ?? null);
     this.#launchAbort?.abort(beingStopped(this.#facts));
     this.tell({ type: "stop_requested" }).catch((error: unknown) => this.#stop.fail(error));

@@ -112,6 +112,7 @@ export class WorkerFleet implements Disposable {
   onHiveEvent(hiveId: string, event: HiveEvent): void {
     if (event.type === "snapshot") this.#news.onSnapshot(hiveId, event);
     else if (event.type === "worker") this.#news.onChange(hiveId, event.worker);
+    else if (event.type === "step") this.#news.onStep(hiveId, event);
     else if (event.type === "telemetry") this.#news.onTelemetry(event);
   }
 

@@ -7,6 +7,7 @@ import type { WorkerSpawner } from "./worker-spawner.ts";
 import type { WorkerEntry } from "./worker-table.ts";
 
 type Snapshot = Extract<HiveEvent, { type: "snapshot" }>;
+type Step = Extract<HiveEvent, { type: "step" }>;
 type Telemetry = Extract<HiveEvent, { type: "telemetry" }>;
 
 /** What hives' event streams tell of workers: a snapshot at each connection, then changes and measurements. */
@@ -74,6 +75,17 @@ export class WorkerNews {
     const becameReady = record.state === "ready" && !(known.state === "ready" && known.incarnation === record.incarnation);
     this.#apply(entry, becameReady ? { ...record, state: "loading" } : record, `hive:${hiveId}`);
     if (becameReady) table.noteSaidReady(record.worker_id);
+  }
+
+  /** A step of a stop, for the journal. */
+  onStep(hiveId: string, { worker_id, type: _type, time: _time, ...details }: Step): void {
+    const { table, log } = this.#context;
+    try {
+      table.journal([{ kind: "worker.step", actor: `hive:${hiveId}`, hive_id: hiveId, worker_id, details }]);
+    } catch (error) {
+      // Stops go on when the disk is full; that one ended is recorded or refused by itself.
+      log.error("cannot record a step of a stop", { error, hive_id: hiveId, worker_id });
+    }
   }
 
   /** CPU and memory of workers, for the lists. */

@@ -122,6 +122,11 @@ export class WorkerTable {
     if (entry.ready !== null) this.changes.publish(entry.row.record.model);
   }
 
+  /** Keeps what happened to a worker without a change of its state. Throws `storage_failed`. */
+  journal(events: readonly JournalEntry[]): void {
+    this.#options.store.commit({ events: [...events] });
+  }
+
   /** Facts that are shown but not kept: progress, CPU, memory. */
   observe(workerId: string, facts: Partial<Pick<WorkerRecord, "progress" | "cpu_ratio" | "resident_bytes">>): void {
     const entry = this.#entries.get(workerId);

@@ -5,6 +5,13 @@ import { hiveIdentitySchema } from "./hive-identity.ts";
 import { workerRecordSchema } from "./worker-record.ts";
 
 /**
+ * The steps of a proven stop, in order: what it had to finish, its callers gone, TERM, KILL, the rest of its cgroup, its
+ * ports free, its devices' memory back, all of it gone (with the time of the whole stop).
+ */
+export const STOP_STEPS = ["drain", "idle", "term", "kill", "cgroup", "port", "device_memory", "gone"] as const;
+export type StopStep = (typeof STOP_STEPS)[number];
+
+/**
  * One message of a hive's event stream (`GET /v1/events`): a snapshot first, then numbered deltas, telemetry and beats.
  * `sequence` counts the deltas of this daemon's life; the snapshot says after which delta it was taken.
  */
@@ -34,6 +41,23 @@ export const hiveEventSchema = {
       type: "object",
       properties: { type: { const: "beat" }, sequence: field.sequence, time: field.time },
       required: ["type", "sequence", "time"],
+      additionalProperties: false,
+    },
+    {
+      type: "object",
+      properties: {
+        type: { const: "step" },
+        time: field.time,
+        worker_id: field.workerId,
+        incarnation: field.incarnation,
+        step: { enum: STOP_STEPS },
+        /** `ok`: it came to its end. `over`: its time was over first. `left`: something is still there. */
+        outcome: { enum: ["ok", "over", "left"] },
+        duration_ms: { type: "number", minimum: 0 },
+        /** The processes that it concerned. */
+        pids: { type: "array", items: field.pid },
+      },
+      required: ["type", "time", "worker_id", "incarnation", "step", "outcome", "duration_ms", "pids"],
       additionalProperties: false,
     },
     {
