@@ -26,8 +26,8 @@ interface Round {
   readonly resumedAfterMs: number;
   /** From the same moment until a client that polls knows it; null in rounds without one. */
   readonly polledAfterMs: number | null;
-  /** What was sent to the worker beside the request. */
-  readonly otherRequests: number;
+  /** What was sent to the worker beside the request, less what the worker sent to the hive to warm up. */
+  readonly unexpected: number;
 }
 
 /**
@@ -62,8 +62,8 @@ export async function benchReadiness(): Promise<readonly Row[]> {
   for (let index = 0; index < ROUNDS; index += 1) {
     rounds.push(await oneRound(queen, modelOf(index), index % POLLED_EVERY === 0));
   }
-  const askedWorkers = rounds.reduce((sum, round) => sum + round.otherRequests, 0);
-  return rowsOf(rounds, askedWorkers + (await askedOfHive(queen, hive.listen)) - before);
+  const ofWorkers = rounds.reduce((sum, round) => sum + round.unexpected, 0);
+  return rowsOf(rounds, ofWorkers + (await askedOfHive(queen, hive.listen)) - before);
 }
 
 function rowsOf(rounds: readonly Round[], asked: number): readonly Row[] {
@@ -96,7 +96,7 @@ async function oneRound(queen: TestQueen, model: string, withPoller: boolean): P
   await answer.arrayBuffer();
   const worker = (await queen.peer.call(QUEEN_ENDPOINTS.listWorkers)).workers.find((found) => found.model === model);
   if (worker?.url == null) throw new Error(`cannot bench ${model}: its worker is not in the list`);
-  const { calledBackAtMs, requestedAtMs, otherRequests } = await timesOf(worker.url);
+  const { calledBackAtMs, requestedAtMs, otherRequests, askedHive } = await timesOf(worker.url);
   if (calledBackAtMs === null || requestedAtMs === null || requestedAtMs < calledBackAtMs) {
     throw new Error(`cannot bench ${model}: its worker did not see first its callback and then the request`);
   }
@@ -104,7 +104,7 @@ async function oneRound(queen: TestQueen, model: string, withPoller: boolean): P
   return {
     resumedAfterMs: requestedAtMs - calledBackAtMs,
     polledAfterMs: seenByPoller === null ? null : seenByPoller - calledBackAtMs,
-    otherRequests,
+    unexpected: otherRequests - askedHive,
   };
 }
 

@@ -11,6 +11,8 @@ export interface WorkerTimes {
   readonly requestedAtMs: number | null;
   /** Requests for anything but inference and these times: nobody has a reason to send one. */
   readonly otherRequests: number;
+  /** What this worker itself has asked the hive to open its connection. */
+  readonly askedHive: number;
 }
 
 const WARM_UP_REQUESTS = 30;
@@ -24,8 +26,9 @@ const ANSWER = JSON.stringify({
   choices: [{ index: 0, finish_reason: "stop", message: { role: "assistant", content: "ready" } }],
 });
 
-let times: { calledBackAtMs: number | null; requestedAtMs: number | null; otherRequests: number };
-startOver();
+type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
+
+let times: Mutable<WorkerTimes> = { calledBackAtMs: null, requestedAtMs: null, otherRequests: 0, askedHive: 0 };
 
 const server = createServer((incoming, response) => {
   const isTimes = incoming.url === "/times";
@@ -37,17 +40,16 @@ const server = createServer((incoming, response) => {
 const host = process.env[WORKER_ENV.host] ?? "127.0.0.1";
 const own = `http://${host}:${process.env[WORKER_ENV.port] ?? ""}`;
 await new Promise<void>((resolve) => server.listen(Number(process.env[WORKER_ENV.port]), host, resolve));
-for (let index = 0; index < WARM_UP_REQUESTS; index += 1) await post(new URL(CHAT, own), "", { messages: [] });
+const callbackUrl = new URL(process.env[WORKER_ENV.callbackUrl] ?? "");
+for (let index = 0; index < WARM_UP_REQUESTS; index += 1) await send("POST", new URL(CHAT, own), { messages: [] });
 await sleep(LOAD_MS);
-startOver();
-const status = await sayReady(process.env[WORKER_ENV.callbackUrl] ?? "", process.env[WORKER_ENV.callbackToken] ?? "");
+// The connection stays open, so that the callback is at the hive as soon as it is sent.
+await send("GET", new URL("/health", callbackUrl));
+times = { calledBackAtMs: null, requestedAtMs: null, otherRequests: 0, askedHive: 1 };
+const status = await sayReady();
 if (status !== 200) throw new Error(`cannot bench: the hive answers the ready callback with ${status}`);
 
-function startOver(): void {
-  times = { calledBackAtMs: null, requestedAtMs: null, otherRequests: 0 };
-}
-
-function sayReady(url: string, token: string): Promise<number> {
+function sayReady(): Promise<number> {
   const body = {
     worker_id: process.env[WORKER_ENV.workerId],
     url: own,
@@ -57,16 +59,16 @@ function sayReady(url: string, token: string): Promise<number> {
     slots: 4,
   };
   times.calledBackAtMs = monotonicMs();
-  return post(new URL(url), token, body);
+  return send("POST", callbackUrl, body, process.env[WORKER_ENV.callbackToken]);
 }
 
-function post(target: URL, token: string, body: unknown): Promise<number> {
+function send(method: "GET" | "POST", target: URL, body?: unknown, token = ""): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   const headers = { "content-type": "application/json", authorization: `Bearer ${token}` };
-  const call = request(target, { method: "POST", headers }, (response) => {
+  const call = request(target, { method, headers }, (response) => {
     response.resume().on("end", () => resolve(response.statusCode ?? 0));
   });
-  call.on("error", reject).end(JSON.stringify(body));
+  call.on("error", reject).end(body === undefined ? undefined : JSON.stringify(body));
   return promise;
 }
 
