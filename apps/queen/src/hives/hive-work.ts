@@ -7,10 +7,10 @@ import { createHiveCalls, type HiveCalls } from "./hive-calls.ts";
 import type { HiveKeeperOptions } from "./hive-keeper-options.ts";
 import { HiveLink } from "./hive-link.ts";
 
-/** How a stop went: what `hive stop` proved, or why nothing could be proven. */
+/** How a stop went: what `hive stop` proved, that another queen owns the hive, or why nothing could be proven. */
 export type HiveStopOutcome =
   | { readonly kind: "answered"; readonly answer: HiveStopAnswer }
-  | { readonly kind: "unreachable"; readonly message: string };
+  | { readonly kind: "not_ours" | "unreachable"; readonly message: string };
 
 /** What the effects of a hive's machine do to the world; what they find goes back as events. */
 export class HiveWork implements AsyncDisposable {
@@ -148,8 +148,9 @@ export class HiveWork implements AsyncDisposable {
       return { kind: "answered", answer: { ...answer, left } };
     } catch (error) {
       const message = messageOf(error);
-      this.#post({ type: "stop_ended", left: [message] });
-      return { kind: "unreachable", message };
+      const isOthers = error instanceof QhError && error.kind === "owned_by_another_queen";
+      this.#post({ type: "stop_ended", left: isOthers ? [] : [message] });
+      return { kind: isOthers ? "not_ours" : "unreachable", message };
     }
   }
 

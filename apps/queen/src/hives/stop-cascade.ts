@@ -47,7 +47,7 @@ export function describeFate(fate: HiveFate): string {
     fate.workers_kept > 0 ? `${fate.workers_kept} kept` : "",
   ].filter((part) => part !== "");
   const detail = workers.length === 0 ? "no workers" : `workers: ${workers.join(", ")}`;
-  return `${fate.hive_id}: ${fate.fate.replace("_", " ")} (${detail})${fate.message === undefined ? "" : `: ${fate.message}`}`;
+  return `${fate.hive_id}: ${fate.fate.replaceAll("_", " ")} (${detail})${fate.message === undefined ? "" : `: ${fate.message}`}`;
 }
 
 async function keepHive(hive: StoppableHive): Promise<HiveFate> {
@@ -63,16 +63,12 @@ export async function stopHive(hive: Omit<StoppableHive, "letGo" | "onQueenExit"
   const survivors = known
     .filter((worker) => isStillAlive(hive, worker))
     .map((worker) => `worker ${worker.worker_id}, pid ${worker.pid}`);
-  if (outcome.kind === "unreachable") {
+  if (outcome.kind !== "answered") {
+    // What another queen owns is hers to stop: of ours only a worker that we once started there can be left.
+    const fate = outcome.kind === "not_ours" && survivors.length > 0 ? "left" : outcome.kind;
     const message = [outcome.message, ...survivors].join("; ");
-    return {
-      hive_id: hive.hiveId,
-      fate: "unreachable",
-      workers_stopped: 0,
-      workers_killed: 0,
-      workers_kept: survivors.length,
-      message,
-    };
+    const counts = { workers_stopped: 0, workers_killed: 0, workers_kept: survivors.length };
+    return { hive_id: hive.hiveId, fate, ...counts, message };
   }
   return fateOf(hive.hiveId, outcome.answer, survivors);
 }

@@ -119,7 +119,7 @@ export const hiveFateSchema = {
   type: "object",
   properties: {
     hive_id: field.hiveId,
-    fate: { enum: ["stopped", "killed", "kept", "already_stopped", "unreachable", "left"] },
+    fate: { enum: ["stopped", "killed", "kept", "already_stopped", "not_ours", "unreachable", "left"] },
     workers_stopped: { type: "integer", minimum: 0 },
     workers_killed: { type: "integer", minimum: 0 },
     workers_kept: { type: "integer", minimum: 0 },
