@@ -60,3 +60,8 @@ const ON_THEIR_WAY: ReadonlySet<WorkerRecord["state"]> = new Set([
   "crashed",
   "backing_off",
 ]);
+
+/** Whether a worker is between an end and a start, so that its last exit says why it does not serve. */
+export function hasEnded({ state }: WorkerRecord): boolean {
+  return state === "crashed" || state === "backing_off" || state === "failed";
+}

@@ -6,7 +6,8 @@ import {
   type MessagePosition,
   type WorkerMemory,
 } from "../domain/callback-freshness.ts";
-import type { FleetContext } from "./fleet-context.ts";
+import type { WorkerRow } from "../store/store.ts";
+import { type FleetContext, hasEnded } from "./fleet-context.ts";
 import type { WorkerEntry } from "./worker-table.ts";
 
 /**
@@ -17,7 +18,7 @@ import type { WorkerEntry } from "./worker-table.ts";
 export function acceptReady(context: FleetContext, hiveId: string, message: WorkerReady): CallbackAnswer {
   const entry = entryFor(context, hiveId, message);
   const { row } = entry;
-  const freshness = judgeReady(memoryOf(entry), positionOf(message));
+  const freshness = judgeReady({ ...memoryOf(entry), exitedIncarnation: endedIncarnation(row) }, positionOf(message));
   if (!isToApply(freshness, message)) {
     rememberPosition(context, entry, message);
     return { applied: false };
@@ -128,6 +129,11 @@ function memoryOf({ row }: WorkerEntry): WorkerMemory {
     exitedIncarnation: row.exitedIncarnation,
     ready: row.record.state === "ready",
   };
+}
+
+/** The newest incarnation that has ended as far as we know: the event stream may have told before the exit message comes. */
+function endedIncarnation({ record, exitedIncarnation }: WorkerRow): number {
+  return hasEnded(record) ? Math.max(record.incarnation, exitedIncarnation) : exitedIncarnation;
 }
 
 function positionOf(message: Message): MessagePosition & { readonly incarnation: number } {

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { HiveEvent, WorkerRecord } from "@queen-and-hive/protocol";
 import { planReconciliation } from "../domain/reconciliation.ts";
-import type { FleetContext } from "./fleet-context.ts";
+import { type FleetContext, hasEnded } from "./fleet-context.ts";
 import type { ModelDemand } from "./model-demand.ts";
 import type { WorkerSpawner } from "./worker-spawner.ts";
 import type { WorkerEntry } from "./worker-table.ts";
@@ -157,7 +157,7 @@ export class WorkerNews {
       { record: { ...facts, state, progress, hive_id: known.hive_id } },
       {
         actor,
-        ...(record.exit === undefined || record.pid !== null ? {} : { cause: record.exit.cause }),
+        ...(record.exit === undefined || !hasEnded(record) ? {} : { cause: record.exit.cause }),
       },
     );
   }
@@ -169,6 +169,8 @@ function isOld({ row }: WorkerEntry, record: WorkerRecord): boolean {
   if (record.incarnation < known.incarnation) return true;
   const alive = record.pid !== null;
   if (alive && record.incarnation <= row.exitedIncarnation) return true;
+  // The exit message has said already what comes after the crash.
+  if (record.state === "crashed" && record.incarnation <= row.exitedIncarnation) return true;
   const isEarlyState = record.state === "starting" || record.state === "loading";
   return known.state === "ready" && record.incarnation === known.incarnation && isEarlyState;
 }
