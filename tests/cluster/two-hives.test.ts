@@ -1,7 +1,8 @@
+import { isProcessAlive, signalProcess } from "@queen-and-hive/daemon";
 import { fakeModel, startTestCluster, type TestCluster, until } from "@queen-and-hive/dev-env";
 import { type HiveRecord, QUEEN_ENDPOINTS, type WorkerRecord } from "@queen-and-hive/protocol";
 import { expect, test } from "vitest";
-import { chat, contentOf, dataOf, openStream } from "./ask.ts";
+import { ask, chat, contentOf, dataOf, openStream } from "./ask.ts";
 import { identityOf, livingOf } from "./identity.ts";
 
 test("two hives on one machine: kill -9 and restart of each leaves all workers alone, and no stream notices", async () => {
@@ -39,6 +40,24 @@ test("two hives on one machine: kill -9 and restart of each leaves all workers a
     expect(contentOf(text).length).toBeGreaterThan(0);
   }
 }, 90_000);
+
+test("a hive that hangs is ended and started again; its worker and the stream on it go on meanwhile", async () => {
+  const health = { beat: "200ms", missed_beats: 3, timeout: "500ms" };
+  const config = { health, restart: { first: "50ms", jitter: 0 } };
+  const workerFlags = ["--token-rate", "20", "--tokens", "100000"];
+  await using cluster = await startTestCluster({ workers: { min: 1 }, workerFlags, config });
+  const [worker] = await cluster.workersReady(1);
+  const stream = await openStream(cluster.queen.url, chat("fake", { stream: true, max_tokens: 80 }));
+  await stream.begun;
+  const hung = identityOf(await hiveOf(cluster, "local"));
+  signalProcess(hung, "SIGSTOP");
+  await until(() => !isProcessAlive(hung), 30_000, "the hung daemon to be ended");
+  await cluster.queen.hivesRunning();
+  const text = await stream.whole;
+  expect([dataOf(text).at(-1), text.includes('"error"')]).toEqual(["[DONE]", false]);
+  expect((await ask(cluster.queen.url, { body: chat("fake", { max_tokens: 2 }) })).status).toBe(200);
+  expect(withoutSamples(await cluster.workers())).toEqual(withoutSamples(worker === undefined ? [] : [worker]));
+}, 60_000);
 
 async function hivesOf(cluster: TestCluster): Promise<readonly HiveRecord[]> {
   return (await cluster.queen.peer.call(QUEEN_ENDPOINTS.listHives)).hives;

@@ -2,7 +2,7 @@ import { isProcessAlive, signalProcess } from "@queen-and-hive/daemon";
 import { startTestCluster, type TestCluster, until } from "@queen-and-hive/dev-env";
 import type { WorkerRecord } from "@queen-and-hive/protocol";
 import { expect, test } from "vitest";
-import { ask, chat, openStream } from "./ask.ts";
+import { ask, chat, openStream, statesOf } from "./ask.ts";
 import { identityOf } from "./identity.ts";
 
 const SLOW_TEST_MS = 60_000;
@@ -27,6 +27,9 @@ test(
       exit: { cause: "killed" },
     });
     expect(await cluster.workers()).toHaveLength(2);
+    // The journal tells it in order, whichever of the hive's two ways of telling came first.
+    const states = (await statesOf(cluster.queen.url, killed.worker_id)).filter((state) => state !== "crashed");
+    expect(states).toEqual(["starting", "loading", "ready", "backing_off", "starting", "loading", "ready"]);
   },
   SLOW_TEST_MS,
 );
