@@ -1,7 +1,14 @@
 import { readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { isProcessAlive, readProcStat } from "@queen-and-hive/daemon";
-import { expectNoProcesses, startRecordingServer, startTestHive, type TestHive, until } from "@queen-and-hive/dev-env";
+import { isProcessAlive, type ProcessIdentity, readProcStat, signalProcess } from "@queen-and-hive/daemon";
+import {
+  expectNoProcesses,
+  startProgram,
+  startRecordingServer,
+  startTestHive,
+  type TestHive,
+  until,
+} from "@queen-and-hive/dev-env";
 import { COMMAND_EXIT, type ErrorBody, HIVE_ENDPOINTS } from "@queen-and-hive/protocol";
 import { describe, expect, test } from "vitest";
 import { fakeWorkerOrder, queenAt } from "./spawn-request.ts";
@@ -34,6 +41,28 @@ describe("hive start", () => {
     const second = await hive.start();
     expect(second).toMatchObject({ already_running: false, hive_epoch: first.hive_epoch + 1 });
     expect(second.pid).not.toBe(first.pid);
+  });
+
+  test("killed before its daemon says who it is leaves a daemon that hive stop finds and ends", async () => {
+    await using hive = await startTestHive({ start: false });
+    await hive.start();
+    await hive.commands.stop();
+    const { command, cwd, env, stateDir } = hive.commands.place;
+    const words = [...command, "start", "--state-dir", stateDir];
+    const starting = await startProgram(words, { cwd, env, logFile: `${hive.folder}/start.log` });
+    const half = await until(() => halfStarted(hive), 20_000, "the daemon's process");
+    signalProcess(half, "SIGSTOP");
+    starting.send("SIGKILL");
+    await starting.ended();
+    const stopping = hive.commands.stop();
+    await until(
+      () => hive.processes().some(({ command: text }) => text.includes("start.lock")),
+      20_000,
+      "the stop to be at work",
+    );
+    signalProcess(half, "SIGCONT");
+    expect(await stopping).toMatchObject({ was_running: true, left: [], stopped: [{ what: "hive", pid: half.pid }] });
+    await expectNoProcesses({ folder: hive.folder });
   });
 
   test("needs neither configuration nor secrets once they were given", async () => {
@@ -200,6 +229,12 @@ function errorOf(json: unknown): ErrorBody["error"] | undefined {
 
 function mode(path: string): number {
   return statSync(path).mode & 0o777;
+}
+
+/** A daemon that holds its lock already; a look at the process alone would also find the flock that is to become it. */
+function halfStarted(hive: TestHive): ProcessIdentity | undefined {
+  const isDaemon = (command: string): boolean => command.includes("--handshake-fd") && !command.startsWith("flock");
+  return hive.processes().find(({ command }) => isDaemon(command))?.identity;
 }
 
 function daemonsOf(hive: TestHive): readonly number[] {

@@ -1,7 +1,9 @@
+import { spawnSync } from "node:child_process";
 import { fstatSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { COMMAND_EXIT, QhError } from "@queen-and-hive/protocol";
 import type { Environment } from "../config-environment.ts";
 import { findProgram } from "../runtimes/find-program.ts";
+import { flockFailed } from "./start-lock.ts";
 
 /**
  * Whether this very process holds the lock: one of its open descriptors is the lock file, and the kernel says in its fdinfo
@@ -19,6 +21,13 @@ export function holdsLock(path: string): boolean {
       return false;
     }
   });
+}
+
+/** Whether somebody holds the lock: a daemon, also one that has not said yet who it is. Throws `spawn_failed` without `flock`. */
+export function isLocked(path: string): boolean {
+  const { status, error } = spawnSync("flock", ["-n", "-E", String(COMMAND_EXIT.lockTaken), path, "true"]);
+  if (error !== undefined) throw flockFailed(path, error);
+  return status === COMMAND_EXIT.lockTaken;
 }
 
 /** The words that run a command under the daemon's lock, in the same process, or end at once with 75 when it is taken. */

@@ -1,10 +1,11 @@
 import { existsSync } from "node:fs";
-import { Deadline } from "@queen-and-hive/daemon/basics";
-import { COMMAND_EXIT, type HiveStopAnswer } from "@queen-and-hive/protocol";
+import { Deadline, systemClock } from "@queen-and-hive/daemon/basics";
+import { COMMAND_EXIT, type HiveIdentity, type HiveStopAnswer } from "@queen-and-hive/protocol";
 import { ownEnvironment } from "../config-environment.ts";
 import { readLastIdentity, readLiveIdentity } from "../store/identity-file.ts";
 import { ownedByAnother, peekOwner } from "../store/ownership.ts";
 import type { StatePaths } from "../store/state-paths.ts";
+import { isLocked } from "./daemon-lock.ts";
 import { findState } from "./find-state.ts";
 import { launchOrFind } from "./launch-or-find.ts";
 import { countLiveWorkers, hasWorkers, liveProcesses } from "./live-workers.ts";
@@ -45,7 +46,7 @@ async function stopLocked(paths: StatePaths, flags: StopFlags): Promise<HiveStop
   if (flags.queenId !== undefined && owner !== null && owner.queen_id !== flags.queenId)
     throw ownedByAnother(owner, flags.queenId);
   const workers = flags.keepWorkers ? "keep" : "stop";
-  const running = readLiveIdentity(paths);
+  const running = await findRunning(paths, deadline);
   const fates: DaemonFate[] = running === null ? [] : [await stopDaemon(paths, running, workers, deadline)];
   const left = fates.flatMap((fate) => fate.left);
   const isOver = fates.some(({ answered }) => answered) && (await liveProcesses(paths)).length === 0;
@@ -58,6 +59,20 @@ async function stopLocked(paths: StatePaths, flags: StopFlags): Promise<HiveStop
     }
   }
   return answerOf(paths, flags, running !== null, fates, left);
+}
+
+/** Pause between two looks at a daemon that is just starting. */
+const LOOK_AGAIN_MS = 25;
+
+/** The daemon that runs. One whose `hive start` was killed is there before it says who it is: its lock tells, and is waited for. */
+async function findRunning(paths: StatePaths, deadline: Deadline): Promise<HiveIdentity | null> {
+  using signal = deadline.signal();
+  for (;;) {
+    const isHeld = isLocked(paths.daemonLock);
+    const running = readLiveIdentity(paths);
+    if (running !== null || !isHeld) return running;
+    await systemClock.sleep(LOOK_AGAIN_MS, signal);
+  }
 }
 
 async function answerOf(
