@@ -20,6 +20,8 @@ export class HiveWork implements AsyncDisposable {
   #link: HiveLink | null = null;
   #devices: HiveRecord["devices"];
   #progress: string | null = null;
+  /** Settles when no `hive start` is under way. */
+  #starting: Promise<unknown> = Promise.resolve();
 
   constructor(options: HiveKeeperOptions, post: (event: HiveMachineEvent) => void) {
     this.#options = options;
@@ -48,7 +50,10 @@ export class HiveWork implements AsyncDisposable {
     const { signal } = this.#working;
     try {
       if (isFirst) await this.#lookAtHost(signal);
-      const answer = await commands.start(request, Deadline.in(health.startMs, clock), signal);
+      signal.throwIfAborted();
+      const start = commands.start(request, Deadline.in(health.startMs, clock), signal);
+      this.#starting = start.catch(() => undefined);
+      const answer = await start;
       const { already_running: alreadyRunning, owner: _owner, ...run } = answer;
       log.info(alreadyRunning ? "adopting the hive that runs" : "the hive was started", {
         hive_id: settings.id,
@@ -134,9 +139,13 @@ export class HiveWork implements AsyncDisposable {
     }
   }
 
-  /** Runs `hive stop` and checks by identity that the daemon is gone; calls that are under way are given up. */
+  /**
+   * Runs `hive stop` and checks by identity that the daemon is gone; calls that are under way are given up, but for a
+   * `hive start`: cut off half-way it could leave a daemon behind that says who it is only after we have looked.
+   */
   async stop(workers: "stop" | "keep", known: HiveIdentity | null, deadline: Deadline): Promise<HiveStopOutcome> {
-    const { host, commands, queen } = this.#options;
+    const { host, commands, queen, stopWorkerMs } = this.#options;
+    await this.#startSettled(deadline.earlier(stopWorkerMs));
     this.#working.abort(new QhError("shutting_down", "cannot go on: the hive is being stopped"));
     // An operator may start it again.
     this.#working = new AbortController();
@@ -182,6 +191,15 @@ export class HiveWork implements AsyncDisposable {
     } finally {
       this.#progress = null;
     }
+  }
+
+  async #startSettled(deadline: Deadline): Promise<void> {
+    using late = deadline.signal();
+    const tooLate = new Promise<void>((resolve) => {
+      if (late.aborted) resolve();
+      else late.addEventListener("abort", () => resolve(), { once: true });
+    });
+    await Promise.race([this.#starting, tooLate]);
   }
 
   async #learnDevices(calls: HiveCalls): Promise<void> {
