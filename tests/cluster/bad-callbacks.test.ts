@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { signalProcess } from "@queen-and-hive/daemon";
-import { startTestCluster, type TestCluster, until } from "@queen-and-hive/dev-env";
+import { fakeModel, startTestCluster, type TestCluster, until } from "@queen-and-hive/dev-env";
 import { newWorkerId, QUEEN_ENDPOINTS, type WorkerReady, type WorkerRecord } from "@queen-and-hive/protocol";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Answer, ask, chat, errorOf, statesOf } from "./ask.ts";
@@ -17,7 +17,8 @@ let message: WorkerReady;
 let sequence = LATER;
 
 beforeAll(async () => {
-  const options = { hives: ["one", "two"], workers: { min: 1, max: 1 }, config: { restart: NO_RESTART_SOON } };
+  const models = [fakeModel("fake", "fake", { workers: { min: 1, max: 1 }, place: { hives: ["one"] } })];
+  const options = { hives: ["one", "two"], config: { restart: NO_RESTART_SOON, models } };
   cluster = await startTestCluster(options);
   [worker] = await onlyReady();
   const { hives } = await cluster.queen.peer.call(QUEEN_ENDPOINTS.listHives);

@@ -35,7 +35,7 @@ test(
 );
 
 test(
-  "each request goes to the least loaded worker",
+  "each conversation that begins goes to the least loaded worker",
   async () => {
     await using cluster = await startTestCluster({ workers: { min: 2, max: 2 }, workerFlags: [...ENDLESS, "--slots", "4"] });
     const workers = await cluster.workersReady(2);
@@ -45,7 +45,11 @@ test(
       [1, 2],
       [2, 2],
     ]) {
-      const stream = await openStream(cluster.queen.url, chat("fake", { stream: true }));
+      const stream = await openStream(cluster.queen.url, {
+        model: "fake",
+        stream: true,
+        messages: [{ role: "user", content: crypto.randomUUID() }],
+      });
       stream.whole.catch(() => undefined);
       await stream.begun;
       expect((await openOn(cluster, workers)).toSorted()).toEqual(expected);
