@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["packages/**/*.test.ts", "apps/**/*.test.ts", "tests/**/*.test.ts", "scripts/**/*.test.ts"],
-    exclude: ["**/node_modules/**", "**/dist/**", "tests/long/**"],
+    exclude: ["**/node_modules/**", "**/dist/**", "tests/long/**", "tests/faults/**"],
     pool: "forks",
     maxWorkers: 2,
     testTimeout: 30_000,

@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
-    include: ["tests/long/**/*.test.ts"],
+    include: ["tests/long/**/*.test.ts", "tests/faults/**/*.test.ts"],
     pool: "forks",
     maxWorkers: 1,
     fileParallelism: false,

@@ -1,0 +1,93 @@
+import { type ProcessIdentity, signalProcess } from "@queen-and-hive/daemon";
+import type { TestCluster } from "@queen-and-hive/dev-env";
+import { uniformInt } from "pure-rand/distribution/uniformInt";
+import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+import { enginesOf, workerIdOf } from "./processes.ts";
+
+/** Numbers from a seed: the same seed gives the same run of faults. */
+export class SeededRandom {
+  #state: ReturnType<typeof xoroshiro128plus>;
+
+  constructor(seed: number) {
+    this.#state = xoroshiro128plus(seed);
+  }
+
+  /** A whole number from `from` to `to`, both included. */
+  between(from: number, to: number): number {
+    return uniformInt(this.#state, from, to);
+  }
+
+  /** One of them; null when there are none. */
+  pick<T>(all: readonly T[]): T | null {
+    return all[this.between(0, Math.max(0, all.length - 1))] ?? null;
+  }
+}
+
+/** A fault that is at work. */
+export interface ActiveFault {
+  readonly what: string;
+  /** True when clients may lose their connection through it: only the queen's own death does that. */
+  readonly cutsClients: boolean;
+  /** Takes the fault away, as far as that is not done by the software itself. */
+  heal(): Promise<void>;
+}
+
+type Fault = (cluster: TestCluster, random: SeededRandom) => Promise<ActiveFault | null>;
+
+/** The faults of one machine: KILL and STOP of queen, hives and workers, each by verified identity. */
+export const PROCESS_FAULTS: readonly Fault[] = [
+  async ({ queen }) => {
+    queen.program.send("SIGKILL");
+    await queen.program.ended();
+    return { what: "kill -9 of the queen", cutsClients: true, heal: () => queen.start() };
+  },
+  async ({ queen }) => {
+    const { identity } = queen.program;
+    return frozen("the queen", identity);
+  },
+  async ({ queen }, random) => {
+    const hive = await anyHive(queen, random);
+    if (hive === null || !signalProcess(hive.identity, "SIGKILL")) return null;
+    return { what: `kill -9 of the hive ${hive.id}`, cutsClients: false, heal: async () => undefined };
+  },
+  async ({ queen }, random) => {
+    const hive = await anyHive(queen, random);
+    return hive === null ? null : frozen(`the hive ${hive.id}`, hive.identity);
+  },
+  async (cluster, random) => {
+    const worker = await anyWorker(cluster, random);
+    if (worker === null || !signalProcess(worker.identity, "SIGKILL")) return null;
+    return { what: `kill -9 of ${worker.id}`, cutsClients: false, heal: async () => undefined };
+  },
+  async (cluster, random) => {
+    const worker = await anyWorker(cluster, random);
+    return worker === null ? null : frozen(worker.id, worker.identity);
+  },
+];
+
+interface Target {
+  readonly id: string;
+  readonly identity: ProcessIdentity;
+}
+
+function frozen(name: string, identity: ProcessIdentity): ActiveFault | null {
+  if (!signalProcess(identity, "SIGSTOP")) return null;
+  return {
+    what: `SIGSTOP of ${name}`,
+    cutsClients: false,
+    heal: async () => void signalProcess(identity, "SIGCONT"),
+  };
+}
+
+async function anyHive(queen: TestCluster["queen"], random: SeededRandom): Promise<Target | null> {
+  const id = random.pick((queen.config.hives ?? []).map((hive) => hive.id));
+  if (id === null) return null;
+  const { identity } = await queen.hive(id).status();
+  return identity === null ? null : { id, identity };
+}
+
+/** Found in the process table: the queen may be frozen and answer nothing. */
+async function anyWorker({ queen }: TestCluster, random: SeededRandom): Promise<Target | null> {
+  const engine = random.pick(enginesOf(queen.folder));
+  return engine === null ? null : { id: workerIdOf(engine), identity: engine.identity };
+}
