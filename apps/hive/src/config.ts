@@ -38,6 +38,7 @@ export interface HiveSettings {
     readonly slotsPerWorker: number;
     readonly workerLogBytes: number;
     readonly workerLogsKept: number;
+    readonly workerStartsKept: number;
     readonly logTailLines: number;
   };
   readonly health: {
@@ -97,6 +98,7 @@ export function resolveHiveSettings(input: HiveConfigInput, base: PathBase): Hiv
       slotsPerWorker: limits.slots_per_worker,
       workerLogBytes: parseSizeBytes(limits.worker_log),
       workerLogsKept: limits.worker_logs_kept,
+      workerStartsKept: limits.worker_starts_kept,
       logTailLines: limits.log_tail_lines,
     },
     health: {

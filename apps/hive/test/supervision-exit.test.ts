@@ -9,7 +9,6 @@ import {
   identityOf,
   nodeSpec,
   openTestHive,
-  readIfThere,
   shellSpec,
   spawnRequest,
   until,
@@ -137,17 +136,4 @@ test("the processes are measured", async () => {
   });
   expect(record.resident_bytes).toBeGreaterThan(10_000_000);
   expect(record.cpu_ratio).toBeGreaterThanOrEqual(0);
-});
-
-test("a worker's output is rotated while it runs", async () => {
-  const limits = { workers: 16, slotsPerWorker: 64, workerLogBytes: 2_000, workerLogsKept: 2, logTailLines: 50 };
-  const hive = await openTestHive(cleanup, { config: { limits, sampleEveryMs: 20 } });
-  const request = spawnRequest(shellSpec("while :; do echo a line that is not short; sleep 0.001; done"));
-  await hive.supervision.spawn(request);
-  const output = join(hive.stateDir, "workers", request.worker_id, "output.log");
-  await until("it was rotated twice", () => readIfThere(`${output}.2`).length > 0);
-  const before = readIfThere(output);
-  await until("it goes on at the new end", () => readIfThere(output) !== before && readIfThere(output).startsWith("a line"));
-  expect(readIfThere(`${output}.3`)).toBe("");
-  expect((await hive.supervision.logTail(request.worker_id, 3)).length).toBeGreaterThan(0);
 });

@@ -138,10 +138,11 @@ export const HIVE_ENDPOINTS = defineEndpoints({
     method: "GET",
     path: "/v1/workers/:worker_id/logs",
     caller: "queen",
-    summary: "The last lines of a worker's own output.",
-    query: typed<{ tail?: string }>({
+    summary:
+      "The last `tail` lines of a worker's own output; with `follow=true` also what it writes then, as long as it is there.",
+    query: typed<{ tail?: string; follow?: "true" | "false" }>({
       type: "object",
-      properties: { tail: { type: "string", pattern: "^[0-9]{1,6}$" } },
+      properties: { tail: { type: "string", pattern: "^[0-9]{1,6}$" }, follow: { enum: ["true", "false"] } },
       additionalProperties: false,
     }),
     form: "text",

@@ -11,7 +11,7 @@ export interface WorkerPaths {
   /** The worker's working directory. */
   readonly dir: string;
   readonly entry: string;
-  /** Its output, all incarnations in a row. */
+  /** The output of the present start; that of earlier ones lies beside it as `output-<incarnation>.log`. */
   readonly output: string;
   /** The FIFO whose write end the shim of this incarnation holds. */
   readonly alive: (incarnation: number) => string;

@@ -1,4 +1,5 @@
 import type { WorkerLife, WorkerProcess } from "../domain/worker-states.ts";
+import { archiveOutput } from "../process/output-history.ts";
 import { outputSize } from "../process/output-log.ts";
 import type { WorkerPaths } from "../store/ledger.ts";
 import { newCallbackToken } from "./callback-token.ts";
@@ -39,6 +40,7 @@ export async function launchIncarnation(worker: LaunchingWorker): Promise<void> 
   onFacts({ ...worker.facts, ports: [] });
   const preferred = life.lastExit?.cause === "port_in_use" ? [] : before;
   const taken = await ports.take(options.config.portsPerWorker, preferred);
+  archiveOutput(paths.output, incarnation - 1, options.config.limits.workerStartsKept);
   const token = newCallbackToken(incarnation);
   const facts = factsOfLaunch(worker, taken, token.sha256);
   onFacts(facts);

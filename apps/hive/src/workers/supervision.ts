@@ -72,8 +72,10 @@ export interface Supervision extends AsyncDisposable {
   drain(workerId: WorkerId): Promise<WorkerRecord>;
   /** A worker's own ready callback with its token. Throws `unauthenticated`, `forbidden`, `worker_not_found`, `stale_incarnation`. */
   acceptReady(callback: WorkerReadyCallback, token: string | null): Promise<CallbackAnswer>;
-  /** The last lines of the worker's output file. Throws `worker_not_found`. */
+  /** The last lines of the worker's output, over earlier starts where it has not written that much. Throws `worker_not_found`. */
   logTail(workerId: WorkerId, lines: number): Promise<readonly string[]>;
+  /** The same, and then whatever it writes, until the signal or until the worker has left the list. Throws `worker_not_found`. */
+  followLog(workerId: WorkerId, lines: number, signal: AbortSignal): AsyncIterable<string | Buffer>;
   /** Every transition of every worker. */
   readonly changes: Broadcast<WorkerChange>;
   /** Every step of every stop. */

@@ -26,6 +26,8 @@ export interface SupervisorConfig {
     readonly workerLogBytes: number;
     /** Older outputs beside the current one. */
     readonly workerLogsKept: number;
+    /** So many starts of a worker have their output kept, the present one included. */
+    readonly workerStartsKept: number;
     readonly logTailLines: number;
   };
   /** Pauses between two looks at a worker that loads. */

@@ -14,7 +14,8 @@ import { isSameSpec } from "../domain/spec-equality.ts";
 import { newWorkerLife } from "../domain/worker-machine.ts";
 import { processOf } from "../domain/worker-states.ts";
 import { findOurs } from "../process/find-ours.ts";
-import { outputTail } from "../process/output-log.ts";
+import { followLog } from "../process/output-follow.ts";
+import { historyTail } from "../process/output-history.ts";
 import { PortPool } from "../process/ports.ts";
 import { readProcessTable } from "../process/process-table.ts";
 import { Sampler } from "../process/sampler.ts";
@@ -197,7 +198,11 @@ class Supervisor implements Supervision {
   }
 
   async logTail(workerId: WorkerId, lines: number): Promise<readonly string[]> {
-    return outputTail(this.#worker(workerId).paths.output, lines);
+    return historyTail(this.#worker(workerId).paths.output, lines);
+  }
+
+  followLog(workerId: WorkerId, lines: number, signal: AbortSignal): AsyncIterable<string | Buffer> {
+    return followLog(this.#worker(workerId).paths.output, lines, this.#options.clock, signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

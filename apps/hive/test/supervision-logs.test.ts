@@ -1,0 +1,102 @@
+import { readdirSync } from "node:fs";
+import { appendFile } from "node:fs/promises";
+import { join } from "node:path";
+import { startTestHive } from "@queen-and-hive/dev-env";
+import { HIVE_ENDPOINTS, type WorkerId } from "@queen-and-hive/protocol";
+import { afterEach, expect, test } from "vitest";
+import { fetchHiveLog } from "./hive-log-client.ts";
+import { fakeWorkerOrder, queenAt } from "./spawn-request.ts";
+import {
+  Cleanup,
+  fastRestart,
+  openTestHive,
+  readIfThere,
+  shellSpec,
+  spawnRequest,
+  startKillableHive,
+  type TestHive,
+  until,
+  untilState,
+} from "./supervision-kit.ts";
+
+const cleanup = new Cleanup();
+afterEach(() => cleanup.run());
+
+const limits = {
+  workers: 16,
+  slotsPerWorker: 64,
+  workerLogBytes: 2_000,
+  workerLogsKept: 2,
+  workerStartsKept: 3,
+  logTailLines: 50,
+};
+const chatty = () => spawnRequest(shellSpec("i=0; while :; do i=$((i+1)); echo a line that is not short $i; sleep 0.001; done"));
+
+test("a worker's output is rotated while it runs", async () => {
+  const hive = await openTestHive(cleanup, { config: { limits, sampleEveryMs: 20 } });
+  const request = chatty();
+  await hive.supervision.spawn(request);
+  await expectRotation(hive, request.worker_id);
+});
+
+test("so is the output of a worker that was adopted", async () => {
+  const request = chatty();
+  // The first daemon never rotates.
+  const first = await startKillableHive(cleanup, [request], { limits, sampleEveryMs: 600_000 });
+  await until("it is spawned", () => first.said().includes('"spawned"'));
+  await first.kill();
+  const { stateDir, stateId, config } = first;
+  const hive = await openTestHive(cleanup, { stateDir, stateId, config: { ...config, sampleEveryMs: 20 } });
+  expect(await hive.supervision.recover()).toMatchObject({ adopted: 1 });
+  await expectRotation(hive, request.worker_id);
+});
+
+test("each start has its own file, of which the last ones are kept, and a tail reaches back over them", async () => {
+  const hive = await openTestHive(cleanup, { config: { limits } });
+  const script = 'echo "first line of $HIVE_CALLBACK_TOKEN" | cut -d. -f1; echo last line; exit 1';
+  const request = spawnRequest(shellSpec(script, { restart: fastRestart({ restarts: 9, unready_in_a_row: 5 }) }));
+  await hive.supervision.spawn(request);
+  await untilState(hive, request.worker_id, "failed", 5);
+  const files = readdirSync(join(hive.stateDir, "workers", request.worker_id)).filter((name) => name.startsWith("output"));
+  expect(files.sort()).toEqual(["output-3.log", "output-4.log", "output.log"]);
+  expect(await hive.supervision.logTail(request.worker_id, 3)).toEqual(["last line", "first line of 5", "last line"]);
+  expect(await hive.supervision.logTail(request.worker_id, 100)).toEqual(
+    [3, 4, 5].flatMap((start) => [`first line of ${start}`, "last line"]),
+  );
+  expect(hive.exited.map(({ log_tail }) => log_tail[0])).toEqual([1, 2, 3, 4, 5].map((start) => `first line of ${start}`));
+});
+
+test("whoever follows a log gets its tail, then every line once, over a rotation, until the worker is gone", async () => {
+  await using hive = await startTestHive({ config: { limits: { worker_log: "1KiB" }, sample_every: "50ms" } });
+  const request = fakeWorkerOrder(queenAt("http://127.0.0.1:9"));
+  const { worker_id } = await hive.peer.call(HIVE_ENDPOINTS.postWorker, { body: request });
+  const output = join(hive.stateDir, "workers", worker_id, "output.log");
+  await until("it is ready", () => readIfThere(output).includes("is ready"));
+  const log = await fetchHiveLog(hive, worker_id, "follow=true&tail=1");
+  await until("its tail came", () => log.text().includes("is ready"));
+  // Somebody else of the same session writes there, such as a child of the engine.
+  for (let line = 0; line < 200; line += 1) {
+    await appendFile(output, `counted line ${line}\n`);
+    if (line % 20 === 0) await until("it was read", () => log.text().includes(`counted line ${line}\n`));
+  }
+  await until("the last line came", () => log.text().includes("counted line 199\n"));
+  const counted = log
+    .text()
+    .split("\n")
+    .filter((line) => line.startsWith("counted"));
+  expect(counted).toEqual(Array.from({ length: 200 }, (_, line) => `counted line ${line}`));
+  expect(readIfThere(`${output}.1`)).not.toBe("");
+  expect(log.text().startsWith("fake worker")).toBe(true);
+  await hive.peer.call(HIVE_ENDPOINTS.deleteWorker, { params: { worker_id } });
+  await log.ended;
+  await expect(fetchHiveLog(hive, worker_id, "follow=true")).rejects.toThrow("404");
+}, 60_000);
+
+async function expectRotation(hive: TestHive, workerId: WorkerId): Promise<void> {
+  const output = join(hive.stateDir, "workers", workerId, "output.log");
+  await until("it was rotated twice", () => readIfThere(`${output}.2`).length > 0);
+  const before = readIfThere(output);
+  await until("it goes on at the new end", () => readIfThere(output) !== before && readIfThere(output).startsWith("a line"));
+  expect(readIfThere(`${output}.3`)).toBe("");
+  expect((await hive.supervision.logTail(workerId, 3)).length).toBe(3);
+}
