@@ -26,7 +26,10 @@ import { beginQueenLife, type QueenLife, writeQueenIdentity } from "./store/quee
 import { openSqliteStore } from "./store/sqlite-store.ts";
 import { takeStateLock } from "./store/state-lock.ts";
 import type { Store } from "./store/store.ts";
+import { ModelShelf } from "./upstreams/model-shelf.ts";
+import { UpstreamFleet } from "./upstreams/upstream-fleet.ts";
 import { QUEEN_VERSION } from "./version.ts";
+import type { WorkerDirectory } from "./workers/worker-directory.ts";
 import { WorkerFleet } from "./workers/worker-fleet.ts";
 
 /**
@@ -72,13 +75,13 @@ class QueenBuild {
     const address = (): QueenAddress => ({ queen_id: life.queenId, queen_epoch: life.queenEpoch, queen_url: callbackUrl });
     const hives = await HiveFleet.create({ settings, store, queen: address, metrics: this.#metrics, clock: this.#clock, log });
     this.#stop.defer("the hives' connections", () => Promise.resolve(hives[Symbol.asyncDispose]()));
-    const { workers, gateway } = this.#createServing(store, hives, address);
+    const { workers, gateway, models } = this.#createServing(store, hives, address);
     hives.attach(workers);
     this.#stop.defer("the workers' timers", async () => workers[Symbol.dispose]());
     this.#stop.defer("the gateway", () => gateway.close());
 
     const orders = this.#createOrders(hives, workers);
-    const view = this.#createView({ life, store, hives, workers, gateway, orders });
+    const view = this.#createView({ life, store, hives, workers, gateway, orders, models });
     const servers = await this.#listen(view, gateway, hives);
     const urls = servers.map((server) => server.url);
     callbackUrl = this.#options.callbackUrl ?? reachableUrl(servers[0]);
@@ -128,7 +131,7 @@ class QueenBuild {
     store: Store,
     hives: HiveFleet,
     queen: () => QueenAddress,
-  ): { workers: WorkerFleet; gateway: Gateway<Identity> } {
+  ): { workers: WorkerFleet; gateway: Gateway<Identity>; models: ModelShelf } {
     const { settings, log } = this.#options;
     let gateway: Gateway<Identity> | null = null;
     const workers = new WorkerFleet({
@@ -148,9 +151,10 @@ class QueenBuild {
       random: Math.random,
       log,
     });
+    const { directory, models } = this.#joinUpstreams(workers, store);
     gateway = createGateway<Identity>({
-      directory: workers.directory,
-      models: settings.models,
+      directory,
+      models: models.served,
       settings: gatewaySettings(settings),
       allowedModels,
       clientOf: nameOf,
@@ -159,7 +163,26 @@ class QueenBuild {
       clock: this.#clock,
       recordRequest: (row) => store.recordRequest(row),
     });
-    return { workers, gateway };
+    return { workers, gateway, models };
+  }
+
+  #joinUpstreams(workers: WorkerFleet, store: Store): { directory: WorkerDirectory; models: ModelShelf } {
+    const { settings, log } = this.#options;
+    const upstreams = new UpstreamFleet({
+      upstreams: settings.upstreams,
+      health: settings.health,
+      changed: (modelId) => workers.directory.changes.publish(modelId),
+      record: (event) => void store.commit({ events: [event] }),
+      metrics: this.#metrics,
+      clock: this.#clock,
+      log,
+    });
+    this.#stop.defer("the upstreams' checks", async () => upstreams[Symbol.dispose]());
+    const ids = settings.models.map(({ id }) => id);
+    const directory = upstreams.joinedTo(workers.directory, ids);
+    upstreams.start();
+    const statusOf = (modelId: string) => workers.statusOf(modelId);
+    return { directory, models: new ModelShelf({ models: settings.models, upstreams, directory, statusOf, clock: this.#clock }) };
   }
 
   #createOrders(hives: HiveFleet, workers: WorkerFleet): HiveOrders {
@@ -168,16 +191,20 @@ class QueenBuild {
     return createHiveOrders({ settings, reload, hives, workers, isStopping, clock: this.#clock, log });
   }
 
-  #createView(parts: QueenParts & { readonly life: QueenLife; readonly orders: HiveOrders }): QueenView {
-    const { life, store, hives, workers, orders } = parts;
+  #createView(
+    parts: QueenParts & { readonly life: QueenLife; readonly orders: HiveOrders; readonly models: ModelShelf },
+  ): QueenView {
+    const { life, store, hives, workers, orders, models } = parts;
     return {
       orders,
       queenId: life.queenId,
       queenEpoch: life.queenEpoch,
       version: QUEEN_VERSION,
-      models: this.#options.settings.models,
+      models: () => models.served,
       phase: () => this.#cascade.phase,
-      statusOf: (modelId) => workers.statusOf(modelId),
+      statusOf: (modelId) => models.statusOf(modelId),
+      whereIs: (modelId) => models.whereIs(modelId),
+      contextLengthOf: (modelId) => models.contextLengthOf(modelId),
       hives: () => hives.records((hiveId) => workers.countOf(hiveId)),
       workers: () => workers.list(),
       hiveReady: (hiveId, message) => hives.announce(hiveId, message),

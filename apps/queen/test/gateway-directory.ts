@@ -64,6 +64,7 @@ export class HandMadeDirectory implements WorkerDirectory {
       basePath: "/v1",
       model: worker.model ?? modelId,
       key: worker.key ?? null,
+      overflow: false,
       slots: worker.slots ?? 4,
       lost: lost.signal,
     };

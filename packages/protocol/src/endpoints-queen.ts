@@ -188,7 +188,7 @@ export const QUEEN_ENDPOINTS = defineEndpoints({
     method: "GET",
     path: "/readyz",
     caller: "anyone",
-    summary: "200 once at least one hive runs and requests are taken, else 503.",
+    summary: "200 once requests are taken and at least one hive runs or an upstream has a model, else 503.",
     response: typed<QueenHealth>(queenHealthSchema),
     form: "json",
     status: 200,

@@ -1,5 +1,6 @@
 import type { Problem, QueenConfigInput } from "@queen-and-hive/protocol";
 import { recipeProblems, runtimeProblems } from "./check-runtimes.ts";
+import { upstreamProblems } from "./check-upstreams.ts";
 
 /** What a schema cannot say: names that must be unique or known, and what a model needs to be startable. */
 export function findConfigProblems(config: QueenConfigInput): readonly Problem[] {
@@ -7,6 +8,7 @@ export function findConfigProblems(config: QueenConfigInput): readonly Problem[]
     ...hiveProblems(config),
     ...runtimeProblems(config),
     ...modelProblems(config),
+    ...upstreamProblems(config),
     ...keyProblems(config),
     ...listenProblems(config),
   ];

@@ -3,6 +3,7 @@ import { expandHome } from "@queen-and-hive/daemon";
 import { parseDurationMs, parseSizeBytes, QUEEN_CONFIG_DEFAULTS, type QueenConfigInput } from "@queen-and-hive/protocol";
 import { resolveHive } from "./resolve-hive.ts";
 import { resolveModel } from "./resolve-model.ts";
+import { resolveUpstream } from "./resolve-upstream.ts";
 import type {
   HealthSettings,
   InstallSettings,
@@ -48,6 +49,7 @@ export function resolveSettings(config: QueenConfigInput, place: ConfigPlace, no
     models: (config.models ?? [])
       .filter((model) => (model.variants ?? []).length === 0)
       .map((model) => resolveModel(config, model, { restart, hives: hives.length, createdS: Math.floor(nowMs / 1_000) })),
+    upstreams: (config.upstreams ?? []).map(resolveUpstream),
     health: resolveHealth(config),
     restart,
     queue: {

@@ -1,4 +1,5 @@
 import type { HiveConfigInput, ModelRecord, QueenConfigInput, WorkerSpec } from "@queen-and-hive/protocol";
+import type { UpstreamSettings } from "../upstreams/upstream-settings.ts";
 
 /** A place to listen on. */
 export interface ListenAddress {
@@ -105,6 +106,7 @@ export interface QueenSettings {
   readonly keys: readonly KeySettings[];
   readonly hives: readonly HiveSettings[];
   readonly models: readonly ModelSettings[];
+  readonly upstreams: readonly UpstreamSettings[];
   readonly health: HealthSettings;
   readonly restart: RestartSettings;
   readonly queue: {

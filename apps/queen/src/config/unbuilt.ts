@@ -6,7 +6,6 @@ type Present = (config: QueenConfigInput) => boolean;
 const UNBUILT: Readonly<Record<string, Present>> = {
   hive_listen: (config) => config.hive_listen !== undefined,
   "keys[].limits": (config) => (config.keys ?? []).some((key) => key.limits !== undefined),
-  upstreams: (config) => (config.upstreams ?? []).length > 0,
   "limits.connections_per_ip": (config) => differs(config.limits?.connections_per_ip, 200),
   drain: (config) => differs(config.drain, "10m"),
   "hives[].identity_file": (config) => anyHive(config, (hive) => hive.identity_file !== undefined),

@@ -127,6 +127,7 @@ class World {
         url: "http://x",
         basePath: "/v1",
         model: "m",
+        overflow: false,
         key: null,
         slots: 2,
         lost,

@@ -192,6 +192,7 @@ export class ModelQueue {
       inFlight: this.#parts.occupancy.of(key),
       sessions: this.#homes.count(key),
       standing: this.#parts.directory.standing(worker),
+      overflow: worker.overflow,
       worker,
     };
   }
@@ -199,6 +200,8 @@ export class ModelQueue {
   #lease(sequence: number, waited: Waited, worker: ReadyWorker, eventAtMs: number | null): Lease {
     const { occupancy, directory } = this.#parts;
     const leave = occupancy.enter(worker);
+    // What spills over is a wish for more workers of our own, though nobody waits for one.
+    if (worker.overflow) directory.want(this.#parts.modelId);
     return {
       worker,
       place: { sequence, waited },

@@ -8,6 +8,7 @@ const load = (key: string, slots: number, inFlight: number, more: Partial<Worker
   inFlight,
   sessions: 0,
   standing: "trusted",
+  overflow: false,
   ...more,
 });
 const NOBODY: ReadonlySet<string> = new Set();
@@ -21,6 +22,14 @@ describe("pickWorker", () => {
     expect(pickWorker([load("a", 4, 2), load("b", 4, 1)], NOBODY)?.key).toBe("b");
     expect(pickWorker([load("a", 8, 4), load("b", 4, 0)], NOBODY)?.key).toBe("b");
     expect(pickWorker([load("a", 2, 0), load("b", 2, 0)], NOBODY)?.key).toBe("a");
+  });
+
+  it("gives overflow a request only while no other trusted worker has a free slot, whatever it knows of the conversation", () => {
+    const cloud = load("cloud", 100, 0, { overflow: true });
+    expect(pickWorker([cloud, load("own", 4, 3)], NOBODY, "cloud")?.key).toBe("own");
+    expect(pickWorker([cloud, load("own", 4, 4)], NOBODY)?.key).toBe("cloud");
+    expect(pickWorker([cloud, load("own", 4, 0, { standing: "shunned" })], NOBODY)?.key).toBe("cloud");
+    expect(pickWorker([cloud, load("own", 4, 0)], new Set(["own"]))?.key).toBe("cloud");
   });
 
   it("finds nobody when all are busy or excluded", () => {

@@ -12,6 +12,8 @@ export interface WorkerLoad {
   /** How many conversations have their home here: each has left a part of its prompt in the engine's cache. */
   readonly sessions: number;
   readonly standing: WorkerStanding;
+  /** Given a request only while none of the others has a free slot. */
+  readonly overflow: boolean;
 }
 
 /** By how much of its slots a conversation's home may be busier than the least loaded worker before it is left. */
@@ -20,7 +22,7 @@ const HOME_BUSIER_MAX = 0.5;
 /**
  * The worker for a request, or null when it has to wait. A conversation goes home, to the worker that knows its prompt,
  * while that has a free slot and is not much busier than others. Otherwise it is the least loaded: most free slots first, then fewest requests in flight, then
- * fewest conversations, then the order given. A worker on trial gets one request at a time, and only when no trusted one
+ * fewest conversations, then the order given. Overflow comes after all others, also for its conversations. A worker on trial gets one request at a time, and only when no trusted one
  * has a free slot; a shunned one gets none while there is a trusted one, so that failing fast attracts nothing.
  */
 export function pickWorker<Load extends WorkerLoad>(
@@ -36,7 +38,7 @@ export function pickWorker<Load extends WorkerLoad>(
     if (worker.key === home && worker.standing === "trusted") atHome = worker;
     if (best === null || isBetter(worker, best)) best = worker;
   }
-  if (atHome === null || best === null) return best;
+  if (atHome === null || best === null || atHome.overflow !== best.overflow) return best;
   return busyShare(atHome) - busyShare(best) <= HOME_BUSIER_MAX ? atHome : best;
 }
 
@@ -58,6 +60,7 @@ function mayTake(worker: WorkerLoad, anyTrusted: boolean): boolean {
 function isBetter(one: WorkerLoad, other: WorkerLoad): boolean {
   const byStanding = Number(one.standing === "trusted") - Number(other.standing === "trusted");
   if (byStanding !== 0) return byStanding > 0;
+  if (one.overflow !== other.overflow) return other.overflow;
   const byFreeSlots = freeSlots(one) - freeSlots(other);
   if (byFreeSlots !== 0) return byFreeSlots > 0;
   return one.inFlight === other.inFlight ? one.sessions < other.sessions : one.inFlight < other.inFlight;

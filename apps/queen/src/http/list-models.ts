@@ -4,20 +4,28 @@ import type { QueenHandler, QueenView } from "./queen-view.ts";
 
 /** `GET /v1/models`: the models that this key may use. */
 export function listModels(queen: QueenView): QueenHandler<"listModels"> {
-  return async ({ identity }) => ({ body: { object: "list", data: visibleModels(queen, identity) } });
+  return async ({ identity }) => ({ body: { object: "list", data: await visibleModels(queen, identity) } });
 }
 
-/** The models of the configuration that a caller may use, as OpenAI describes them, with our `status`. */
-export function visibleModels(queen: QueenView, identity: Identity): ModelRecord[] {
+/** The models that a caller may use, as OpenAI describes them, with their status, context length and place. */
+export async function visibleModels(queen: QueenView, identity: Identity): Promise<ModelRecord[]> {
   const allowed = allowedModels(identity);
-  return queen.models
-    .filter((model) => allowed === "all" || allowed.includes(model.id) || model.aliases.some((alias) => allowed.includes(alias)))
-    .map((model) => ({
-      id: model.id,
-      object: "model",
-      created: model.created,
-      owned_by: "queen-and-hive",
-      status: queen.statusOf(model.id),
-      aliases: [...model.aliases],
-    }));
+  const visible = queen
+    .models()
+    .filter(({ id, aliases }) => allowed === "all" || [id, ...aliases].some((name) => allowed.includes(name)));
+  return await Promise.all(
+    visible.map(async ({ id, aliases, created }) => {
+      const contextLength = await queen.contextLengthOf(id);
+      return {
+        id,
+        object: "model" as const,
+        created,
+        owned_by: "queen-and-hive",
+        status: queen.statusOf(id),
+        aliases: [...aliases],
+        ...(contextLength === null ? {} : { context_length: contextLength }),
+        where: [...queen.whereIs(id)],
+      };
+    }),
+  );
 }

@@ -5,12 +5,16 @@ import type { QueenView } from "./queen-view.ts";
 export function overallStatus(queen: QueenView): QueenHealth["status"] {
   if (queen.phase() === "stopping") return "stopping";
   const states = queen.hives().map((hive) => hive.state);
+  // A queen in front of upstreams alone.
+  if (states.length === 0) return "ok";
   if (states.every((state) => state === "running" || state === "stopped") && states.includes("running")) return "ok";
   if (states.includes("running")) return "degraded";
   return states.every((state) => state === "starting" || state === "stopped") ? "starting" : "degraded";
 }
 
-/** Whether requests are taken: at least one hive runs. */
+/** Whether requests are taken: a hive runs, or an upstream has a model. */
 export function isReady(queen: QueenView): boolean {
-  return queen.phase() === "serving" && queen.hives().some((hive) => hive.state === "running");
+  if (queen.phase() !== "serving") return false;
+  if (queen.hives().some((hive) => hive.state === "running")) return true;
+  return queen.models().some((model) => queen.whereIs(model.id).length > 0);
 }

@@ -20,14 +20,22 @@ import type { Identity } from "./identity.ts";
 /** What the queen is doing as a whole. */
 export type QueenPhase = "serving" | "stopping";
 
+/** A model as clients see it. */
+export type ServedModel = Pick<ModelSettings, "id" | "aliases" | "task" | "created">;
+
 /** What the HTTP handlers may ask of the queen. */
 export interface QueenView {
   readonly queenId: string;
   readonly queenEpoch: number;
   readonly version: string;
-  readonly models: readonly ModelSettings[];
+  /** Every model that clients may ask for, those of upstreams too. */
+  models(): readonly ServedModel[];
   phase(): QueenPhase;
   statusOf(modelId: string): NonNullable<ModelRecord["status"]>;
+  /** The hives and `upstream:<id>`s that can serve a model now. */
+  whereIs(modelId: string): readonly string[];
+  /** The tokens that fit into a request, where a loaded engine has said so. */
+  contextLengthOf(modelId: string): Promise<number | null>;
   hives(): readonly HiveRecord[];
   /** What operators may order of hives. */
   readonly orders: HiveOrders;

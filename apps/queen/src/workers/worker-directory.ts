@@ -21,13 +21,15 @@ export interface ReadyWorker {
   readonly key: string | null;
   /** How many requests it serves at the same time. */
   readonly slots: number;
+  /** Given a request only while none of the others has a free slot. */
+  readonly overflow: boolean;
   /** Aborted when this incarnation ends or its hive is given up, with the reason as a QhError. */
   readonly lost: AbortSignal;
 }
 
 /** Why a model cannot be had at the moment. */
 export interface ModelFailure {
-  readonly cause: ExitCause | "no_hive_available";
+  readonly cause: ExitCause | "no_hive_available" | "upstream_unreachable";
   /** A sentence for clients: no log lines, no paths of hosts. */
   readonly message: string;
   readonly retryAfterS: number;

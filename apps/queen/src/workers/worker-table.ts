@@ -169,6 +169,7 @@ export class WorkerTable {
       basePath: "/v1",
       model: record.model,
       key: null,
+      overflow: false,
       slots: this.#options.slotsOf(record.model, record.slots),
       lost: entry.lose.signal,
     };

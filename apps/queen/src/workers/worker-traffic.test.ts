@@ -16,6 +16,7 @@ function readyWorker(): ReadyWorker {
     basePath: "/v1",
     model: "m",
     key: null,
+    overflow: false,
     slots: 4,
     lost,
   };

@@ -22,7 +22,7 @@ const OTHER_ROUTES: Readonly<Record<string, Route>> = {
     else sendJson(response, 503, { status: "loading", progress: state.progress });
   },
   "GET /v1/models": (state, _seen, response) => {
-    const model = { id: state.options.model, object: "model", created: 0, owned_by: "fake" };
+    const model = { id: state.options.model, object: "model", created: 0, owned_by: "fake", max_model_len: 4_096 };
     sendJson(response, 200, { object: "list", data: [model] });
   },
   "GET /stats": (state, _seen, response) => {

@@ -156,6 +156,7 @@ export const queenConfigSchema = {
           models: value.stringMap,
           presence: { enum: ["always", "best_effort"] },
           use: { enum: ["always", "overflow"] },
+          slots: { type: "integer", minimum: 1, description: "requests at the same time, 32 when not given" },
         },
         required: ["id", "url", "models"],
         additionalProperties: false,
