@@ -32,13 +32,39 @@ export async function benchHive(): Promise<readonly Row[]> {
   const spawned = { unit: "ms", atMost: null, samples: spawns.length } as const;
   const memory = { unit: "MB", samples: 1 } as const;
   return [
-    { what: "spawn call -> process running and known by identity, p50", value: median(spawns), ...spawned },
-    { what: "the same, p99", value: percentile(spawns, 0.99), ...spawned },
-    { what: `idle hive (${name}), anonymous memory`, value: idle.anonymousBytes / 1e6, atMost: 60, ...memory },
-    { what: `idle hive (${name}), resident memory`, value: idle.residentBytes / 1e6, atMost: null, ...memory },
-    { what: `the same with ${SPAWNS} workers, anonymous memory`, value: busy.anonymousBytes / 1e6, atMost: null, ...memory },
-    { what: `hive --version (${name}), median`, value: median(versions), unit: "ms", atMost: 60, samples: versions.length },
+    { id: "spawn_p50", what: "spawn call -> process running and known by identity, p50", value: median(spawns), ...spawned },
+    { id: "spawn_p99", what: "the same, p99", value: percentile(spawns, 0.99), ...spawned },
     {
+      id: "idle_anonymous",
+      what: `idle hive (${name}), anonymous memory`,
+      value: idle.anonymousBytes / 1e6,
+      atMost: 60,
+      ...memory,
+    },
+    {
+      id: "idle_resident",
+      what: `idle hive (${name}), resident memory`,
+      value: idle.residentBytes / 1e6,
+      atMost: null,
+      ...memory,
+    },
+    {
+      id: "busy_anonymous",
+      what: `the same with ${SPAWNS} workers, anonymous memory`,
+      value: busy.anonymousBytes / 1e6,
+      atMost: null,
+      ...memory,
+    },
+    {
+      id: "version",
+      what: `hive --version (${name}), median`,
+      value: median(versions),
+      unit: "ms",
+      atMost: 60,
+      samples: versions.length,
+    },
+    {
+      id: "listening",
       what: `hive run -> listening (${name}), median`,
       value: median(listening),
       unit: "ms",

@@ -72,12 +72,25 @@ function rowsOf(rounds: readonly Round[], asked: number): readonly Row[] {
   const callback = { unit: "ms", samples: resumed.length } as const;
   const poll = { unit: "ms", atMost: null, samples: polled.length } as const;
   return [
-    { what: "ready callback sent -> waiting request at the worker, p50", value: median(resumed), atMost: 5, ...callback },
-    { what: "the same, p99", value: percentile(resumed, 0.99), atMost: 20, ...callback },
-    { what: "sent by the queen to learn of readiness", value: asked, unit: "requests", atMost: 0, samples: resumed.length },
-    { what: "a client that polls the same workers every 2 s, p50", value: median(polled), ...poll },
-    { what: "the same, p99", value: percentile(polled, 0.99), ...poll },
-    { what: "polling : callback, p50", value: median(polled) / median(resumed), ...poll, unit: "times" },
+    {
+      id: "callback_p50",
+      what: "ready callback sent -> waiting request at the worker, p50",
+      value: median(resumed),
+      atMost: 5,
+      ...callback,
+    },
+    { id: "callback_p99", what: "the same, p99", value: percentile(resumed, 0.99), atMost: 20, ...callback },
+    {
+      id: "readiness_requests",
+      what: "sent by the queen to learn of readiness",
+      value: asked,
+      unit: "requests",
+      atMost: 0,
+      samples: resumed.length,
+    },
+    { id: "polling_p50", what: "a client that polls the same workers every 2 s, p50", value: median(polled), ...poll },
+    { id: "polling_p99", what: "the same, p99", value: percentile(polled, 0.99), ...poll },
+    { id: "polling_ratio", what: "polling : callback, p50", value: median(polled) / median(resumed), ...poll, unit: "times" },
   ];
 }
 

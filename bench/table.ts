@@ -1,5 +1,7 @@
 /** One line of a bench table: what, how much, at most how much is aimed at, over how many samples. */
 export interface Row {
+  /** For programs; stays the same when the words change. */
+  readonly id: string;
   readonly what: string;
   readonly value: number;
   readonly unit: "ms" | "MB" | "requests" | "times";

@@ -25,12 +25,11 @@ import {
   type WorkerSpec,
 } from "@queen-and-hive/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { BUILT, buildHive } from "./built-hive.ts";
 import { type MinimalRoot, openMinimalRoot } from "./minimal-root.ts";
 
 const BUILD_WITHIN_MS = 600_000;
 const READY_WITHIN_MS = 60_000;
-const EXECUTABLE = `hive-linux-${process.arch}`;
-const BUNDLE = `hive-worker-linux-${process.arch}.tar.gz`;
 
 const token = randomBytes(24).toString("hex");
 const queenId = newQueenId();
@@ -41,11 +40,11 @@ let started: HiveStartAnswer;
 let peer: Peer;
 
 beforeAll(async () => {
-  await must(["node", "scripts/build-hive.mjs"], REPOSITORY);
+  await buildHive();
   root = await openMinimalRoot();
   mkdirSync(join(root.path, "opt", "hive"), { recursive: true });
   mkdirSync(join(root.path, "srv", "models"), { recursive: true });
-  copyFileSync(join(REPOSITORY, "dist", EXECUTABLE), join(root.path, "opt", "hive", "hive"));
+  copyFileSync(BUILT.executable, join(root.path, "opt", "hive", "hive"));
   cpSync(join(REPOSITORY, "models", "tiny.gguf"), join(root.path, "srv", "models", "tiny.gguf"));
   await must(["gcc", "-O1", "-static", "-o", join(root.path, "opt", "tiny-engine"), "tests/long/tiny-engine.c"], REPOSITORY);
   queen = await startRecordingServer();
@@ -107,8 +106,8 @@ describe("the hive as one executable file in a minimal Debian", () => {
   });
 
   it("answers a chat from the embedded worker once its bundle is unpacked beside the executable", async () => {
-    expect(existsSync(join(REPOSITORY, "dist", BUNDLE))).toBe(true);
-    await must(["tar", "-xzf", join(REPOSITORY, "dist", BUNDLE), "-C", join(root.path, "opt", "hive")], REPOSITORY);
+    expect(existsSync(BUILT.workerBundle)).toBe(true);
+    await must(["tar", "-xzf", BUILT.workerBundle, "-C", join(root.path, "opt", "hive")], REPOSITORY);
     const workerId = await spawn({ name: "embedded" }, "tiny.gguf");
     const words = (await chat(await readyUrlOf(workerId))).match(/[a-z]{2,}/gi) ?? [];
     expect(words.length).toBeGreaterThanOrEqual(5);
