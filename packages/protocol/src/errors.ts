@@ -88,6 +88,7 @@ export const ERROR_KINDS = define({
   host_key_refused: { status: 503, type: "server_error", fault: "environment", retryable: false },
   /** The machine does not let us in: no key of ours is taken there. */
   host_login_refused: { status: 503, type: "server_error", fault: "environment", retryable: false },
+  install_failed: { status: 503, type: "server_error", fault: "environment", retryable: true },
   preflight_failed: { status: 503, type: "server_error", fault: "environment", retryable: true },
   hive_not_installed: { status: 503, type: "server_error", fault: "environment", retryable: false },
   upload_failed: { status: 503, type: "server_error", fault: "environment", retryable: true },

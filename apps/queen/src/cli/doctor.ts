@@ -1,10 +1,11 @@
 import { systemClock } from "@queen-and-hive/daemon";
-import { COMMAND_EXIT, type HiveFinding, QhError } from "@queen-and-hive/protocol";
+import { COMMAND_EXIT, type HiveFinding } from "@queen-and-hive/protocol";
 import { type ConfigSurroundings, loadSettings } from "../config/load.ts";
 import type { HiveSettings, QueenSettings } from "../config/settings.ts";
 import { createLocalHost } from "../hosts/local-host.ts";
 import { preflight } from "../preflight/preflight.ts";
 import { readQueenIdentity } from "../store/queen-identity.ts";
+import { chooseHives } from "./choose-hives.ts";
 import { formatFindings } from "./findings-text.ts";
 import type { CommonOptions } from "./program.ts";
 import { terminalColumns } from "./watch.ts";
@@ -36,20 +37,6 @@ export async function doctor(
   );
   if (options.json === true) process.stdout.write(`${JSON.stringify({ hives: diagnoses })}\n`);
   return diagnoses.some(isUnfit) ? COMMAND_EXIT.failed : COMMAND_EXIT.done;
-}
-
-/** The hives that a command names, or all. Throws `hive_not_found`. */
-export function chooseHives({ hives }: QueenSettings, ids: readonly string[]): readonly HiveSettings[] {
-  if (ids.length === 0) return hives;
-  return [...new Set(ids)].map((id) => {
-    const hive = hives.find((known) => known.id === id);
-    if (hive !== undefined) return hive;
-    const known = hives.map((one) => one.id).join(", ");
-    throw new QhError(
-      "hive_not_found",
-      `cannot find the hive ${JSON.stringify(id)} in the configuration; there are: ${known || "none"}`,
-    );
-  });
 }
 
 async function look(hive: HiveSettings, settings: QueenSettings, queenId: string | null): Promise<Diagnosis> {

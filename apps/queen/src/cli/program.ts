@@ -63,7 +63,7 @@ export async function queenProgram(args: readonly string[]): Promise<number> {
     .argument("[hives...]", "ids of hives; all when none is named")
     .option("--json", "print JSON for programs")
     .action(run(async (ids: string[], options: CommonOptions) => (await import("./doctor.ts")).doctor(ids, options, around)));
-  addHiveCommands(program, { around, remote, run });
+  addHiveCommands(program, { around, configured, remote, run });
   const config = program.command("config").description("look at the configuration");
   configured(config.command("check"))
     .description("check the configuration and name what is wrong or has no effect yet")

@@ -14,6 +14,7 @@ import type { Host } from "../hosts/host.ts";
 import { createLocalHost } from "../hosts/local-host.ts";
 import type { HiveRow, Store } from "../store/store.ts";
 import type { FleetHive } from "../workers/fleet-context.ts";
+import { needsWorker } from "./hive-installation.ts";
 import { HiveKeeper } from "./hive-keeper.ts";
 import { createHiveMetrics, type HiveMetrics } from "./hive-metrics.ts";
 import { openHiveToken } from "./hive-token.ts";
@@ -211,6 +212,7 @@ export class HiveFleet implements AsyncDisposable {
         health: all.health,
         restart: all.restart,
         preflight: all.preflight,
+        install: { limits: all.install, withWorker: needsWorker(all.models, settings) },
         stopWorkerMs: all.stop.termMs + all.stop.verifyMs + STOP_CALL_RESERVE_MS,
         listener: {
           onEvent: (event) => this.#receiver?.onHiveEvent(settings.id, event),

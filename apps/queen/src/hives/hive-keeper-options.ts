@@ -1,6 +1,6 @@
 import type { Clock, Log } from "@queen-and-hive/daemon";
 import type { HiveEvent, QueenAddress } from "@queen-and-hive/protocol";
-import type { HealthSettings, HiveSettings, PreflightSettings, RestartSettings } from "../config/settings.ts";
+import type { HealthSettings, HiveSettings, InstallSettings, PreflightSettings, RestartSettings } from "../config/settings.ts";
 import type { HiveCommands } from "../hosts/hive-commands.ts";
 import type { Host } from "../hosts/host.ts";
 import type { Store } from "../store/store.ts";
@@ -27,6 +27,8 @@ export interface HiveKeeperOptions {
   readonly health: HealthSettings;
   readonly restart: RestartSettings;
   readonly preflight: PreflightSettings;
+  /** How its program comes to its host, and whether the embedded worker comes with it. */
+  readonly install: { readonly limits: InstallSettings; readonly withWorker: boolean };
   /** How long stopping one worker may take. */
   readonly stopWorkerMs: number;
   readonly listener: HiveKeeperListener;

@@ -1,8 +1,8 @@
 import { Deadline } from "@queen-and-hive/daemon";
 import { type HiveIdentity, type HiveRecord, type HiveStopAnswer, QhError } from "@queen-and-hive/protocol";
 import type { HiveMachineEvent } from "../domain/hive-states.ts";
-import { preflight, requireFit } from "../preflight/preflight.ts";
 import { diagnose } from "./diagnosis.ts";
+import { HiveBringUp } from "./hive-bring-up.ts";
 import { createHiveCalls, type HiveCalls } from "./hive-calls.ts";
 import type { HiveKeeperOptions } from "./hive-keeper-options.ts";
 import { HiveLink } from "./hive-link.ts";
@@ -15,16 +15,15 @@ export type HiveStopOutcome =
 /** What the effects of a hive's machine do to the world; what they find goes back as events. */
 export class HiveWork implements AsyncDisposable {
   readonly #options: HiveKeeperOptions;
+  readonly #bringUp: HiveBringUp;
   readonly #post: (event: HiveMachineEvent) => void;
   #working = new AbortController();
   #link: HiveLink | null = null;
   #devices: HiveRecord["devices"];
-  #progress: string | null = null;
-  /** Settles when no `hive start` is under way. */
-  #starting: Promise<unknown> = Promise.resolve();
 
   constructor(options: HiveKeeperOptions, post: (event: HiveMachineEvent) => void) {
     this.#options = options;
+    this.#bringUp = new HiveBringUp(options);
     this.#post = post;
   }
 
@@ -40,20 +39,14 @@ export class HiveWork implements AsyncDisposable {
 
   /** What is being done before the daemon is called; null when nothing is. */
   get progress(): string | null {
-    return this.#progress;
+    return this.#bringUp.progress;
   }
 
   /** Runs `hive start`, which adopts the daemon that runs; the host of a first start is looked at before. */
   async callStart(isFirst: boolean): Promise<void> {
-    const { commands, settings, token, queen, health, clock, log } = this.#options;
-    const request = { config: settings.config, secrets: { token }, queen: queen() };
-    const { signal } = this.#working;
+    const { settings, clock, log } = this.#options;
     try {
-      if (isFirst) await this.#lookAtHost(signal);
-      signal.throwIfAborted();
-      const start = commands.start(request, Deadline.in(health.startMs, clock), signal);
-      this.#starting = start.catch(() => undefined);
-      const answer = await start;
+      const answer = await this.#bringUp.start(isFirst, this.#working.signal);
       const { already_running: alreadyRunning, owner: _owner, ...run } = answer;
       log.info(alreadyRunning ? "adopting the hive that runs" : "the hive was started", {
         hive_id: settings.id,
@@ -179,27 +172,13 @@ export class HiveWork implements AsyncDisposable {
     await link?.close();
   }
 
-  async #lookAtHost(signal: AbortSignal): Promise<void> {
-    const { host, settings: hive, preflight: limits, queen, clock, log } = this.#options;
-    this.#progress = "looking at its host";
-    try {
-      const queenId = queen().queen_id;
-      const findings = await preflight({ host, hive, limits, queenId, askHive: false, clock, signal });
-      for (const { check, found, advice } of findings.filter(({ level }) => level === "warn"))
-        log.warn(`${check}: ${found}; ${advice ?? ""}`, { hive_id: hive.id, host: host.name });
-      requireFit(hive.id, host.name, findings);
-    } finally {
-      this.#progress = null;
-    }
-  }
-
   async #startSettled(deadline: Deadline): Promise<void> {
     using late = deadline.signal();
     const tooLate = new Promise<void>((resolve) => {
       if (late.aborted) resolve();
       else late.addEventListener("abort", () => resolve(), { once: true });
     });
-    await Promise.race([this.#starting, tooLate]);
+    await Promise.race([this.#bringUp.starting, tooLate]);
   }
 
   async #learnDevices(calls: HiveCalls): Promise<void> {

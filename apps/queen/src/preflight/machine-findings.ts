@@ -1,5 +1,6 @@
 import { formatBytes, formatDurationMs, type HiveFinding } from "@queen-and-hive/protocol";
 import type { PreflightSettings } from "../config/settings.ts";
+import { ARCHITECTURES } from "../hosts/architectures.ts";
 import { fail, ok, warn } from "./finding.ts";
 import type { ProbeReport } from "./probe-report.ts";
 
@@ -8,9 +9,6 @@ export interface ProbeTimes {
   readonly sentMs: number;
   readonly answeredMs: number;
 }
-
-/** `uname -m` -> how Node, and so the name of our executable, calls the architecture. */
-const ARCHITECTURES: Readonly<Record<string, string>> = { x86_64: "x64", aarch64: "arm64" };
 
 /** The oldest glibc that the official builds of Node 24, and so our executable, run with (its BUILDING.md). */
 const GLIBC_MIN: readonly [number, number] = [2, 28];

@@ -1,6 +1,7 @@
 import { nameNetworkFileSystem } from "@queen-and-hive/daemon";
 import { QhError } from "@queen-and-hive/protocol";
 import { lastWords } from "../hosts/framed-line.ts";
+import { type FramedValues, readFrame, wholeNumber } from "../hosts/framed-values.ts";
 import type { CommandEnd } from "../hosts/host.ts";
 
 /** A directory that we need on a host, or its nearest parent that exists. */
@@ -64,53 +65,15 @@ export interface ProbeReport {
   readonly hive: HiveProgramReport;
 }
 
-const LINE = /^queen-probe ([a-z_.]+) (.*)$/;
-
 /** The probe's output -> what it says; nothing outside of its frame counts. Throws `host_unreachable` when it is not whole. */
 export function parseProbe(end: CommandEnd, hostName: string): ProbeReport {
-  const lines = end.stdout.split("\n").flatMap((line) => {
-    const [, key, value] = LINE.exec(line) ?? [];
-    return key === undefined || value === undefined ? [] : [{ key, value: value.trim() }];
-  });
-  const begin = lines.findLastIndex(({ key }) => key === "begin");
-  const framed = begin === -1 ? [] : lines.slice(begin + 1);
-  const values = new ProbeValues(framed);
-  if (framed.at(-1)?.key !== "end" || values.has("no_scratch")) {
-    const why = values.has("no_scratch") ? "it cannot make a temporary directory" : `it did not answer whole (${lastWords(end)})`;
-    throw new QhError("host_unreachable", `cannot look at ${hostName}: ${why}; try "sh -c true" and "mktemp -d" there`);
-  }
-  return reportOf(values);
+  const values = readFrame(end.stdout, "queen-probe");
+  if (values !== null && !values.has("no_scratch")) return reportOf(values);
+  const why = values === null ? `it did not answer whole (${lastWords(end)})` : "it cannot make a temporary directory";
+  throw new QhError("host_unreachable", `cannot look at ${hostName}: ${why}; try "sh -c true" and "mktemp -d" there`);
 }
 
-/** The lines between begin and end. */
-class ProbeValues {
-  readonly #lines: readonly { readonly key: string; readonly value: string }[];
-
-  constructor(lines: readonly { readonly key: string; readonly value: string }[]) {
-    this.#lines = lines;
-  }
-
-  has(key: string): boolean {
-    return this.#lines.some((line) => line.key === key);
-  }
-
-  all(key: string): readonly string[] {
-    return this.#lines.filter((line) => line.key === key).map((line) => line.value);
-  }
-
-  /** The first value; null when there is none or it is empty. */
-  text(key: string): string | null {
-    const [value] = this.all(key);
-    return value === undefined || value === "" ? null : value;
-  }
-
-  /** The first value as a whole number; null when it is none. */
-  number(key: string, radix: 10 | 16 = 10): number | null {
-    return wholeNumber(this.text(key), radix);
-  }
-}
-
-function reportOf(values: ProbeValues): ProbeReport {
+function reportOf(values: FramedValues): ProbeReport {
   return {
     timeS: values.number("time") ?? 0,
     os: values.text("os") ?? "unknown",
@@ -138,11 +101,6 @@ function reportOf(values: ProbeValues): ProbeReport {
   };
 }
 
-function wholeNumber(text: string | null, radix: 10 | 16): number | null {
-  if (text === null || !(radix === 10 ? /^[0-9]+$/ : /^[0-9a-f]+$/i).test(text)) return null;
-  return Number.parseInt(text, radix);
-}
-
 function memoryOf(text: string | null): ProbeReport["memory"] {
   const [total, available] = (text ?? "").split(" ").map((part) => wholeNumber(part, 10));
   if (total === undefined || total === null || available === undefined || available === null) return null;
@@ -152,7 +110,7 @@ function memoryOf(text: string | null): ProbeReport["memory"] {
 const KIB = 1_024;
 const MIB = 1_048_576;
 
-function storageOf(values: ProbeValues, name: "state" | "install"): StorageReport {
+function storageOf(values: FramedValues, name: "state" | "install"): StorageReport {
   const freeKib = values.number(`${name}.free_kib`);
   const type = values.text(`${name}.type`);
   return {
@@ -169,7 +127,7 @@ function modelsOf(text: string | null): ProbeReport["models"] {
   return text === "found" || text === "missing" ? text : null;
 }
 
-function countOf(values: ProbeValues, vendor: string): number {
+function countOf(values: FramedValues, vendor: string): number {
   return values.all("pci").filter((found) => found === vendor).length;
 }
 
@@ -182,7 +140,7 @@ function nvidiaOf(line: string): readonly NvidiaDevice[] {
   return [{ uuid, name: parts.slice(1, -2).join(", "), memoryBytes: memoryMib * MIB, driver: parts.at(-1) ?? "" }];
 }
 
-function portOf(values: ProbeValues): ProbeReport["port"] {
+function portOf(values: FramedValues): ProbeReport["port"] {
   const user = values.text("port_user");
   if (user === null) return null;
   const [, pid, command] = /^([0-9]+) ?(.*)$/.exec(values.text("port_owner") ?? "") ?? [];
@@ -199,7 +157,7 @@ function engineOf(line: string): ProbeReport["engines"] {
   return name === undefined || path === undefined ? [] : [{ name, onPath: how === "path", path }];
 }
 
-function hiveOf(values: ProbeValues): HiveProgramReport {
+function hiveOf(values: FramedValues): HiveProgramReport {
   const version = values.text("hive_version");
   if (version !== null) return { kind: "answered", version, status: values.text("hive_status") };
   if (values.has("hive_missing")) return { kind: "missing" };

@@ -1,0 +1,102 @@
+import { Deadline } from "@queen-and-hive/daemon";
+import { commonProtocol, type HiveStartAnswer, PROTOCOL, QhError } from "@queen-and-hive/protocol";
+import { preflight, requireFit } from "../preflight/preflight.ts";
+import { HiveInstallation, type Trial } from "./hive-installation.ts";
+import type { HiveKeeperOptions } from "./hive-keeper-options.ts";
+
+/** Everything from nothing to a daemon that listens: the look at its host, the installation, `hive start`. */
+export class HiveBringUp {
+  readonly #options: HiveKeeperOptions;
+  readonly #installation: HiveInstallation;
+  #progress: string | null = null;
+  #starting: Promise<unknown> = Promise.resolve();
+
+  constructor(options: HiveKeeperOptions) {
+    const { settings: hive, host, install, preflight: limits, log } = options;
+    this.#options = options;
+    const { limits: installLimits, withWorker } = install;
+    this.#installation = new HiveInstallation({
+      hive,
+      host,
+      limits: installLimits,
+      commandMs: limits.deadlineMs,
+      withWorker,
+      log,
+    });
+  }
+
+  /** What is being done, for people; null when nothing is. */
+  get progress(): string | null {
+    return this.#progress;
+  }
+
+  /** Settles when no `hive start` is under way: cut off half-way it could leave a daemon behind. */
+  get starting(): Promise<unknown> {
+    return this.#starting;
+  }
+
+  /**
+   * Starts the daemon, or finds the one that runs. The host of a first start is looked at before. A version that was just
+   * installed and whose hand-shake fails gives way to the one from before. Throws what each of the steps throws.
+   */
+  async start(isFirst: boolean, signal: AbortSignal): Promise<HiveStartAnswer> {
+    try {
+      if (isFirst) await this.#lookAtHost(signal);
+      const trial = await this.#installation.prepare(signal, (text) => {
+        this.#progress = text;
+      });
+      this.#progress = null;
+      return trial === null ? await this.#callStart(signal) : await this.#tryVersion(trial, signal);
+    } finally {
+      this.#progress = null;
+    }
+  }
+
+  async #lookAtHost(signal: AbortSignal): Promise<void> {
+    const { host, settings: hive, preflight: limits, queen, clock, log } = this.#options;
+    this.#progress = "looking at its host";
+    const queenId = queen().queen_id;
+    const findings = await preflight({ host, hive, limits, queenId, askHive: false, clock, signal });
+    for (const { check, found, advice } of findings.filter(({ level }) => level === "warn"))
+      log.warn(`${check}: ${found}; ${advice ?? ""}`, { hive_id: hive.id, host: host.name });
+    requireFit(hive.id, host.name, findings);
+  }
+
+  async #tryVersion(trial: Trial, signal: AbortSignal): Promise<HiveStartAnswer> {
+    try {
+      const answer = await this.#callStart(signal);
+      requireProtocol(answer);
+      return answer;
+    } catch (error) {
+      if (signal.aborted || !(await trial.goBack(error))) throw error;
+      await this.#endNewDaemon(signal);
+      return await this.#callStart(signal);
+    }
+  }
+
+  async #callStart(signal: AbortSignal): Promise<HiveStartAnswer> {
+    const { commands, settings, token, queen, health, clock } = this.#options;
+    const request = { config: settings.config, secrets: { token }, queen: queen() };
+    signal.throwIfAborted();
+    const start = commands.start(request, Deadline.in(health.startMs, clock), signal);
+    this.#starting = start.catch(() => undefined);
+    return await start;
+  }
+
+  /** What the new version may have started; its workers go on. */
+  async #endNewDaemon(signal: AbortSignal): Promise<void> {
+    const { commands, queen, health, clock, log, settings } = this.#options;
+    const stop = { keepWorkers: true, queenId: queen().queen_id };
+    await commands.stop(stop, Deadline.in(health.startMs, clock), signal).catch((error: unknown) => {
+      log.warn("cannot ask the earlier version whether a daemon of the new one is left", { error, hive_id: settings.id });
+    });
+  }
+}
+
+function requireProtocol({ hive_id: hiveId, version, protocol }: HiveStartAnswer): void {
+  if (commonProtocol(PROTOCOL, protocol) !== null) return;
+  throw new QhError(
+    "protocol_mismatch",
+    `cannot work with ${hiveId} of version ${version}: it speaks protocol ${protocol.min} to ${protocol.max}, this queen ${PROTOCOL.min} to ${PROTOCOL.max}`,
+  );
+}
