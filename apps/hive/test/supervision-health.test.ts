@@ -26,8 +26,9 @@ function fakeSpec(flags: readonly string[], parts: Partial<WorkerSpec> = {}): Wo
   return { ...spec, runtime: { ...spec.runtime, command: fakeWorkerCommand(flags, "http") } };
 }
 
+/** The states in their order; a change of the progress alone is none. */
 function statesOf(hive: TestHive): readonly string[] {
-  return hive.changes.map(({ record: { state } }) => state);
+  return hive.changes.map(({ record: { state } }) => state).filter((state, index, all) => state !== all[index - 1]);
 }
 
 describe("a worker that was ready and hangs", () => {

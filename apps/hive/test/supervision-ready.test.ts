@@ -1,7 +1,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { Deadline } from "@queen-and-hive/daemon";
 import { newWorkerId, QhError, type WorkerId } from "@queen-and-hive/protocol";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import {
   Cleanup,
   fastRestart,
@@ -145,6 +146,63 @@ test("an address that is not the worker's own is not believed", async () => {
   await hive.supervision.acceptReady({ ...callbackOf(request), url: "http://198.51.100.7:80" }, token);
   expect(hive.ready[0]?.url).toBe(record.url);
   expect(hive.supervision.get(request.worker_id)?.url).toBe(record.url);
+});
+
+describe("workers that are to start on one device", () => {
+  const onDevice = (device: string) =>
+    shellSpec("while [ ! -e go ]; do sleep 0.02; done; echo listening; exec sleep 600", {
+      ready: { log: "listening" },
+      devices: [device],
+    });
+  const go = (hive: TestHive, workerId: WorkerId) => writeFileSync(join(hive.stateDir, "workers", workerId, "go"), "");
+
+  test("start one after the other, and others do not wait for them", async () => {
+    const hive = await openTestHive(cleanup);
+    const [first, second, elsewhere] = [
+      spawnRequest(onDevice("GPU-1")),
+      spawnRequest(onDevice("GPU-1")),
+      spawnRequest(onDevice("GPU-2")),
+    ];
+    await hive.supervision.spawn(first);
+    const answer = await hive.supervision.spawn(second);
+    expect(answer.record).toMatchObject({ state: "starting", pid: null, progress: expect.stringContaining(first.worker_id) });
+    expect((await hive.supervision.spawn(elsewhere)).record.state).toBe("loading");
+    expect(hive.supervision.get(second.worker_id)?.state).toBe("starting");
+    go(hive, first.worker_id);
+    await untilState(hive, first.worker_id, "ready");
+    await untilState(hive, second.worker_id, "loading");
+    go(hive, second.worker_id);
+    await untilState(hive, second.worker_id, "ready", 1);
+  });
+
+  test("do not wait for one that ended, and can be stopped while they wait", async () => {
+    const hive = await openTestHive(cleanup);
+    const once = { restart: fastRestart({ unready_in_a_row: 1 }) };
+    const [first, second, third] = [
+      spawnRequest({ ...onDevice("GPU-1"), ...once }),
+      spawnRequest(onDevice("GPU-1")),
+      spawnRequest(onDevice("GPU-1")),
+    ];
+    await hive.supervision.spawn(first);
+    await hive.supervision.spawn(second);
+    await hive.supervision.spawn(third);
+    expect(await hive.supervision.stop(second.worker_id, Deadline.in(5_000))).toMatchObject({ how: "already_gone" });
+    process.kill(identityOf(await untilState(hive, first.worker_id, "loading")).pid, "SIGKILL");
+    await untilState(hive, third.worker_id, "loading", 1);
+    expect(hive.supervision.get(second.worker_id)).toBeNull();
+  });
+});
+
+test("what a worker that says nothing of its loading does is shown all the same", async () => {
+  const hive = await openTestHive(cleanup);
+  const request = spawnRequest(shellSpec("exec sleep 600"));
+  await hive.supervision.spawn(request);
+  const record = await until("something is shown", () => {
+    const found = hive.supervision.get(request.worker_id);
+    return found?.progress === null || found?.progress === undefined ? null : found;
+  });
+  expect(record.progress).toMatch(/^no sign of life for \d+ s: 0 s of CPU time, \d+ MiB of memory, 0 bytes of output$/);
+  expect(hive.changes.at(-1)?.record.progress).toBe(record.progress);
 });
 
 /** A worker that leaves its token where the test can read it. */

@@ -44,6 +44,8 @@ export class StartWatch implements Disposable {
   #useAtMs = Number.NEGATIVE_INFINITY;
   #vigil: StartVigil;
   #isWarming = false;
+  #saysProgress = false;
+  #describedAtMs: number;
 
   constructor(options: StartWatchOptions) {
     this.#options = options;
@@ -51,6 +53,7 @@ export class StartWatch implements Disposable {
     this.#pattern = log === undefined ? null : new RegExp(log);
     this.#outputAt = options.outputFrom;
     this.#vigil = beginVigil(this.#look(false), options.alreadyMs);
+    this.#describedAtMs = options.clock.monotonicMs();
   }
 
   /** Begins to look. */
@@ -62,7 +65,7 @@ export class StartWatch implements Disposable {
   warmUp(): void {
     if (this.#isWarming) return;
     this.#isWarming = true;
-    this.#options.onProgress(WARMING);
+    this.#say(WARMING);
     void this.#askUntilToken();
   }
 
@@ -94,8 +97,10 @@ export class StartWatch implements Disposable {
       await this.#options.onReady(await askSlots({ spec, url, key: null }, this.#controller.signal));
       return this.#controller.signal.aborted;
     }
-    const { vigil, giveUp } = judgeLook(this.#vigil, this.#look(saidLoading), this.#limits());
+    const look = this.#look(saidLoading);
+    const { vigil, giveUp } = judgeLook(this.#vigil, look, this.#limits());
     this.#vigil = vigil;
+    this.#describe(look);
     if (giveUp === null) return false;
     this.#options.onGiveUp(giveUp);
     return true;
@@ -108,7 +113,7 @@ export class StartWatch implements Disposable {
     if (this.#lineSaidReady) return { saidReady: true, saidLoading: false };
     if (path === undefined) return { saidReady: false, saidLoading: false };
     const answer = await probeReady(`${this.#options.url}${path}`, PROBE_MS, this.#controller.signal);
-    if (answer.progress !== null) this.#options.onProgress(answer.progress);
+    if (answer.progress !== null) this.#say(answer.progress);
     return { saidReady: answer.outcome === "ready", saidLoading: answer.outcome === "loading" };
   }
 
@@ -136,6 +141,22 @@ export class StartWatch implements Disposable {
     return lines.some((line) => pattern.test(line));
   }
 
+  #say(progress: string): void {
+    this.#saysProgress = true;
+    this.#options.onProgress(progress);
+  }
+
+  /** What can be told of a worker that says nothing of its progress. */
+  #describe({ atMs, cpuMs, residentBytes, logBytes }: StartLook): void {
+    if (this.#saysProgress || atMs - this.#describedAtMs < DESCRIBE_EVERY_MS) return;
+    this.#describedAtMs = atMs;
+    const silentS = Math.floor((atMs - this.#vigil.lastSign.atMs) / 1_000);
+    const sign = silentS < DESCRIBE_EVERY_MS / 1_000 ? "alive" : `no sign of life for ${silentS} s`;
+    this.#options.onProgress(
+      `${sign}: ${Math.round(cpuMs / 1_000)} s of CPU time, ${Math.round(residentBytes / 1_048_576)} MiB of memory, ${logBytes} bytes of output`,
+    );
+  }
+
   #look(saidLoading: boolean): StartLook {
     const atMs = this.#options.clock.monotonicMs();
     // Reading all processes costs milliseconds; a sign of life may be seen a little later.
@@ -157,6 +178,8 @@ const PAUSE_FACTOR = 1.5;
 const PROBE_MS = 1_000;
 /** Between two requests for a first token, when the engine was busy or did not answer. */
 const WARM_PAUSE_MS = 500;
+/** Between two descriptions of a worker that says nothing. */
+const DESCRIBE_EVERY_MS = 5_000;
 const WARMING = "asked for a first token";
 const USE_EVERY_MS = 1_000;
 const LINE_CHARACTERS_MAX = 65_536;

@@ -23,7 +23,7 @@ export interface RecoveryReport {
   readonly losses: readonly string[];
 }
 
-/** What the supervisor says about one worker, once per transition and in order. */
+/** What the supervisor says about one worker, in order: once per transition, and when what it says of its loading changes. */
 export interface WorkerChange {
   readonly record: WorkerRecord;
   /** True when this was the last word: the worker has left the list. */

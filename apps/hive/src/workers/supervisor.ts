@@ -27,6 +27,7 @@ import { checkSpawn } from "./check-spawn.ts";
 import { DeviceQuarantine } from "./device-quarantine.ts";
 import { readyFactsOf } from "./ready-facts.ts";
 import { recoverAll } from "./recover-all.ts";
+import { StartTurns } from "./start-turns.ts";
 import type { RecoveryReport, Supervision, WorkerChange, WorkerStep } from "./supervision.ts";
 import type { SupervisorOptions } from "./supervisor-options.ts";
 import { Worker } from "./worker.ts";
@@ -79,6 +80,7 @@ class Supervisor implements Supervision {
           new Map([[workerId, known]]),
         ).filter((found) => found.workerId === workerId),
       use: (identity) => this.#sampler.latest(identity),
+      starts: new StartTurns(),
       cgroups,
       quarantine: new DeviceQuarantine(),
       publishStep: (step) => this.#publishStep(step),

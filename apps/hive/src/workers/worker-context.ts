@@ -6,6 +6,7 @@ import type { ProcessUse } from "../process/sampler.ts";
 import type { WorkerCgroups } from "../process/worker-cgroups.ts";
 import type { Ledger } from "../store/ledger.ts";
 import type { DeviceQuarantine } from "./device-quarantine.ts";
+import type { StartTurns } from "./start-turns.ts";
 import type { WorkerChange, WorkerStep } from "./supervision.ts";
 import type { SupervisorOptions } from "./supervisor-options.ts";
 
@@ -19,6 +20,7 @@ export interface WorkerContext {
   /** Every live process of one worker, wherever it went. */
   readonly find: (workerId: WorkerId, known: KnownProcesses) => readonly FoundProcess[];
   readonly use: (identity: ProcessIdentity) => ProcessUse | null;
+  readonly starts: StartTurns;
   readonly cgroups: WorkerCgroups;
   readonly quarantine: DeviceQuarantine;
   readonly publish: (change: WorkerChange) => void;

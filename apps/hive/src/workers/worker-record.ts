@@ -35,7 +35,7 @@ export function recordOf(life: WorkerLife, facts: WorkerFacts, use: ProcessUse |
     since: timeText(facts.sinceMs),
     spawned_at: facts.spawnedAtMs === null ? null : timeText(facts.spawnedAtMs),
     ready_at: facts.readyAtMs === null ? null : timeText(facts.readyAtMs),
-    progress: phase.name === "loading" ? facts.progress : null,
+    progress: phase.name === "loading" || phase.name === "starting" ? facts.progress : null,
     ...(life.lastExit === null ? {} : { exit: life.lastExit }),
     ...(engine === null || use === null ? {} : { cpu_ratio: use.cpuRatio, resident_bytes: use.residentBytes }),
   };

@@ -1,21 +1,27 @@
 import type { Deadline } from "@queen-and-hive/daemon";
-import { QhError, unreachable, type WorkerExit, type WorkerRecord } from "@queen-and-hive/protocol";
+import { unreachable, type WorkerExit, type WorkerRecord } from "@queen-and-hive/protocol";
 import type { ExitStatus } from "../domain/exit-status.ts";
 import { nextWorker } from "../domain/worker-machine.ts";
-import { processOf, type WorkerEffect, type WorkerEvent, type WorkerLife, type WorkerProcess } from "../domain/worker-states.ts";
+import {
+  processOf,
+  type WorkerEffect,
+  type WorkerEvent,
+  type WorkerLife,
+  type WorkerPhase,
+  type WorkerProcess,
+} from "../domain/worker-states.ts";
 import type { KnownProcesses } from "../process/find-ours.ts";
 import { rotateOutput } from "../process/output-log.ts";
 import type { ProcessTable } from "../process/process-table.ts";
 import type { WorkerPaths } from "../store/ledger.ts";
 import { isSameHash } from "./callback-token.ts";
 import { dropRecord, keepRecord } from "./keep-record.ts";
-import { launchFailure } from "./launch.ts";
-import { launchIncarnation } from "./launch-incarnation.ts";
 import { PendingStop, type StopOutcome } from "./pending-stop.ts";
 import type { WorkerContext } from "./worker-context.ts";
 import { WorkerEnding } from "./worker-ending.ts";
 import { factsAfter, type WorkerFacts } from "./worker-facts.ts";
 import { WorkerJobs } from "./worker-jobs.ts";
+import { WorkerLaunching } from "./worker-launching.ts";
 import { sayExited, sayReady } from "./worker-notices.ts";
 import { recordOf } from "./worker-record.ts";
 import { type WatchedWorker, WorkerWatches } from "./worker-watches.ts";
@@ -33,11 +39,11 @@ export class Worker implements Disposable {
   readonly #jobs: WorkerJobs;
   readonly #watches: WorkerWatches;
   readonly #ending: WorkerEnding;
+  readonly #launching: WorkerLaunching;
   readonly #stop = new PendingStop();
   #life: WorkerLife;
   #facts: WorkerFacts;
   #timer: Disposable | null = null;
-  #launchAbort: AbortController | null = null;
   #isDisposed = false;
 
   constructor(context: WorkerContext, life: WorkerLife, facts: WorkerFacts) {
@@ -54,11 +60,24 @@ export class Worker implements Disposable {
       tell: (event) => this.tell(event),
       tellLater: (event) => this.#tellLater(event),
       onProgress: (progress) => {
+        if (progress === this.#facts.progress) return;
         this.#facts = { ...this.#facts, progress };
+        this.#publish();
       },
     };
     this.#watches = new WorkerWatches(watched);
     this.#ending = new WorkerEnding(watched, this.#watches, this.#stop);
+    this.#launching = new WorkerLaunching({
+      ...watched,
+      jobs: this.#jobs,
+      watches: this.#watches,
+      stop: this.#stop,
+      apply: (event) => this.#apply(event),
+      onFacts: (next) => {
+        this.#facts = next;
+      },
+      publish: () => this.#publish(),
+    });
     const process = processOf(life.phase);
     if (process !== null) this.#watches.know(process);
   }
@@ -92,7 +111,7 @@ export class Worker implements Disposable {
   begin(): Promise<boolean> {
     return this.#jobs.post(async () => {
       try {
-        await this.#launch();
+        await this.#launching.begin();
         return true;
       } catch (error) {
         this.#context.ports.release(this.#facts.ports);
@@ -109,6 +128,7 @@ export class Worker implements Disposable {
     return this.#jobs.post(async () => {
       this.#watches.markOomKills();
       this.#context.ports.claim(this.#facts.ports);
+      if (this.#life.phase.name === "loading") this.#launching.adopt();
       for (const effect of effects) await this.#run(effect);
       return true;
     });
@@ -124,7 +144,7 @@ export class Worker implements Disposable {
     const outcome = this.#stop.join(deadline);
     this.#ending.noteDrain();
     this.#stop.begin(processOf(this.#life.phase)?.engine.pid ?? null);
-    this.#launchAbort?.abort(beingStopped(this.#facts));
+    this.#launching.stop();
     this.tell({ type: "stop_requested" }).catch((error: unknown) => this.#stop.fail(error));
     return outcome;
   }
@@ -140,7 +160,7 @@ export class Worker implements Disposable {
     this.#watches[Symbol.dispose]();
     this.#ending[Symbol.dispose]();
     this.#timer?.[Symbol.dispose]();
-    this.#launchAbort?.abort(new QhError("shutting_down", "cannot start a worker: the hive is ending"));
+    this.#launching[Symbol.dispose]();
     this.#jobs[Symbol.dispose]();
   }
 
@@ -182,7 +202,8 @@ export class Worker implements Disposable {
     if (!isSaidLater) await keepRecord(this.#context, step.life, facts, event.type === "launched");
     this.#life = step.life;
     this.#facts = facts;
-    if (!isSaidLater) this.#context.publish({ record: this.record, removed: false });
+    if (!isStarting(step.life.phase)) this.#launching.endTurn();
+    if (!isSaidLater) this.#publish();
     for (const effect of step.effects) await this.#run(effect);
     return true;
   }
@@ -201,7 +222,7 @@ export class Worker implements Disposable {
       case "say_exited":
         return; // Said before the state changed.
       case "launch":
-        return await this.#launchAgain(effect.incarnation);
+        return await this.#launching.beginAgain(effect.incarnation);
       case "watch":
         this.#watches.watch(effect.process);
         if (effect.untilReady) this.#watches.watchStart(effect.process);
@@ -231,48 +252,8 @@ export class Worker implements Disposable {
     }
   }
 
-  async #launchAgain(incarnation: number): Promise<void> {
-    const { options, counts } = this.#context;
-    counts.restarted(this.#facts.spec.model.id);
-    try {
-      await this.#launch();
-    } catch (error) {
-      if (this.#isDisposed) return;
-      options.log.warn("cannot start a worker again", { error, worker_id: this.#facts.workerId, incarnation });
-      if (this.#stop.isWanted) await this.#apply({ type: "stop_requested" });
-      await this.#apply({ type: "launch_failed", incarnation, exit: launchFailure(error), ...this.#moment() });
-    }
-  }
-
-  async #launch(): Promise<void> {
-    const abort = new AbortController();
-    this.#launchAbort = abort;
-    if (this.#stop.isWanted) abort.abort(beingStopped(this.#facts));
-    try {
-      await launchIncarnation({
-        context: this.#context,
-        paths: this.paths,
-        life: this.#life,
-        facts: this.#facts,
-        signal: abort.signal,
-        onFacts: (facts) => {
-          this.#facts = facts;
-        },
-        onIntent: () => {
-          this.#watches.forget();
-          this.#context.publish({ record: this.record, removed: false });
-        },
-        onHeld: (process) => this.#held(process),
-      });
-    } finally {
-      this.#launchAbort = null;
-    }
-  }
-
-  #held(process: WorkerProcess): Promise<boolean> {
-    this.#watches.know(process);
-    this.#watches.markOomKills();
-    return this.#apply({ type: "launched", incarnation: this.#life.incarnation, process });
+  #publish(): void {
+    this.#context.publish({ record: this.record, removed: false });
   }
 
   #wait(ms: number): void {
@@ -287,12 +268,8 @@ export class Worker implements Disposable {
     this.#stop.succeed();
     this[Symbol.dispose]();
   }
-
-  #moment() {
-    return { atMs: this.#context.options.clock.nowMs(), random: Math.random() };
-  }
 }
 
-function beingStopped({ workerId }: WorkerFacts): QhError {
-  return new QhError("shutting_down", `cannot start ${workerId}: it is being stopped`);
+function isStarting({ name }: WorkerPhase): boolean {
+  return name === "starting" || name === "loading";
 }
