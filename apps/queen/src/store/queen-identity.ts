@@ -62,19 +62,35 @@ const validateIdentity = compileValidator<QueenIdentity>(
   "ignore",
 );
 
-/** The queen's id, made once per state directory, and her epoch: one more than at the last start, on disk before it is used. */
+/**
+ * The queen's id, made once per state directory, and her epoch: one more than at the last start, on disk before it is used.
+ * A damaged file is set aside; she is then who the identity of her last start says that she is, else somebody new.
+ */
 export function beginQueenLife(stateDir: string): QueenLife {
   const path = join(stateDir, "queen-id.json");
   const kept = validateLife(readJson(path));
   const isDamaged = !kept.ok && existsSync(path);
-  const keptAs = isDamaged ? setAside(path) : null;
-  const queenId = kept.ok ? (parseQueenId(kept.value.queen_id) ?? newQueenId()) : newQueenId();
-  const queenEpoch = kept.ok ? kept.value.queen_epoch + 1 : 1;
+  const keptAs = isDamaged ? (setAside(path) ?? path) : null;
+  const last = kept.ok ? kept.value : isDamaged ? lastLife(stateDir) : null;
+  const queenId = (last === null ? null : parseQueenId(last.queen_id)) ?? newQueenId();
+  const queenEpoch = (last?.queen_epoch ?? 0) + 1;
   writeFileDurableSync(path, `${JSON.stringify({ queen_id: queenId, queen_epoch: queenEpoch })}\n`);
-  const loss = isDamaged
-    ? `the queen's name in ${path} was damaged (kept aside as ${keptAs ?? path}): she has a new one, and hives of the old one refuse her until they are taken over`
-    : null;
+  const loss = keptAs === null ? null : describeLoss(path, keptAs, last);
   return { queenId, queenEpoch, loss };
+}
+
+/** Who the last start's identity says that she was. One more start may have been counted, but never came as far as any hive. */
+function lastLife(stateDir: string): KeptLife | null {
+  const identity = readQueenIdentity(stateDir);
+  return identity === null ? null : { queen_id: identity.queen_id, queen_epoch: identity.queen_epoch + 1 };
+}
+
+function describeLoss(path: string, keptAs: string, last: KeptLife | null): string {
+  const outcome =
+    last === null
+      ? "she has a new one, and hives of the old one refuse her until they are taken over"
+      : "it was found again in the identity of her last start";
+  return `the queen's name in ${path} was damaged (kept aside as ${keptAs}): ${outcome}`;
 }
 
 /** Writes down who runs here; again once the address is known. */
