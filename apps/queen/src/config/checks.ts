@@ -48,13 +48,10 @@ function placeProblems(config: QueenConfigInput, index: number): Problem[] {
   const model = config.models?.[index];
   const problems: Problem[] = [];
   const known = (config.hives ?? []).map((hive) => hive.id);
-  for (const [place, hive] of (model?.place?.hives ?? []).entries()) {
-    if (!known.includes(hive)) {
-      problems.push({
-        path: `/models/${index}/place/hives/${place}`,
-        expected: `must be one of the hives ${JSON.stringify(known)}`,
-      });
-    }
+  const named = model?.place?.hives ?? [];
+  // One that is missing among others is a warning: the model can be served without it.
+  if (named.length > 0 && !named.some((hive) => known.includes(hive))) {
+    problems.push({ path: `/models/${index}/place/hives`, expected: `must name one of the hives ${JSON.stringify(known)}` });
   }
   const workers = model?.workers;
   if (workers?.min !== undefined && workers.max !== undefined && workers.min > workers.max) {

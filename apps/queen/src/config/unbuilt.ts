@@ -18,13 +18,10 @@ const UNBUILT: Readonly<Record<string, Present>> = {
   "models[].idle_stop": (config) => anyModel(config, (model) => differs(model.idle_stop, "off")),
   "models[].place.devices": (config) => anyModel(config, (model) => model.place?.devices !== undefined),
   "models[].place.memory": (config) => anyModel(config, (model) => model.place?.memory !== undefined),
-  "models[].start.warmup": (config) => anyModel(config, (model) => model.start?.warmup === true),
   "models[].variants": (config) => (config.models ?? []).some((model) => model.variants !== undefined),
-  "runtimes.<name>.check": (config) => anyRuntime(config, (runtime) => runtime.check !== undefined),
-  "runtimes.<name>.routes": (config) => anyRuntime(config, (runtime) => runtime.routes !== undefined),
 };
 
-/** One sentence per key that is set and whose feature is not built yet, and per hive that is left alone. */
+/** One sentence per key that is set and whose feature is not built yet, per hive that is left alone, per place that is not there. */
 export function findUnbuiltKeys(config: QueenConfigInput): readonly string[] {
   const keys = Object.entries(UNBUILT)
     .filter(([, present]) => present(config))
@@ -32,12 +29,20 @@ export function findUnbuiltKeys(config: QueenConfigInput): readonly string[] {
   const remote = (config.hives ?? [])
     .filter((hive) => (hive.host ?? "local") !== "local")
     .map((hive) => `hives[].host: the hive ${hive.id} on ${hive.host ?? ""} is left alone, only host: local is built yet`);
-  return [...keys, ...remote];
+  return [...keys, ...remote, ...placesNotThere(config)];
+}
+
+function placesNotThere(config: QueenConfigInput): readonly string[] {
+  const known = (config.hives ?? []).map((hive) => hive.id);
+  return (config.models ?? []).flatMap((model) =>
+    (model.place?.hives ?? [])
+      .filter((hive) => !known.includes(hive))
+      .map((hive) => `models[].place.hives: the model ${model.id} names ${hive}, which is no hive of this configuration`),
+  );
 }
 
 type HiveInput = NonNullable<NonNullable<QueenConfigInput["defaults"]>["hive"]>;
 type ModelInput = NonNullable<NonNullable<QueenConfigInput["defaults"]>["model"]>;
-type RuntimeInput = NonNullable<QueenConfigInput["runtimes"]>[string];
 
 function anyHive(config: QueenConfigInput, holds: (hive: HiveInput) => boolean): boolean {
   return [config.defaults?.hive ?? {}, ...(config.hives ?? [])].some(holds);
@@ -45,10 +50,6 @@ function anyHive(config: QueenConfigInput, holds: (hive: HiveInput) => boolean):
 
 function anyModel(config: QueenConfigInput, holds: (model: ModelInput) => boolean): boolean {
   return [config.defaults?.model ?? {}, ...(config.models ?? [])].some(holds);
-}
-
-function anyRuntime(config: QueenConfigInput, holds: (runtime: RuntimeInput) => boolean): boolean {
-  return Object.values(config.runtimes ?? {}).some(holds);
 }
 
 function differs<T>(value: T | undefined, byDefault: T): boolean {
