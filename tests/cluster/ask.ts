@@ -91,7 +91,7 @@ export function errorOf(text: string): ErrorBody["error"] {
 }
 
 /** The queen's journal. */
-async function journalOf(url: string): Promise<readonly JournalEvent[]> {
+export async function journalOf(url: string): Promise<readonly JournalEvent[]> {
   const { text } = await ask(url, { method: "GET", path: "/v2/events?follow=false&limit=10000" });
   return dataOf(text).map((data): JournalEvent => JSON.parse(data));
 }
