@@ -1,6 +1,6 @@
 import type { SshGround, SshTestHost } from "@queen-and-hive/dev-env";
+import type { SshReach } from "../src/config/ssh-reach.ts";
 import { parseSshTarget } from "../src/config/ssh-target.ts";
-import type { SshReach } from "../src/hosts/ssh-reach.ts";
 
 /** How a queen of the test reaches a host of its ground. */
 export function reachOf(ground: SshGround, host: SshTestHost, more: Partial<SshReach> = {}): SshReach {

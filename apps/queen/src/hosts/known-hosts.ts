@@ -62,7 +62,7 @@ async function lookUp(
 }
 
 /** A key as `ssh` prints it: `SHA256:` and 43 characters. */
-export function fingerprintOf(key: Uint8Array): string {
+function fingerprintOf(key: Uint8Array): string {
   return `SHA256:${createHash("sha256").update(key).digest("base64").replace(/=+$/, "")}`;
 }
 

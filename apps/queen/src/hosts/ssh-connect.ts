@@ -2,11 +2,11 @@ import type { Deadline } from "@queen-and-hive/daemon";
 import { QhError } from "@queen-and-hive/protocol";
 import { NodeSSH } from "node-ssh";
 import ssh2, { type ServerHostKeyAlgorithm } from "ssh2";
+import type { SshReach } from "../config/ssh-reach.ts";
 import { findKnownKeys, judgeHostKey, type KnownKeys } from "./known-hosts.ts";
 import { SshConnection } from "./ssh-connection.ts";
 import { type SshLogin, sshLogin } from "./ssh-login.ts";
 import { type SshProxy, startSshProxy } from "./ssh-proxy.ts";
-import type { SshReach } from "./ssh-reach.ts";
 import { findSshRoute, type SshRoute } from "./ssh-route.ts";
 
 /** How long one attempt may take from the first packet to the log-in, milliseconds: a mute server is given up. */

@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import { type Clock, type Deadline, systemClock } from "@queen-and-hive/daemon";
+import type { SshReach } from "../config/ssh-reach.ts";
 import type {
   Argv,
   CommandEnd,
@@ -15,7 +16,6 @@ import { readHostFacts } from "./host-facts.ts";
 import { KeptConnection } from "./kept-connection.ts";
 import { openSshConnection } from "./ssh-connect.ts";
 import type { SshConnection } from "./ssh-connection.ts";
-import type { SshReach } from "./ssh-reach.ts";
 import { uploadFile } from "./upload-file.ts";
 
 /** A machine that is reached over SSH: one kept connection for commands and calls, others for tokens and for uploads. */

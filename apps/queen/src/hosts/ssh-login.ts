@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { errorCodeOf } from "@queen-and-hive/daemon";
 import { QhError } from "@queen-and-hive/protocol";
 import type { AnyAuthMethod } from "ssh2";
-import type { SshReach } from "./ssh-reach.ts";
+import type { SshReach } from "../config/ssh-reach.ts";
 import type { SshRoute } from "./ssh-route.ts";
 
 /** The ways in that are tried, in their order, and their names for people. */

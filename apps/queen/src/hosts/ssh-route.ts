@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expandHome } from "@queen-and-hive/daemon";
 import { QhError } from "@queen-and-hive/protocol";
 import { execa } from "execa";
-import type { SshReach } from "./ssh-reach.ts";
+import type { SshReach } from "../config/ssh-reach.ts";
 
 /** What OpenSSH's client would use for a host. */
 export interface SshRoute {

@@ -1,4 +1,4 @@
-import type { SshTarget } from "../config/ssh-target.ts";
+import type { SshTarget } from "./ssh-target.ts";
 
 /** How a machine is reached over SSH; what is null here is decided by ssh's own configuration. */
 export interface SshReach {
