@@ -137,7 +137,7 @@ describe("the command line of", () => {
     const spec = specOf({ runtime: "embedded", slots: 3, args: ["--context", "2048"] });
     const { argv, own, environment } = launchOf(spec, { devices: ["cpu"], key: "k" });
     expect(argv).toEqual([folder.join("vllm"), "worker-main", "/opt/main.mjs", "--context", "2048"]);
-    expect(own).toEqual({});
+    expect(own).toEqual({ CUDA_VISIBLE_DEVICES: "", HIP_VISIBLE_DEVICES: "-1" });
     expect(environment).toMatchObject({
       HIVE_MODEL_PATH: folder.join("model.gguf"),
       HIVE_SLOTS: "3",

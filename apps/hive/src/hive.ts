@@ -119,6 +119,8 @@ async function openState(options: HiveOptions, stops: StopSequence): Promise<Hiv
     environment: options.environment,
     callbackUrl: () => address.promise,
     embeddedWorker: () => embeddedWorker(ownForm()),
+    devices,
+    deviceMemory: (ids) => devices.memoryInUse(ids),
     notices: outboxNotices(outbox),
     clock,
     log,

@@ -4,6 +4,7 @@ import { silentLog, systemClock } from "@queen-and-hive/daemon";
 import { compileValidator, type SpawnRequest, spawnRequestSchema } from "@queen-and-hive/protocol";
 import { createSupervisor } from "../src/workers/supervisor.ts";
 import type { SupervisorConfig } from "../src/workers/supervisor-options.ts";
+import { TestDevices } from "./test-devices.ts";
 
 /** What the parent says, as JSON in the file that argv[2] names. */
 export interface DaemonOrder {
@@ -23,6 +24,7 @@ const supervision = createSupervisor({
   environment: process.env,
   callbackUrl: () => "http://127.0.0.1:1/v1/workers/ready",
   embeddedWorker: () => ({ unavailable: "there is none in this test" }),
+  devices: new TestDevices(),
   notices: {
     workerReady: async ({ worker_id }) => say({ said: "ready", worker_id }),
     workerExited: async ({ worker_id, cause }) => say({ said: "exited", worker_id, cause }),

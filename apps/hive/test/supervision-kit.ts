@@ -33,6 +33,7 @@ import type { Supervision, WorkerChange, WorkerExitNotice, WorkerReadyNotice, Wo
 import { createSupervisor } from "../src/workers/supervisor.ts";
 import type { SupervisorConfig, SupervisorOptions } from "../src/workers/supervisor-options.ts";
 import type { DaemonOrder } from "./supervision-daemon.ts";
+import { TestDevices } from "./test-devices.ts";
 
 /** Everything that tests open; closed in reverse order. */
 export class Cleanup {
@@ -84,6 +85,7 @@ export async function openTestHive(cleanup: Cleanup, parts: TestHiveParts = {}):
     environment: process.env,
     callbackUrl: () => callback.url,
     embeddedWorker: () => ({ unavailable: "there is none in this test" }),
+    devices: new TestDevices(),
     notices: {
       workerReady: async (notice) => void ready.push(notice),
       workerExited: async (notice) => void exited.push(notice),
@@ -112,6 +114,7 @@ export async function testConfig(config: Partial<SupervisorConfig> = {}): Promis
     workerHost: "127.0.0.1",
     modelsDir: null,
     modelRoots: null,
+    devices: { use: null, keepFreeBytes: 0 },
     env: {},
     runtimes: {},
     stop: { termMs: 2_000, verifyMs: 2_000 },

@@ -16,6 +16,7 @@ import {
   until,
   untilState,
 } from "./supervision-kit.ts";
+import { TestDevices } from "./test-devices.ts";
 
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
@@ -157,7 +158,7 @@ describe("workers that are to start on one device", () => {
   const go = (hive: TestHive, workerId: WorkerId) => writeFileSync(join(hive.stateDir, "workers", workerId, "go"), "");
 
   test("start one after the other, and others do not wait for them", async () => {
-    const hive = await openTestHive(cleanup);
+    const hive = await openTestHive(cleanup, { options: { devices: new TestDevices([{ id: "GPU-1" }, { id: "GPU-2" }]) } });
     const [first, second, elsewhere] = [
       spawnRequest(onDevice("GPU-1")),
       spawnRequest(onDevice("GPU-1")),
@@ -176,7 +177,7 @@ describe("workers that are to start on one device", () => {
   });
 
   test("do not wait for one that ended, and can be stopped while they wait", async () => {
-    const hive = await openTestHive(cleanup);
+    const hive = await openTestHive(cleanup, { options: { devices: new TestDevices([{ id: "GPU-1" }, { id: "GPU-2" }]) } });
     const once = { restart: fastRestart({ unready_in_a_row: 1 }) };
     const [first, second, third] = [
       spawnRequest({ ...onDevice("GPU-1"), ...once }),
@@ -194,7 +195,7 @@ describe("workers that are to start on one device", () => {
 });
 
 test("what a worker that says nothing of its loading does is shown all the same", async () => {
-  const hive = await openTestHive(cleanup);
+  const hive = await openTestHive(cleanup, { options: { devices: new TestDevices([{ id: "GPU-1" }, { id: "GPU-2" }]) } });
   const request = spawnRequest(shellSpec("exec sleep 600"));
   await hive.supervision.spawn(request);
   const record = await until("something is shown", () => {

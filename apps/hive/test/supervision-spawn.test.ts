@@ -19,6 +19,7 @@ import {
   until,
   untilState,
 } from "./supervision-kit.ts";
+import { TestDevices } from "./test-devices.ts";
 
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
@@ -42,7 +43,10 @@ test("the same spawn again, also at the same time, is the same worker; another s
 test("a worker learns everything from its environment, and nothing that is the hive's own", async () => {
   const hive = await openTestHive(cleanup, {
     config: { env: { HF_HOME: "/data/hf", SHARED: "host" } },
-    options: { environment: { PATH: process.env["PATH"], INHERITED: "yes", HIVE_TOKEN: "secret", HIVE_STATE_ID: "another" } },
+    options: {
+      devices: new TestDevices([{ id: "GPU-1a" }, { id: "GPU-2b" }]),
+      environment: { PATH: process.env["PATH"], INHERITED: "yes", HIVE_TOKEN: "secret", HIVE_STATE_ID: "another" },
+    },
   });
   const request = spawnRequest(
     shellSpec("exec sleep 600", { env: { SHARED: "model" }, devices: ["GPU-1a", "GPU-2b"], slots: 3 }),

@@ -21,6 +21,7 @@ import {
   until,
   untilState,
 } from "./supervision-kit.ts";
+import { TestDevices } from "./test-devices.ts";
 
 const FREEZER = "/sys/fs/cgroup/freezer/cgroup.procs";
 
@@ -127,7 +128,10 @@ test("the memory of a worker's devices is waited for, and not for ever", async (
 test.skipIf(!existsSync(FREEZER))(
   "a process that not even KILL ends is named, its device is closed, and nothing waits for it for ever",
   async () => {
-    const hive = await openTestHive(cleanup, { config: { stop: { termMs: 100, verifyMs: 300 } } });
+    const hive = await openTestHive(cleanup, {
+      config: { stop: { termMs: 100, verifyMs: 300 } },
+      options: { devices: new TestDevices([{ id: "GPU-1" }, { id: "GPU-2" }]) },
+    });
     const spec = shellSpec("exec sleep 600", { devices: ["GPU-1"] });
     const request = spawnRequest(spec);
     const { record } = await hive.supervision.spawn(request);

@@ -85,6 +85,8 @@ export const HIVE_ENDPOINTS = defineEndpoints({
       "runtime_unavailable",
       "model_missing",
       "port_in_use",
+      "device_missing",
+      "insufficient_memory",
       "spawn_failed",
       "shutting_down",
       "storage_failed",

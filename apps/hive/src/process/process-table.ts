@@ -36,3 +36,17 @@ export function descendantKeys(table: ProcessTable, roots: ReadonlySet<number>):
   }
   return keys;
 }
+
+/** Whether the process of a key is in the table. */
+export function isLiveKey(table: ProcessTable, key: string): boolean {
+  const pid = Number(key.split(":", 1)[0]);
+  const stat = table.get(pid);
+  return stat !== undefined && processKey(pid, stat) === key;
+}
+
+/** The processes of a session and those below its leader, wherever they went, the leader left out. */
+export function treeOf(table: ProcessTable, leader: number): ReadonlySet<number> {
+  const pids = new Set([...descendantKeys(table, new Set([leader]))].map((key) => Number(key.split(":", 1)[0])));
+  for (const [pid, { session }] of table) if (session === leader && pid !== leader) pids.add(pid);
+  return pids;
+}

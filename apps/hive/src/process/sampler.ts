@@ -1,19 +1,25 @@
 import type { Clock, Log, ProcessIdentity } from "@queen-and-hive/daemon";
 import pidusage from "pidusage";
 
-/** What one process uses: CPU time per time (1 is one core) and resident memory. */
+/** What a worker's processes use together: CPU time per time (1 is one core) and resident memory. */
 export interface ProcessUse {
   readonly cpuRatio: number;
   readonly residentBytes: number;
 }
 
+/** A process with all that belong to it. */
+export interface ProcessTree {
+  /** By this one the tree is known. */
+  readonly root: ProcessIdentity;
+  /** All of the tree, the root included. */
+  readonly pids: ReadonlySet<number>;
+}
+
 /** What a sampler needs. */
 export interface SamplerOptions {
   readonly everyMs: number;
-  /** The live processes of this moment; an identity whose process has ended must not be among them. */
-  readonly processes: () => readonly ProcessIdentity[];
-  /** Called at each round, before the processes are measured; for what else is done at this pace. */
-  readonly onRound?: () => void;
+  /** Called at each round: the live trees of this moment. */
+  readonly look: () => readonly ProcessTree[];
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -49,29 +55,41 @@ export class Sampler implements Disposable {
 
   async #round(): Promise<void> {
     try {
-      this.#options.onRound?.();
-      const live = this.#options.processes();
-      await Promise.all(live.map((identity) => this.#measure(identity)));
-      const keys = new Set(live.map(keyOf));
+      const trees = this.#options.look();
+      await Promise.all(trees.map((tree) => this.#measureTree(tree)));
+      const keys = new Set(trees.map(({ root }) => keyOf(root)));
       for (const key of this.#latest.keys()) if (!keys.has(key)) this.#latest.delete(key);
     } catch (error) {
       this.#options.log.warn("cannot measure the workers' processes", { error });
     }
   }
 
-  async #measure(identity: ProcessIdentity): Promise<void> {
+  async #measureTree({ root, pids }: ProcessTree): Promise<void> {
+    const uses = (await Promise.all([...pids].map((pid) => this.#measure(pid)))).filter((use) => use !== null);
+    if (uses.length === 0) {
+      this.#latest.delete(keyOf(root));
+      return;
+    }
+    this.#latest.set(keyOf(root), {
+      cpuRatio: uses.reduce((sum, { cpuRatio }) => sum + cpuRatio, 0),
+      residentBytes: uses.reduce((sum, { residentBytes }) => sum + residentBytes, 0),
+    });
+  }
+
+  /** Null when it cannot be measured now. */
+  async #measure(pid: number): Promise<ProcessUse | null> {
     const { clock } = this.#options;
-    const restsUntilMs = this.#resting.get(identity.pid);
-    if (restsUntilMs !== undefined && clock.monotonicMs() < restsUntilMs) return;
-    this.#resting.delete(identity.pid);
+    const restsUntilMs = this.#resting.get(pid);
+    if (restsUntilMs !== undefined && clock.monotonicMs() < restsUntilMs) return null;
+    this.#resting.delete(pid);
     try {
-      const { cpu, memory } = await pidusage(identity.pid, { maxage: this.#options.everyMs * ROUNDS_KEPT });
-      this.#latest.set(keyOf(identity), { cpuRatio: Math.max(0, cpu / 100), residentBytes: Math.max(0, Math.round(memory)) });
+      const { cpu, memory } = await pidusage(pid, { maxage: this.#options.everyMs * ROUNDS_KEPT });
+      return { cpuRatio: Math.max(0, cpu / 100), residentBytes: Math.max(0, Math.round(memory)) };
     } catch (error) {
       // It has just ended, or its pid was used again while pidusage still holds a descriptor of the process before.
-      this.#latest.delete(keyOf(identity));
-      this.#resting.set(identity.pid, clock.monotonicMs() + PIDUSAGE_FORGETS_MS);
-      this.#options.log.debug("cannot measure a process", { pid: identity.pid, error });
+      this.#resting.set(pid, clock.monotonicMs() + PIDUSAGE_FORGETS_MS);
+      this.#options.log.debug("cannot measure a process", { pid, error });
+      return null;
     }
   }
 }

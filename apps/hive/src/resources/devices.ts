@@ -58,6 +58,15 @@ export class Devices {
     return await this.#looking;
   }
 
+  /** Memory in use on these GPUs together; null where that cannot be known, as on a host without any. */
+  async memoryInUse(ids: readonly string[]): Promise<{ readonly usedBytes: number } | null> {
+    const hasGpus = this.#latest === null || this.#latest.devices.some(({ kind }) => kind !== "cpu");
+    if (!hasGpus || ids.length === 0) return null;
+    const named = (await this.read()).devices.filter(({ id, kind }) => kind !== "cpu" && ids.includes(id));
+    if (named.length === 0 || named.some(({ memoryUsedBytes }) => memoryUsedBytes === null)) return null;
+    return { usedBytes: named.reduce((sum, { memoryUsedBytes }) => sum + (memoryUsedBytes ?? 0), 0) };
+  }
+
   async #look(): Promise<DeviceReading> {
     const { clock, named } = this.#options;
     const [nvidia, amd] = await Promise.all([this.#lookAtNvidia(), this.#lookAtAmd()]);
@@ -102,7 +111,7 @@ export class Devices {
 }
 
 /** The machine without GPUs as one device, which any number of workers share. */
-function cpuDevice(): Device {
+export function cpuDevice(): Device {
   return {
     id: CPU,
     kind: "cpu",
@@ -114,7 +123,7 @@ function cpuDevice(): Device {
 }
 
 /** The id of the device of a machine without GPUs, and of workers that need none. */
-const CPU = "cpu";
+export const CPU = "cpu";
 
 /** A healthy `nvidia-smi` takes well under a second. */
 const TOOL_MS = 5_000;

@@ -28,7 +28,7 @@ export function workerEnvironment(parts: WorkerEnvironmentParts): Readonly<Recor
   return {
     ...inheritedEnvironment(parts.inherited),
     ...parts.hostEnv,
-    ...deviceVariables(spec.devices),
+    ...deviceVariables(spec),
     ...spec.env,
     ...keyVariables(parts),
     SPT_NOENV: "1",
@@ -96,7 +96,9 @@ function keyVariables({ spec, workerKey }: WorkerEnvironmentParts): Readonly<Rec
  * Hides all devices but the named ones. CUDA numbers them as nvidia-smi does only when told; ROCm's runtime takes its own
  * UUIDs (`GPU-` and 16 hexadecimal digits) or numbers.
  */
-function deviceVariables(devices: readonly string[]): Readonly<Record<string, string>> {
+function deviceVariables({ devices, needs }: WorkerSpec): Readonly<Record<string, string>> {
+  // Who wants none sees none. A host on which no GPU was found hides nothing: we may know less than the engine.
+  if (needs?.devices === 0) return { CUDA_VISIBLE_DEVICES: "", HIP_VISIBLE_DEVICES: "-1" };
   const amd = devices.flatMap((device) => AMD_DEVICE.exec(device)?.groups?.["name"] ?? []);
   const nvidia = devices.filter((device) => device !== CPU && !AMD_DEVICE.test(device));
   return {

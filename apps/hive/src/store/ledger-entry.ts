@@ -42,6 +42,12 @@ export interface LedgerEntry {
   /** The boot of the machine in which this was written. */
   readonly boot_id: string;
   readonly ports: readonly number[];
+  /** The devices that it was given, and what it was promised on each. Entries of older hives lack these four. */
+  readonly devices?: readonly string[];
+  readonly claim_bytes?: number | null;
+  readonly memory_key?: string | null;
+  /** Keys (`pid:start_time`) of its live processes, as last seen. */
+  readonly descendants?: readonly string[];
   /** Where this incarnation's output begins in the worker's file. */
   readonly log_offset: number;
   /** Of the callback token of this incarnation, and of the last ones before it, newest first. */
@@ -91,6 +97,10 @@ const ledgerEntrySchema = {
     retry_at_ms: { type: ["number", "null"] },
     boot_id: field.bootId,
     ports: { type: "array", items: { type: "integer", minimum: 1, maximum: 65_535 } },
+    devices: { type: "array", items: { type: "string" } },
+    claim_bytes: { type: ["integer", "null"], minimum: 0 },
+    memory_key: { type: ["string", "null"] },
+    descendants: { type: "array", items: { type: "string", pattern: "^[0-9]+:[0-9]+$" } },
     log_offset: { type: "integer", minimum: 0 },
     token_sha256: { anyOf: [sha256, { type: "null" }] },
     old_tokens_sha256: { type: "array", items: sha256 },

@@ -1,5 +1,6 @@
 import { isProcessAlive, type ProcessIdentity } from "@queen-and-hive/daemon";
 import { QhError } from "@queen-and-hive/protocol";
+import { CPU } from "../resources/devices.ts";
 
 interface Culprit {
   readonly workerId: string;
@@ -15,10 +16,16 @@ export class DeviceQuarantine {
 
   /** Closes the devices of a worker for as long as these processes live. */
   close(devices: readonly string[], workerId: string, identities: readonly ProcessIdentity[]): void {
-    for (const device of devices) {
+    // A processor is shared by all: one process that is stuck there takes nothing with it.
+    for (const device of devices.filter((id) => id !== CPU)) {
       const others = (this.#culprits.get(device) ?? []).filter((culprit) => culprit.workerId !== workerId);
       this.#culprits.set(device, [...others, ...identities.map((identity) => ({ workerId, identity }))]);
     }
+  }
+
+  /** Whether a device is closed now. */
+  isClosed(device: string): boolean {
+    return (this.#culprits.get(device) ?? []).some(({ identity }) => isProcessAlive(identity));
   }
 
   /** Throws `spawn_failed` when one of the devices is closed. */

@@ -32,7 +32,7 @@ export async function endWithProof(parts: EndingParts): Promise<EndedHow> {
   const begunMs = clock.monotonicMs();
   const say = sayer(parts);
   if (parts.isServing) await waitUntilIdle(parts, say);
-  const memory = await context.options.deviceMemory?.(facts.spec.devices);
+  const memory = await context.options.deviceMemory?.(facts.devices);
   const { how, left } = await endProcesses({ ...endOptions(parts, say), process, termMs: termMsOf(parts), deadline });
   if (left.length > 0) {
     say("gone", "left", begunMs, pidsOf(left));
@@ -48,7 +48,7 @@ export async function endWithProof(parts: EndingParts): Promise<EndedHow> {
   }
   if (memory !== undefined && memory !== null) {
     const memoryMs = clock.monotonicMs();
-    const isBack = await waitForDeviceMemory(context, facts.spec.devices, memory, deadline());
+    const isBack = await waitForDeviceMemory(context, facts.devices, memory, deadline());
     say("device_memory", isBack ? "ok" : "over", memoryMs);
   }
   say("gone", "ok", begunMs);
@@ -130,7 +130,7 @@ async function comesTrue(condition: () => boolean | Promise<boolean>, end: Deadl
 
 function survived({ context, facts }: StepParts, left: readonly FoundProcess[], what: string): QhError {
   const identities = left.map(({ identity }) => identity).filter(isProcessAlive);
-  context.quarantine.close(facts.spec.devices, facts.workerId, identities);
+  context.quarantine.close(facts.devices, facts.workerId, identities);
   const named = left.map(
     ({ identity: { pid } }) => `${pid}${readProcStat(pid)?.state === "D" ? " (waits in the kernel, state D)" : ""}`,
   );

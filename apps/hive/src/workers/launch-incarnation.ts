@@ -34,7 +34,7 @@ export async function launchIncarnation(worker: LaunchingWorker): Promise<void> 
   const { incarnation } = life;
   signal.throwIfAborted();
   checkLaunch(options, worker.facts);
-  context.quarantine.check(worker.facts.spec.devices, workerId);
+  context.quarantine.check(worker.facts.devices, workerId);
   await ledger.prepare(workerId);
   ports.release(before);
   onFacts({ ...worker.facts, ports: [] });
@@ -74,5 +74,6 @@ function factsOfLaunch({ context, paths, facts }: LaunchingWorker, ports: readon
     readyAtMs: null,
     logOffset: outputSize(paths.output),
     progress: null,
+    descendants: [],
   };
 }

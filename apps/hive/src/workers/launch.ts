@@ -1,7 +1,7 @@
 import { QhError, type WorkerExit } from "@queen-and-hive/protocol";
 import { wordProblem } from "../domain/command-line.ts";
 import { type HeldProcess, holdProcess } from "../process/shim.ts";
-import { commandLine, resolveRuntime } from "../runtimes/resolve-launch.ts";
+import { commandLine, type ResolvedRuntime, resolveRuntime } from "../runtimes/resolve-launch.ts";
 import { searchPathOf, workerEnvironment } from "../runtimes/worker-environment.ts";
 import type { WorkerPaths } from "../store/ledger.ts";
 import type { CallbackToken } from "./callback-token.ts";
@@ -31,10 +31,10 @@ export function checkWords(words: readonly string[], where: string): void {
 }
 
 /** Looks whether program and model are there, before anything is taken or recorded. Throws as `resolveRuntime`. */
-export function checkLaunch(options: SupervisorOptions, facts: WorkerFacts): void {
+export function checkLaunch(options: SupervisorOptions, facts: WorkerFacts): ResolvedRuntime {
   const { config, embeddedWorker, environment } = options;
   const searchPath = searchPathOf({ spec: facts.spec, hostEnv: config.env, inherited: environment });
-  resolveRuntime({ spec: facts.spec, config, embeddedWorker, searchPath });
+  return resolveRuntime({ spec: facts.spec, config, embeddedWorker, searchPath });
 }
 
 /**
@@ -43,7 +43,8 @@ export function checkLaunch(options: SupervisorOptions, facts: WorkerFacts): voi
  */
 export async function launch({ options, paths, incarnation, facts, token, signal }: LaunchParts): Promise<HeldProcess> {
   const { config, embeddedWorker, environment, stateId, clock } = options;
-  const { spec, workerId, ports } = facts;
+  const { workerId, ports } = facts;
+  const spec = { ...facts.spec, devices: [...facts.devices] };
   const parts = { spec, hostEnv: config.env, inherited: environment };
   const runtime = resolveRuntime({ spec, config, embeddedWorker, searchPath: searchPathOf(parts) });
   const argv = commandLine({ workerId, spec, ports, config, embeddedWorker, searchPath: searchPathOf(parts) }, runtime);
@@ -86,6 +87,8 @@ const CAUSES: Readonly<Partial<Record<QhError["kind"], WorkerExit["cause"]>>> = 
   model_missing: "model_missing",
   runtime_unavailable: "runtime_missing",
   port_in_use: "port_in_use",
+  insufficient_memory: "insufficient_memory",
+  device_missing: "device_missing",
 };
 
 async function unlessAborted<T>(value: T | Promise<T>, signal: AbortSignal): Promise<T> {

@@ -1,4 +1,5 @@
 import type { Clock, Log, Metrics } from "@queen-and-hive/daemon";
+import type { Devices } from "../resources/devices.ts";
 import type { DeviceMemory } from "./device-memory.ts";
 import type { HealthSettings } from "./health-watch.ts";
 import type { Notices } from "./supervision.ts";
@@ -14,6 +15,8 @@ export interface SupervisorConfig {
   readonly modelsDir: string | null;
   /** Real paths of models must lie in one of these when set. */
   readonly modelRoots: readonly string[] | null;
+  /** The devices that workers may have, null for all, and what stays free on each. */
+  readonly devices: { readonly use: readonly string[] | null; readonly keepFreeBytes: number };
   /** Variables for every worker of this host; a worker's own win. */
   readonly env: Readonly<Record<string, string>>;
   /** Where this host keeps an engine. */
@@ -59,6 +62,7 @@ export interface SupervisorOptions {
   readonly embeddedWorker: () => EmbeddedLauncher | { readonly unavailable: string };
   /** Memory in use on these devices now; null where that cannot be known, as on a host without GPUs. Never throws. */
   readonly deviceMemory?: (devices: readonly string[]) => Promise<DeviceMemory | null>;
+  readonly devices: Pick<Devices, "read" | "latest">;
   readonly notices: Notices;
   readonly clock: Clock;
   readonly log: Log;

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { Broadcast, type Deadline, readBootId } from "@queen-and-hive/daemon";
 import {
   type CallbackAnswer,
@@ -17,11 +18,13 @@ import { findOurs } from "../process/find-ours.ts";
 import { followLog } from "../process/output-follow.ts";
 import { historyTail } from "../process/output-history.ts";
 import { PortPool } from "../process/ports.ts";
-import { readProcessTable } from "../process/process-table.ts";
-import { Sampler } from "../process/sampler.ts";
+import { readProcessTable, treeOf } from "../process/process-table.ts";
+import { type ProcessTree, Sampler } from "../process/sampler.ts";
 import { WorkerCgroups } from "../process/worker-cgroups.ts";
 import { checkOwnVariables } from "../runtimes/worker-environment.ts";
 import { Ledger } from "../store/ledger.ts";
+import { MemoryNotes } from "../store/memory-notes.ts";
+import { AdmissionDesk, deskWorkerOf } from "./admission-desk.ts";
 import { sha256Of } from "./callback-token.ts";
 import { checkSpawn } from "./check-spawn.ts";
 import { DeviceQuarantine } from "./device-quarantine.ts";
@@ -64,8 +67,7 @@ class Supervisor implements Supervision {
     const ledger = Ledger.open(options.stateDir);
     this.#sampler = new Sampler({
       everyMs: config.sampleEveryMs,
-      processes: () => [...this.#workers.values()].flatMap(({ life }) => processOf(life.phase)?.engine ?? []),
-      onRound: () => this.#observe(),
+      look: () => this.#observe(),
       clock,
       log,
     });
@@ -83,6 +85,15 @@ class Supervisor implements Supervision {
       starts: new StartTurns(),
       cgroups,
       quarantine: new DeviceQuarantine(),
+      desk: new AdmissionDesk({
+        devices: options.devices,
+        notes: MemoryNotes.open(join(options.stateDir, "memory.json"), clock),
+        ...config.devices,
+        workers: () => [...this.#workers.values()].map(deskWorkerOf),
+        isClosed: (device) => this.#context.quarantine.isClosed(device),
+        clock,
+        log,
+      }),
       publishStep: (step) => this.#publishStep(step),
       publish: (change) => this.#publish(change),
       counts: workerCounts(options.metrics),
@@ -241,6 +252,7 @@ class Supervisor implements Supervision {
   #publish(change: WorkerChange): void {
     const workerId = parseWorkerId(change.record.worker_id);
     if (change.removed && workerId !== null) this.#workers.delete(workerId);
+    if (change.record.pid === null) this.#context.desk.freed();
     this.changes.publish(change);
   }
 
@@ -250,10 +262,16 @@ class Supervisor implements Supervision {
     this.steps.publish(step);
   }
 
-  #observe(): void {
-    if (this.#workers.size === 0) return;
+  /** Looks at all processes once, for everything that wants to know of them; returns what is to be measured. */
+  #observe(): readonly ProcessTree[] {
+    if (this.#workers.size === 0) return [];
     const table = readProcessTable();
     for (const worker of this.#workers.values()) worker.observe(table);
+    void this.#context.desk.observe(table, this.#options.config.sampleEveryMs);
+    return [...this.#workers.values()].flatMap(({ life }) => {
+      const process = processOf(life.phase);
+      return process === null ? [] : [{ root: process.engine, pids: treeOf(table, process.shim.pid) }];
+    });
   }
 }
 

@@ -5,6 +5,7 @@ import type { PortPool } from "../process/ports.ts";
 import type { ProcessUse } from "../process/sampler.ts";
 import type { WorkerCgroups } from "../process/worker-cgroups.ts";
 import type { Ledger } from "../store/ledger.ts";
+import type { AdmissionDesk } from "./admission-desk.ts";
 import type { DeviceQuarantine } from "./device-quarantine.ts";
 import type { StartTurns } from "./start-turns.ts";
 import type { WorkerChange, WorkerStep } from "./supervision.ts";
@@ -23,6 +24,7 @@ export interface WorkerContext {
   readonly starts: StartTurns;
   readonly cgroups: WorkerCgroups;
   readonly quarantine: DeviceQuarantine;
+  readonly desk: AdmissionDesk;
   readonly publish: (change: WorkerChange) => void;
   readonly publishStep: (step: WorkerStep) => void;
   readonly counts: WorkerCounts;

@@ -13,6 +13,14 @@ export interface WorkerFacts {
   /** When the next start is due, Unix time in ms; null for never or not waiting. */
   readonly retryAtMs: number | null;
   readonly ports: readonly number[];
+  /** The devices that it was given. */
+  readonly devices: readonly string[];
+  /** What it was promised on each of them, in bytes; null when its need is not known. */
+  readonly claimBytes: number | null;
+  /** What its memory is remembered under; null before its first start. */
+  readonly memoryKey: string | null;
+  /** Keys (`pid:start_time`) of its live processes, as last seen. */
+  readonly descendants: readonly string[];
   /** Where this incarnation's output begins in the worker's file. */
   readonly logOffset: number;
   readonly tokenSha256: string | null;
@@ -35,6 +43,10 @@ export function newWorkerFacts(workerId: WorkerId, queenId: string, spec: Worker
     readyAtMs: null,
     retryAtMs: null,
     ports: [],
+    devices: [],
+    claimBytes: null,
+    memoryKey: null,
+    descendants: [],
     logOffset: 0,
     tokenSha256: null,
     oldTokensSha256: [],

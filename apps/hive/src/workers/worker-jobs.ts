@@ -32,8 +32,8 @@ export class WorkerJobs implements Disposable {
   }
 
   /** For what nobody waits for; `what` names it in the log when it fails. */
-  postLater(what: string, run: () => Promise<boolean>): void {
-    this.post(run).catch((error: unknown) => {
+  postLater(what: string, run: () => Promise<unknown>): void {
+    this.post(async () => Boolean(await run())).catch((error: unknown) => {
       if (this.#isDisposed) return;
       this.#log.error("cannot take note of what happened to a worker", { error, event: what, worker_id: this.#workerId });
     });

@@ -1,5 +1,6 @@
 import { QhError } from "@queen-and-hive/protocol";
 import type { WorkerEvent, WorkerProcess } from "../domain/worker-states.ts";
+import { admitIncarnation } from "./admit-incarnation.ts";
 import { keepRecord } from "./keep-record.ts";
 import { launchFailure } from "./launch.ts";
 import { launchIncarnation } from "./launch-incarnation.ts";
@@ -32,12 +33,16 @@ export class WorkerLaunching implements Disposable {
     this.#worker = worker;
   }
 
-  /** Launches now, or as soon as it is this worker's turn. Throws as `launch` does, when it is its turn now. */
+  /**
+   * Has devices given and launches now, or as soon as it is this worker's turn there. Throws as the admission desk does, and
+   * as `launch` does when it is its turn now.
+   */
   async begin(): Promise<void> {
     const { context, facts, life, onFacts, publish, jobs } = this.#worker;
-    const { workerId, spec } = facts();
+    const { workerId } = facts();
     this.endTurn();
-    const turn = context.starts.take(spec.devices, workerId);
+    await this.#abortably((signal) => admitIncarnation({ context, facts: facts(), signal, onFacts }));
+    const turn = context.starts.take(facts().devices, workerId);
     this.#turn = turn;
     if (turn.behind.length === 0) return await this.#launch();
     onFacts({ ...facts(), progress: `waits for its devices, where ${turn.behind.join(", ")} starts` });
@@ -57,7 +62,7 @@ export class WorkerLaunching implements Disposable {
   /** A worker that was adopted while it loaded has its turn already. */
   adopt(): void {
     const { context, facts } = this.#worker;
-    this.#turn = context.starts.take(facts().spec.devices, facts().workerId, true);
+    this.#turn = context.starts.take(facts().devices, facts().workerId, true);
   }
 
   /** The worker no longer starts: the next one may. */
@@ -100,24 +105,25 @@ export class WorkerLaunching implements Disposable {
   }
 
   async #launch(): Promise<void> {
-    const { context, paths, life, facts, watches, stop, onFacts, publish } = this.#worker;
+    const { context, paths, life, facts, watches, onFacts, publish } = this.#worker;
+    const onIntent = (): void => {
+      watches.forget();
+      publish();
+    };
+    const onHeld = (process: WorkerProcess): Promise<boolean> => this.#held(process);
+    await this.#abortably((signal) =>
+      launchIncarnation({ context, paths, life: life(), facts: facts(), signal, onFacts, onIntent, onHeld }),
+    );
+  }
+
+  /** What a stop of the worker ends at once. */
+  async #abortably(run: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const { facts, stop } = this.#worker;
     const abort = new AbortController();
     this.#abort = abort;
     if (stop.isWanted) abort.abort(beingStopped(facts()));
     try {
-      await launchIncarnation({
-        context,
-        paths,
-        life: life(),
-        facts: facts(),
-        signal: abort.signal,
-        onFacts,
-        onIntent: () => {
-          watches.forget();
-          publish();
-        },
-        onHeld: (process) => this.#held(process),
-      });
+      await run(abort.signal);
     } finally {
       this.#abort = null;
     }

@@ -37,6 +37,7 @@ export function recordOf(life: WorkerLife, facts: WorkerFacts, use: ProcessUse |
     ready_at: facts.readyAtMs === null ? null : timeText(facts.readyAtMs),
     progress: phase.name === "loading" || phase.name === "starting" ? facts.progress : null,
     ...(life.lastExit === null ? {} : { exit: life.lastExit }),
+    ...(facts.devices.length === 0 ? {} : { devices: [...facts.devices] }),
     ...(engine === null || use === null ? {} : { cpu_ratio: use.cpuRatio, resident_bytes: use.residentBytes }),
   };
 }

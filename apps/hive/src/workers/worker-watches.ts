@@ -5,7 +5,7 @@ import type { ReadyFacts, WorkerEvent, WorkerLife, WorkerProcess } from "../doma
 import type { KnownProcesses } from "../process/find-ours.ts";
 import { readOomKills } from "../process/machine-facts.ts";
 import { outputTail } from "../process/output-log.ts";
-import { descendantKeys, type ProcessTable, processKey } from "../process/process-table.ts";
+import { descendantKeys, isLiveKey, type ProcessTable, processKey } from "../process/process-table.ts";
 import { watchProcess } from "../process/process-watch.ts";
 import type { WorkerPaths } from "../store/ledger.ts";
 import { HealthWatch } from "./health-watch.ts";
@@ -51,9 +51,15 @@ export class WorkerWatches implements Disposable {
     this.#keys.add(processKey(shim.pid, shim)).add(processKey(engine.pid, engine));
   }
 
-  /** Notes where the processes below the shim have gone meanwhile. */
-  learn(table: ProcessTable, { shim }: WorkerProcess): void {
+  /** Takes over what the last daemon had seen. */
+  recall(keys: readonly string[]): void {
+    for (const key of keys) this.#keys.add(key);
+  }
+
+  /** Notes where the processes below the shim have gone meanwhile; returns the keys of all that live. */
+  learn(table: ProcessTable, { shim }: WorkerProcess): readonly string[] {
     for (const key of descendantKeys(table, new Set([shim.pid]))) this.#keys.add(key);
+    return [...this.#keys].filter((key) => isLiveKey(table, key)).slice(-KEYS_KEPT);
   }
 
   /** Forgets the processes of the incarnation before. */
@@ -180,13 +186,16 @@ export class WorkerWatches implements Disposable {
 
   /** What is known of a worker that a probe or a log line found ready. */
   #foundReady(url: string, slots: number | null): ReadyFacts {
-    const { spec } = this.#worker.facts();
+    const { spec, devices } = this.#worker.facts();
     return {
       url,
       model_ref: spec.model.path ?? spec.model.id,
       backend: spec.runtime.name,
-      device: spec.devices.join(",") || "unknown",
+      device: devices.join(",") || "unknown",
       ...(slots === null ? {} : { slots: Math.min(slots, this.#worker.context.options.config.limits.slotsPerWorker) }),
     };
   }
 }
+
+/** Keys that go into the ledger: a worker with more processes than this is found by its other marks. */
+const KEYS_KEPT = 512;

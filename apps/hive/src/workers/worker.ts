@@ -11,11 +11,11 @@ import {
   type WorkerProcess,
 } from "../domain/worker-states.ts";
 import type { KnownProcesses } from "../process/find-ours.ts";
-import { rotateOutput } from "../process/output-log.ts";
 import type { ProcessTable } from "../process/process-table.ts";
 import type { WorkerPaths } from "../store/ledger.ts";
 import { isSameHash } from "./callback-token.ts";
 import { dropRecord, keepRecord } from "./keep-record.ts";
+import { factsOfRound } from "./observe-worker.ts";
 import { PendingStop, type StopOutcome } from "./pending-stop.ts";
 import type { WorkerContext } from "./worker-context.ts";
 import { WorkerEnding } from "./worker-ending.ts";
@@ -80,6 +80,7 @@ export class Worker implements Disposable {
     });
     const process = processOf(life.phase);
     if (process !== null) this.#watches.know(process);
+    this.#watches.recall(facts.descendants);
   }
 
   get facts(): WorkerFacts {
@@ -175,11 +176,11 @@ export class Worker implements Disposable {
   observe(table: ProcessTable): void {
     const process = processOf(this.#life.phase);
     if (process === null) return;
-    this.#watches.learn(table, process);
-    const { workerLogBytes, workerLogsKept } = this.#context.options.config.limits;
-    if (rotateOutput(this.paths.output, { bytesMax: workerLogBytes, kept: workerLogsKept })) {
-      this.#facts = { ...this.#facts, logOffset: 0 };
-    }
+    const { descendants } = this.#facts;
+    const live = this.#watches.learn(table, process);
+    this.#facts = factsOfRound(this.#facts, live, this.paths, this.#context.options.config);
+    if (this.#facts.descendants === descendants) return;
+    this.#jobs.postLater("descendants", () => keepRecord(this.#context, this.#life, this.#facts, false));
   }
 
   /** How the present incarnation ended, with its last words and the cause that they tell. */

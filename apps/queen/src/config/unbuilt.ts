@@ -8,12 +8,9 @@ const UNBUILT: Readonly<Record<string, Present>> = {
   "limits.connections_per_ip": (config) => differs(config.limits?.connections_per_ip, 200),
   drain: (config) => differs(config.drain, "10m"),
   "hives[].presence": (config) => anyHive(config, (hive) => hive.presence === "best_effort"),
-  "hives[].devices": (config) => anyHive(config, (hive) => hive.devices !== undefined),
   "models[].source": (config) => anyModel(config, (model) => model.source !== undefined),
   "models[].pin": (config) => anyModel(config, (model) => model.pin === true),
   "models[].idle_stop": (config) => anyModel(config, (model) => differs(model.idle_stop, "off")),
-  "models[].place.devices": (config) => anyModel(config, (model) => model.place?.devices !== undefined),
-  "models[].place.memory": (config) => anyModel(config, (model) => model.place?.memory !== undefined),
   "models[].variants": (config) => (config.models ?? []).some((model) => model.variants !== undefined),
 };
 

@@ -1,8 +1,7 @@
 import { closeSync, openSync, readSync, type Stats, statSync } from "node:fs";
+import { FileReader, GgufProblem, readGguf } from "@queen-and-hive/daemon/gguf";
 import { formatBytes, WORKER_EXIT } from "@queen-and-hive/protocol";
 import { StartFailure } from "../domain/start-failure.ts";
-import { FileReader } from "./file-reader.ts";
-import { GgufProblem, readGgufLayout } from "./gguf-layout.ts";
 
 /** What is known of a model file before the engine sees it. */
 export interface ModelFile {
@@ -19,7 +18,7 @@ export function checkModelFile(path: string): ModelFile {
   const descriptor = openOrFail(path);
   try {
     const reader = new FileReader((target, position) => readSync(descriptor, target, 0, target.length, position), stats.size);
-    const layout = readGgufLayout(reader);
+    const layout = readGguf(reader);
     if (layout.endOfData > stats.size) {
       throw new GgufProblem(
         `the file is truncated, it has ${formatBytes(stats.size)} of at least ${formatBytes(layout.endOfData)}`,

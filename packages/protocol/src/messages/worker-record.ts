@@ -33,6 +33,8 @@ export const EXIT_CAUSES = [
   "model_invalid",
   "runtime_missing",
   "driver_not_up",
+  "device_missing",
+  "insufficient_memory",
   "start_silent",
   "start_too_long",
   "listens_on_loopback_only",
@@ -83,6 +85,8 @@ export const workerRecordSchema = {
     ready_at: { type: ["string", "null"] },
     progress: { type: ["string", "null"], maxLength: 512 },
     exit: workerExitSchema,
+    /** The devices that it was given. */
+    devices: { type: "array", maxItems: 64, items: { type: "string", maxLength: 128 } },
     cpu_ratio: { type: "number", minimum: 0 },
     resident_bytes: { type: "integer", minimum: 0 },
   },
