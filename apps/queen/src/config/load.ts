@@ -55,13 +55,7 @@ export function loadSettings(flag: string | undefined, around: ConfigSurrounding
   checkSecrets(config);
   const settings = resolveSettings(
     config,
-    {
-      file: loaded.file,
-      home: around.home,
-      workingDirectory: around.workingDirectory,
-      machineId: readMachineId(),
-      sshAgent: around.env["SSH_AUTH_SOCK"] ?? null,
-    },
+    { file: loaded.file, home: around.home, workingDirectory: around.workingDirectory, machineId: readMachineId() },
     nowMs,
   );
   return { ...settings, warnings: [...loaded.warnings, ...settings.warnings] };

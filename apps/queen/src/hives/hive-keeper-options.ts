@@ -5,7 +5,6 @@ import type { HiveCommands } from "../hosts/hive-commands.ts";
 import type { Host } from "../hosts/host.ts";
 import type { Store } from "../store/store.ts";
 import type { HiveMetrics } from "./hive-metrics.ts";
-import type { HiveTransport } from "./transport.ts";
 
 /** What a keeper tells the rest of the queen. */
 export interface HiveKeeperListener {
@@ -22,7 +21,6 @@ export interface HiveKeeperOptions {
   readonly settings: HiveSettings;
   readonly host: Host;
   readonly commands: HiveCommands;
-  readonly transport: HiveTransport;
   readonly token: string;
   readonly store: Store;
   readonly queen: () => QueenAddress;

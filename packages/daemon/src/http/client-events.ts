@@ -1,10 +1,9 @@
-import type { Agent } from "node:http";
+import { Agent } from "node:http";
 import { Readable } from "node:stream";
 import type { ParamsOf, QueryOf } from "@queen-and-hive/protocol";
 import type { AxiosRequestConfig } from "axios";
 import { createParser } from "eventsource-parser";
 import { Deadline } from "../deadline.ts";
-import { createPeerAgent, type PeerConnect } from "./client-agent.ts";
 import { errorOfAnswer, unreachableError } from "./client-errors.ts";
 
 /** One event of a peer's stream. */
@@ -31,7 +30,6 @@ export interface EventsRequest {
   readonly request: AxiosRequestConfig;
   /** How long the headers of the answer may take. */
   readonly beginsWithinMs: number;
-  readonly connect: PeerConnect | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -44,7 +42,7 @@ export const EVENT_BYTES_MAX = 16 * 1024 * 1024;
  */
 export async function* readEvents(wanted: EventsRequest): AsyncGenerator<PeerEvent, void, undefined> {
   const { name, what, signal } = wanted;
-  const agent = createPeerAgent(1, wanted.connect);
+  const agent = new Agent({ keepAlive: true, keepAliveMsecs: TCP_KEEP_ALIVE_MS, maxSockets: 1 });
   try {
     const body = await open(wanted, agent);
     const onAbort = (): void => void body.destroy();
@@ -66,6 +64,7 @@ export async function* readEvents(wanted: EventsRequest): AsyncGenerator<PeerEve
   }
 }
 
+const TCP_KEEP_ALIVE_MS = 1_000;
 const REFUSAL_BYTES_MAX = 64 * 1024;
 
 async function open({ name, what, request, beginsWithinMs, signal }: EventsRequest, agent: Agent): Promise<Readable> {
