@@ -60,6 +60,8 @@ async function tryLock(path: string): Promise<StateLock | null> {
     lost,
     async [Symbol.asyncDispose]() {
       released = true;
+      // A command may have nothing else to wait for, and would end without a word.
+      child.ref();
       child.stdin.end();
       await ended;
     },
