@@ -2,6 +2,7 @@ import { Broadcast, type Clock, type Log } from "@queen-and-hive/daemon";
 import { parseHiveId, parseWorkerId, QhError, type WorkerRecord } from "@queen-and-hive/protocol";
 import type { JournalEntry, Store, WorkerRow } from "../store/store.ts";
 import type { ReadyWorker } from "./worker-directory.ts";
+import { logWorkerState, type TransitionNote, workerStateEntries } from "./worker-journal.ts";
 
 /** One worker in the queen's memory. Only the table changes it. */
 export interface WorkerEntry {
@@ -20,16 +21,6 @@ export interface WorkerPatch {
   readonly wanted?: boolean;
   readonly exitedIncarnation?: number;
   readonly last?: WorkerRow["last"];
-}
-
-/** Why and by whom a transition happens, for the journal. */
-export interface TransitionNote {
-  readonly actor: string;
-  readonly cause?: string;
-  /** Journal entries beside the one of the state change. */
-  readonly events?: readonly JournalEntry[];
-  /** For clients whose request was on the worker when it is lost by this. */
-  readonly lost?: QhError;
 }
 
 /** What the table needs to know. */
@@ -81,8 +72,9 @@ export class WorkerTable {
 
   /** Records a worker that the queen has decided on or found. Throws `storage_failed`. */
   add(row: WorkerRow, note: TransitionNote): void {
-    const events = [...stateChange(null, row.record, note), ...(note.events ?? [])];
+    const events = [...workerStateEntries(null, row.record, note), ...(note.events ?? [])];
     this.#options.store.commit({ workers: [row], events });
+    logWorkerState(this.#options.log, null, row.record, note);
     const entry = entryOf(row);
     this.#entries.set(row.record.worker_id, entry);
     this.#refreshReady(entry, note);
@@ -94,8 +86,9 @@ export class WorkerTable {
     const entry = this.#entries.get(workerId);
     if (entry === undefined) return;
     const row = patched(entry.row, patch, new Date(this.#options.clock.nowMs()).toISOString());
-    const events = [...stateChange(entry.row.record, row.record, note), ...(note.events ?? [])];
+    const events = [...workerStateEntries(entry.row.record, row.record, note), ...(note.events ?? [])];
     this.#options.store.commit({ workers: [row], events });
+    logWorkerState(this.#options.log, entry.row.record, row.record, note);
     entry.row = row;
     entry.saidReadyAtMs = null;
     this.#refreshReady(entry, note);
@@ -107,8 +100,10 @@ export class WorkerTable {
     const entry = this.#entries.get(workerId);
     if (entry === undefined) return;
     const { record } = entry.row;
-    const events = [...stateChange(record, { ...record, state: "stopped" }, note), ...(note.events ?? [])];
+    const stopped = { ...record, state: "stopped" as const };
+    const events = [...workerStateEntries(record, stopped, note), ...(note.events ?? [])];
     this.#options.store.commit({ removeWorkers: [workerId], events });
+    logWorkerState(this.#options.log, record, stopped, note);
     this.#entries.delete(workerId);
     lose(entry, note);
     this.changes.publish(record.model);
@@ -202,20 +197,4 @@ function patched(row: WorkerRow, patch: WorkerPatch, now: string): WorkerRow {
     exitedIncarnation: patch.exitedIncarnation ?? row.exitedIncarnation,
     last: patch.last === undefined ? row.last : patch.last,
   };
-}
-
-function stateChange(before: WorkerRecord | null, after: WorkerRecord, note: TransitionNote): JournalEntry[] {
-  if (before?.state === after.state && before.incarnation === after.incarnation) return [];
-  return [
-    {
-      kind: "worker.state",
-      actor: note.actor,
-      hive_id: after.hive_id,
-      worker_id: after.worker_id,
-      ...(before === null ? {} : { from: before.state }),
-      to: after.state,
-      ...(note.cause === undefined ? {} : { cause: note.cause }),
-      details: { model: after.model, incarnation: after.incarnation, ...(after.pid === null ? {} : { pid: after.pid }) },
-    },
-  ];
 }
