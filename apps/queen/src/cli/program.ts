@@ -1,5 +1,5 @@
 import { COMMAND_EXIT } from "@queen-and-hive/protocol";
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { processSurroundings } from "../config/load.ts";
 import { QUEEN_VERSION } from "../version.ts";
 import { explainError } from "./explain-error.ts";
@@ -52,9 +52,9 @@ export async function queenProgram(args: readonly string[]): Promise<number> {
     .description("ask a model and print its answer as it comes")
     .argument("<model>", "id or alias of a model")
     .argument("<prompt>", "what to say to it")
-    .option("--max-tokens <n>", "at most this many tokens")
+    .option("--max-tokens <n>", "at most this many tokens", readTokens)
     .action(
-      run(async (model: string, prompt: string, options: CommonOptions & { maxTokens?: string }) =>
+      run(async (model: string, prompt: string, options: CommonOptions & { maxTokens?: number }) =>
         (await import("./run.ts")).run(model, prompt, options, around),
       ),
     );
@@ -92,6 +92,16 @@ function configured(command: Command): Command {
 
 function remote(command: Command): Command {
   return configured(command)
-    .option("--url <url>", "address of a queen elsewhere; QUEEN_KEY is her key")
+    .option("--url <url>", "address of a queen elsewhere; QUEEN_KEY is her key", readUrl)
     .option("--json", "print JSON for programs");
+}
+
+function readUrl(text: string): string {
+  if (/^https?:\/\//.test(text) && URL.canParse(text)) return text;
+  throw new InvalidArgumentError("Write an address such as http://127.0.0.1:8080.");
+}
+
+function readTokens(text: string): number {
+  if (/^[1-9][0-9]{0,8}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("Write a whole number of tokens such as 100.");
 }

@@ -1,8 +1,9 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { createPeer, type Peer } from "@queen-and-hive/daemon";
+import { createPeer, isProcessAlive, type Peer } from "@queen-and-hive/daemon";
 import { QhError } from "@queen-and-hive/protocol";
 import { type ConfigSurroundings, loadQueenConfig, stateDirOf } from "../config/load.ts";
+import { readQueenIdentity } from "../store/queen-identity.ts";
 import type { CommonOptions } from "./program.ts";
 
 /** Where a queen is called, and with what. */
@@ -31,9 +32,11 @@ export function openQueen(place: QueenPlace, timeoutMs: number = CALL_MS): Peer 
   return createPeer({ url: place.url, token: () => place.key, name: "the queen", timeoutMs, maxSockets: 4 });
 }
 
-/** Throws `peer_unreachable` with what to do next when no queen has ever run on the state directory. */
+/** Throws `peer_unreachable` with what to do next when no queen runs on the state directory; a dead one leaves her socket. */
 export function requireSocket({ url, stateDir }: QueenPlace): void {
-  if (stateDir === null || existsSync(url.slice("unix:".length))) return;
+  if (stateDir === null) return;
+  const last = readQueenIdentity(stateDir);
+  if (existsSync(url.slice("unix:".length)) && last !== null && isProcessAlive(last)) return;
   throw noQueen(stateDir);
 }
 

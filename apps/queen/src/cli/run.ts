@@ -10,28 +10,32 @@ import { findQueen, type QueenPlace, requireSocket } from "./queen-client.ts";
 export async function run(
   model: string,
   prompt: string,
-  options: CommonOptions & { readonly maxTokens?: string },
+  options: CommonOptions & { readonly maxTokens?: number },
   around: ConfigSurroundings,
 ): Promise<number> {
-  const maxTokens = options.maxTokens === undefined ? {} : { max_tokens: Number(options.maxTokens) };
+  const maxTokens = options.maxTokens === undefined ? {} : { max_tokens: options.maxTokens };
   const body = JSON.stringify({ model, stream: true, messages: [{ role: "user", content: prompt }], ...maxTokens });
   const response = await send(findQueen(options, around), body);
   if (response.statusCode !== 200) throw refusalOf(await textOf(response), response.statusCode ?? 0);
   let failure: QhError | null = null;
   let text = "";
+  let reason = "";
   const parser = createParser({
     onEvent: ({ data }) => {
       if (data === "[DONE]") return;
       const piece = parsePiece(data);
       if (piece instanceof QhError) failure = piece;
       else {
-        text += piece;
-        if (options.json !== true) process.stdout.write(piece);
+        text += piece.text;
+        reason = piece.finishReason ?? reason;
+        if (options.json !== true) process.stdout.write(piece.text);
       }
     },
   });
   for await (const chunk of response.setEncoding("utf8")) parser.feed(String(chunk));
-  process.stdout.write(options.json === true ? `${JSON.stringify({ model, text })}\n` : "\n");
+  process.stdout.write(options.json === true ? `${JSON.stringify({ model, text, finish_reason: reason })}\n` : "\n");
+  if (reason === "length" && options.json !== true)
+    process.stderr.write("(cut: the limit of tokens or the model's memory is reached)\n");
   if (failure !== null) throw failure;
   return COMMAND_EXIT.done;
 }
@@ -62,13 +66,24 @@ function send(place: QueenPlace, body: string): Promise<IncomingMessage> {
   });
 }
 
-function parsePiece(data: string): string | QhError {
+/** What one event of a stream adds. */
+interface Piece {
+  readonly text: string;
+  readonly finishReason: string | null;
+}
+
+function parsePiece(data: string): Piece | QhError {
   const value: unknown = JSON.parse(data);
   const error = fieldOf(value, "error");
   if (error !== undefined) return errorOf(error, 0);
-  const choice = fieldOf(value, "choices");
-  const content = Array.isArray(choice) ? fieldOf(fieldOf(choice[0], "delta"), "content") : undefined;
-  return typeof content === "string" ? content : "";
+  const choices = fieldOf(value, "choices");
+  const choice: unknown = Array.isArray(choices) ? choices[0] : undefined;
+  const content = fieldOf(fieldOf(choice, "delta"), "content");
+  const finishReason = fieldOf(choice, "finish_reason");
+  return {
+    text: typeof content === "string" ? content : "",
+    finishReason: typeof finishReason === "string" ? finishReason : null,
+  };
 }
 
 function refusalOf(text: string, status: number): QhError {
