@@ -86,7 +86,8 @@ describe("every library has one user", () => {
     undici: ["apps/queen/src/gateway"],
     pidusage: ["apps/hive/src/process"],
     "node-llama-cpp": ["apps/worker/src/engine"],
-    ssh2: ["packages/dev-env/src/ssh"],
+    "node-ssh": ["apps/queen/src/hosts"],
+    ssh2: ["apps/queen/src/hosts", "packages/dev-env/src/ssh"],
     "node:sqlite": ["apps/queen/src/store"],
   };
 

@@ -20,7 +20,7 @@ beforeAll(async () => {
 afterAll(() => folder[Symbol.asyncDispose]());
 
 function specOf(model: Omit<Model, "id">, config: QueenConfigInput = {}): WorkerSpec {
-  const place = { file: null, home: "/home/me", workingDirectory: folder.path, machineId: "m" };
+  const place = { file: null, home: "/home/me", workingDirectory: folder.path, machineId: "m", sshAgent: null };
   const settings = resolveSettings({ ...config, models: [{ id: "chat", path: "model.gguf", ...model }] }, place, 0);
   const spec = settings.models[0]?.spec;
   if (spec === undefined) throw new Error("the configuration has a model");

@@ -17,6 +17,7 @@ import { createGateway, type Gateway } from "./gateway/gateway.ts";
 import type { GatewaySettings } from "./gateway/settings.ts";
 import { HiveFleet } from "./hives/hive-fleet.ts";
 import { createHiveOrders, type HiveOrders } from "./hives/hive-orders.ts";
+import { type CallbackServerOptions, startCallbackServer } from "./http/callback-server.ts";
 import { allowedModels, createAuthorize, type Identity, nameOf } from "./http/identity.ts";
 import { queenHandlers } from "./http/queen-handlers.ts";
 import type { QueenView } from "./http/queen-view.ts";
@@ -73,7 +74,17 @@ class QueenBuild {
 
     let callbackUrl = this.#options.callbackUrl ?? "";
     const address = (): QueenAddress => ({ queen_id: life.queenId, queen_epoch: life.queenEpoch, queen_url: callbackUrl });
-    const hives = await HiveFleet.create({ settings, store, queen: address, metrics: this.#metrics, clock: this.#clock, log });
+    let directUrl: string | null = null;
+    let serveCallbacks = (hiveId: string): Promise<RunningServer> => Promise.reject(new TypeError(`too early for ${hiveId}`));
+    const hives = await HiveFleet.create({
+      settings,
+      store,
+      queen: address,
+      callbacks: { localUrl: () => callbackUrl, directUrl: () => directUrl, serve: (hiveId) => serveCallbacks(hiveId) },
+      metrics: this.#metrics,
+      clock: this.#clock,
+      log,
+    });
     this.#stop.defer("the hives' connections", () => Promise.resolve(hives[Symbol.asyncDispose]()));
     const { workers, gateway, models } = this.#createServing(store, hives, address);
     hives.attach(workers);
@@ -82,6 +93,12 @@ class QueenBuild {
 
     const orders = this.#createOrders(hives, workers);
     const view = this.#createView({ life, store, hives, workers, gateway, orders, models });
+    const callbacks = { view, limits: settings.limits, metrics: this.#metrics, log };
+    serveCallbacks = (hiveId) => {
+      const tokens = new Map([[hiveId, hives.tokens.get(hiveId) ?? ""]]);
+      return startCallbackServer({ ...callbacks, tokens, listen: { fed: `the tunnel of ${hiveId}` } });
+    };
+    directUrl = await this.#listenForHives({ ...callbacks, tokens: hives.tokens });
     const servers = await this.#listen(view, gateway, hives);
     const urls = servers.map((server) => server.url);
     callbackUrl = this.#options.callbackUrl ?? reachableUrl(servers[0]);
@@ -217,6 +234,15 @@ class QueenBuild {
       metrics: this.#metrics,
       clock: this.#clock,
     };
+  }
+
+  /** `hive_listen`: where direct hives call back. */
+  async #listenForHives(callbacks: Omit<CallbackServerOptions, "listen">): Promise<string | null> {
+    const { hiveListen } = this.#options.settings;
+    if (hiveListen === null) return null;
+    const server = await startCallbackServer({ ...callbacks, listen: hiveListen });
+    this.#stop.defer(`the listener ${server.url}`, (deadline) => server.close(deadline));
+    return server.url;
   }
 
   async #listen(view: QueenView, gateway: Gateway<Identity>, hives: HiveFleet): Promise<readonly RunningServer[]> {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { answers, beginEvents, COMPLETION, DONE, streams, TestEngine, token } from "./gateway-engine.ts";
+import { answers, beginEvents, COMPLETION, DONE, silence, streams, TestEngine, token } from "./gateway-engine.ts";
 import { eventually, GatewayHarness } from "./gateway-harness.ts";
 
 const EVENTS = [
@@ -91,12 +91,33 @@ describe("a streamed answer", () => {
     const answer = await queen.chat({ stream: true });
     expect(answer.status).toBe(200);
     expect(answer.headers["content-type"]).toMatch(/^text\/event-stream/);
-    const silence = await answer.until(": keep-alive\n\n: keep-alive\n\n: keep-alive\n\n");
-    expect(silence.replaceAll(": keep-alive\n\n", "")).toBe("");
+    const waits = ": keep-alive position=1 waits_for=load\n\n";
+    const comments = await answer.until(waits + waits + waits);
+    expect(comments.replaceAll(waits, "")).toBe("");
     queen.directory.add("chat", { url: engine.url });
-    const rest = (await answer.text()).replaceAll(": keep-alive\n\n", "");
+    const rest = (await answer.text()).replaceAll(waits, "");
     expect(rest).toMatch(/^: queen attempts=1 queue_ms=\d+ load_ms=\d+\n\n/);
     expect(rest.slice(rest.indexOf("\n\n") + 2)).toBe(token("x") + DONE);
+  });
+
+  it("says how far it has come in the queue, and how long that takes, while it waits for a slot", async () => {
+    await using engine = await TestEngine.start(streams(token("x"), DONE));
+    await using queen = await GatewayHarness.start({ stream: { commitAfterMs: 30, keepAliveMs: 40 } });
+    queen.directory.add("chat", { url: engine.url, slots: 1 });
+    await (await queen.chat({ stream: true })).text();
+    engine.behaviour = silence;
+    const leave = new AbortController();
+    const busy = queen.chat({}, { signal: leave.signal });
+    busy.catch(() => undefined);
+    await engine.call(2);
+    engine.behaviour = streams(token("y"), DONE);
+    const first = await queen.chat({ stream: true });
+    const second = await queen.chat({ stream: true });
+    await first.until(": keep-alive position=1 waits_for=slot estimate_ms=");
+    await second.until(": keep-alive position=2 waits_for=slot estimate_ms=");
+    leave.abort();
+    expect(await first.text()).toContain(token("y") + DONE);
+    expect(await second.text()).toContain(token("y") + DONE);
   });
 
   it("gets comments while the engine thinks, between events only", async () => {

@@ -13,6 +13,7 @@ export { setAside } from "./files/set-aside.ts";
 export { writeFileDurable, writeFileDurableSync } from "./files/write-durable.ts";
 export { discardRest, readChunks, readJsonBody, requireJson } from "./http/body.ts";
 export { ANSWER_BYTES_MAX, type CallOptions, createPeer, type Peer, type PeerOptions } from "./http/client.ts";
+export type { PeerConnect } from "./http/client-agent.ts";
 export { EVENT_BYTES_MAX, type EventsOptions, type PeerEvent } from "./http/client-events.ts";
 export { clientSignal } from "./http/endpoint-runner.ts";
 export { answerError, errorHeaders, toQhError } from "./http/error-answer.ts";

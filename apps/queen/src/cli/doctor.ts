@@ -2,7 +2,7 @@ import { systemClock } from "@queen-and-hive/daemon";
 import { COMMAND_EXIT, type HiveFinding } from "@queen-and-hive/protocol";
 import { type ConfigSurroundings, loadSettings } from "../config/load.ts";
 import type { HiveSettings, QueenSettings } from "../config/settings.ts";
-import { createLocalHost } from "../hosts/local-host.ts";
+import { createHost } from "../hosts/create-host.ts";
 import { preflight } from "../preflight/preflight.ts";
 import { readQueenIdentity } from "../store/queen-identity.ts";
 import { chooseHives } from "./choose-hives.ts";
@@ -40,7 +40,7 @@ export async function doctor(
 }
 
 async function look(hive: HiveSettings, settings: QueenSettings, queenId: string | null): Promise<Diagnosis> {
-  await using host = createLocalHost();
+  await using host = createHost(hive.reach);
   const findings = await preflight({ host, hive, limits: settings.preflight, queenId, askHive: true, clock: systemClock });
   return { hive_id: hive.id, host: host.name, findings };
 }

@@ -2,7 +2,7 @@ import { COMMAND_EXIT, QhError } from "@queen-and-hive/protocol";
 import { type ConfigSurroundings, loadSettings } from "../config/load.ts";
 import type { HiveSettings, QueenSettings } from "../config/settings.ts";
 import { needsWorker, uploadText } from "../hives/hive-installation.ts";
-import { createLocalHost } from "../hosts/local-host.ts";
+import { createHost } from "../hosts/create-host.ts";
 import { carryOut, type InstallOptions, planFor } from "../install/install-hive.ts";
 import { describeStep } from "../install/install-plan.ts";
 import { chooseHives } from "./choose-hives.ts";
@@ -45,7 +45,7 @@ async function installOne(
   flags: HiveInstallFlags,
   progress: ProgressLines | null,
 ): Promise<Outcome> {
-  await using host = createLocalHost();
+  await using host = createHost(hive.reach);
   const named = { hive_id: hive.id, host: host.name };
   if (hive.installDir === null) {
     progress?.set(hive.id, "runs from this checkout: nothing to install");

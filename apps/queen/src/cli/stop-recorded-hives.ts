@@ -3,8 +3,8 @@ import { Deadline, systemClock } from "@queen-and-hive/daemon";
 import type { HiveFate, QueenShutdownAnswer } from "@queen-and-hive/protocol";
 import type { QueenSettings } from "../config/settings.ts";
 import { fateOf, isCleanFate } from "../hives/stop-cascade.ts";
+import { createHost } from "../hosts/create-host.ts";
 import { createHiveCommands } from "../hosts/hive-commands.ts";
-import { createLocalHost } from "../hosts/local-host.ts";
 import { readQueenIdentity } from "../store/queen-identity.ts";
 import { openSqliteStore } from "../store/sqlite-store.ts";
 import { takeStateLock } from "../store/state-lock.ts";
@@ -19,7 +19,7 @@ export async function stopRecordedHives(settings: QueenSettings, database: strin
   if (!existsSync(database) || identity === null) return null;
   await using _lock = await takeStateLock(settings.stateDir);
   using store = openSqliteStore({ path: database, clock: systemClock, onRequestsLost: () => undefined });
-  const rows = store.hives().filter((row) => row.state !== "stopped" && row.stateDir !== null);
+  const rows = store.hives().filter((row) => row.state !== "stopped");
   const deadline = Deadline.in(settings.shutdown.budgetMs);
   const hives = await Promise.all(
     rows.map(async (row) => {
@@ -52,8 +52,9 @@ export async function stopRecordedHives(settings: QueenSettings, database: strin
 
 async function stopOne(settings: QueenSettings, row: HiveRow, queenId: string, deadline: Deadline): Promise<HiveFate> {
   const configured = settings.hives.find((hive) => hive.id === row.hiveId);
-  await using host = createLocalHost();
-  const place = { hiveId: row.hiveId, installDir: configured?.installDir ?? null, stateDir: row.stateDir };
+  await using host = createHost(configured?.reach ?? row.reach ?? null);
+  const installDir = configured?.installDir ?? row.installDir ?? null;
+  const place = { hiveId: row.hiveId, installDir, stateDir: row.stateDir };
   try {
     return fateOf(row.hiveId, await createHiveCommands(host, place).stop({ keepWorkers: false, queenId }, deadline), []);
   } catch (error) {

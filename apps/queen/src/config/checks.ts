@@ -1,4 +1,5 @@
 import type { Problem, QueenConfigInput } from "@queen-and-hive/protocol";
+import { hostProblems, isLoopbackListen } from "./check-hosts.ts";
 import { recipeProblems, runtimeProblems } from "./check-runtimes.ts";
 import { upstreamProblems } from "./check-upstreams.ts";
 
@@ -22,7 +23,7 @@ function hiveProblems(config: QueenConfigInput): Problem[] {
     if (first !== undefined)
       problems.push({ path: `/hives/${index}/id`, expected: `must be unique, but /hives/${first} has ${quoted(hive.id)} too` });
     else seen.set(hive.id, index);
-    if (hive.host?.startsWith("-") === true) problems.push({ path: `/hives/${index}/host`, expected: "must not start with -" });
+    problems.push(...hostProblems(config, index));
   }
   return problems;
 }
@@ -87,15 +88,6 @@ function listenProblems(config: QueenConfigInput): Problem[] {
           },
         ],
   );
-}
-
-/** Whether `host:port` can be reached from this machine only. */
-function isLoopbackListen(address: string): boolean {
-  const host = address
-    .slice(0, address.lastIndexOf(":"))
-    .replace(/^\[|\]$/g, "")
-    .toLowerCase();
-  return host === "localhost" || host === "::1" || /^127(\.[0-9]{1,3}){3}$/.test(host);
 }
 
 function quoted(text: string): string {

@@ -55,7 +55,13 @@ export function loadSettings(flag: string | undefined, around: ConfigSurrounding
   checkSecrets(config);
   const settings = resolveSettings(
     config,
-    { file: loaded.file, home: around.home, workingDirectory: around.workingDirectory, machineId: readMachineId() },
+    {
+      file: loaded.file,
+      home: around.home,
+      workingDirectory: around.workingDirectory,
+      machineId: readMachineId(),
+      sshAgent: around.env["SSH_AUTH_SOCK"] ?? null,
+    },
     nowMs,
   );
   return { ...settings, warnings: [...loaded.warnings, ...settings.warnings] };

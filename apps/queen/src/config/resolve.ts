@@ -1,7 +1,7 @@
 import { dirname, resolve as resolvePath } from "node:path";
 import { expandHome } from "@queen-and-hive/daemon";
 import { parseDurationMs, parseSizeBytes, QUEEN_CONFIG_DEFAULTS, type QueenConfigInput } from "@queen-and-hive/protocol";
-import { resolveHive } from "./resolve-hive.ts";
+import { hostOf, resolveHive } from "./resolve-hive.ts";
 import { resolveModel } from "./resolve-model.ts";
 import { resolveUpstream } from "./resolve-upstream.ts";
 import type {
@@ -23,6 +23,8 @@ export interface ConfigPlace {
   readonly workingDirectory: string;
   /** `/etc/machine-id`'s text or a stand-in, part of a hive's default state directory. */
   readonly machineId: string;
+  /** The socket of the running ssh agent, if there is one. */
+  readonly sshAgent: string | null;
 }
 
 /**
@@ -32,7 +34,7 @@ export interface ConfigPlace {
 export function resolveSettings(config: QueenConfigInput, place: ConfigPlace, nowMs: number): QueenSettings {
   const base = place.file === null ? place.workingDirectory : dirname(place.file);
   const restart = resolveRestart(config);
-  const hives = (config.hives ?? QUEEN_CONFIG_DEFAULTS.hives).filter((hive) => (hive.host ?? "local") === "local");
+  const hives = config.hives ?? QUEEN_CONFIG_DEFAULTS.hives;
   const stop = { ...QUEEN_CONFIG_DEFAULTS.stop, ...config.stop };
   const shutdown = { ...QUEEN_CONFIG_DEFAULTS.shutdown, ...config.shutdown };
   const queue = { ...QUEEN_CONFIG_DEFAULTS.queue, ...config.queue };
@@ -43,9 +45,16 @@ export function resolveSettings(config: QueenConfigInput, place: ConfigPlace, no
   return {
     file: place.file,
     listen: (config.listen ?? QUEEN_CONFIG_DEFAULTS.listen).map(parseListen),
+    hiveListen: config.hive_listen === undefined ? null : parseListen(config.hive_listen),
     stateDir: resolvePath(base, expandHome(config.state_dir ?? QUEEN_CONFIG_DEFAULTS.state_dir, place.home)),
     keys: (config.keys ?? []).map(resolveKey),
-    hives: hives.map((hive, index) => resolveHive(config, hive, { ...place, base, index })),
+    hives: hives.map((hive, index) =>
+      resolveHive(config, hive, {
+        ...place,
+        base,
+        isFirst: hives.findIndex((other) => hostOf(other) === hostOf(hive)) === index,
+      }),
+    ),
     models: (config.models ?? [])
       .filter((model) => (model.variants ?? []).length === 0)
       .map((model) => resolveModel(config, model, { restart, hives: hives.length, createdS: Math.floor(nowMs / 1_000) })),

@@ -1,5 +1,6 @@
 import type { HiveConfigInput, ModelRecord, QueenConfigInput, WorkerSpec } from "@queen-and-hive/protocol";
 import type { UpstreamSettings } from "../upstreams/upstream-settings.ts";
+import type { SshReach } from "./ssh-reach.ts";
 
 /** A place to listen on. */
 export interface ListenAddress {
@@ -22,10 +23,14 @@ export interface KeySettings {
 /** One hive that this queen looks after. */
 export interface HiveSettings {
   readonly id: string;
-  readonly host: "local";
+  /** How its machine is reached; null means this machine. */
+  readonly reach: SshReach | null;
+  /** How calls and callbacks travel: straight on this machine, inside the SSH connection, or over the network. */
+  readonly transport: "local" | "tunnel" | "direct";
   readonly onQueenExit: "stop" | "keep";
   readonly labels: Readonly<Record<string, string>>;
-  readonly stateDir: string;
+  /** Null means the default of its machine; `~` is our home there. */
+  readonly stateDir: string | null;
   /** Where the hive's executable is installed; null means that this checkout's hive is used. */
   readonly installDir: string | null;
   /** What the hive daemon is given at its start. */
@@ -102,6 +107,8 @@ export interface QueenSettings {
   /** The file it came from, or null for the defaults alone. */
   readonly file: string | null;
   readonly listen: readonly ListenAddress[];
+  /** Where direct hives call back; null while there are none. */
+  readonly hiveListen: ListenAddress | null;
   readonly stateDir: string;
   readonly keys: readonly KeySettings[];
   readonly hives: readonly HiveSettings[];

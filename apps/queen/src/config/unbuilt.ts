@@ -4,13 +4,9 @@ type Present = (config: QueenConfigInput) => boolean;
 
 /** Keys that the schema knows and this version does not act on yet: key path -> whether a file sets it. */
 const UNBUILT: Readonly<Record<string, Present>> = {
-  hive_listen: (config) => config.hive_listen !== undefined,
   "keys[].limits": (config) => (config.keys ?? []).some((key) => key.limits !== undefined),
   "limits.connections_per_ip": (config) => differs(config.limits?.connections_per_ip, 200),
   drain: (config) => differs(config.drain, "10m"),
-  "hives[].identity_file": (config) => anyHive(config, (hive) => hive.identity_file !== undefined),
-  "hives[].known_hosts": (config) => anyHive(config, (hive) => hive.known_hosts !== undefined),
-  "hives[].transport": (config) => anyHive(config, (hive) => hive.transport !== undefined),
   "hives[].presence": (config) => anyHive(config, (hive) => hive.presence === "best_effort"),
   "models[].source": (config) => anyModel(config, (model) => model.source !== undefined),
   "models[].pin": (config) => anyModel(config, (model) => model.pin === true),
@@ -18,15 +14,12 @@ const UNBUILT: Readonly<Record<string, Present>> = {
   "models[].variants": (config) => (config.models ?? []).some((model) => model.variants !== undefined),
 };
 
-/** One sentence per key that is set and whose feature is not built yet, per hive that is left alone, per place that is not there. */
+/** One sentence per key that is set and whose feature is not built yet, and per place that is not there. */
 export function findUnbuiltKeys(config: QueenConfigInput): readonly string[] {
   const keys = Object.entries(UNBUILT)
     .filter(([, present]) => present(config))
     .map(([key]) => `${key} is accepted but has no effect yet`);
-  const remote = (config.hives ?? [])
-    .filter((hive) => (hive.host ?? "local") !== "local")
-    .map((hive) => `hives[].host: the hive ${hive.id} on ${hive.host ?? ""} is left alone, only host: local is built yet`);
-  return [...keys, ...remote, ...placesNotThere(config)];
+  return [...keys, ...placesNotThere(config)];
 }
 
 function placesNotThere(config: QueenConfigInput): readonly string[] {

@@ -170,9 +170,10 @@ export class Attempt implements EngineListener {
   }
 
   #endEvents(events: EventRelay): void {
+    const rest = events.end();
     if (events.isDone) {
       this.#beginEvents();
-      for (const bytes of events.rest()) this.#parts.answer.write(bytes);
+      for (const bytes of rest) this.#parts.answer.write(bytes);
       this.#complete(false);
     } else if (events.hasFailed) {
       this.#finish({ kind: "failed_by_engine" });

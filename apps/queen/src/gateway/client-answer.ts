@@ -18,6 +18,8 @@ export interface ClientAnswerParts {
   readonly stallMs: number;
   /** The client has refused to read for `stallMs`. */
   readonly onStall: () => void;
+  /** Where the request stands in the queue, as the words of a comment; empty when it waits for nothing. */
+  readonly outlook: () => string;
 }
 
 const EVENT_STREAM_HEADERS = {
@@ -61,7 +63,7 @@ export class ClientAnswer {
   commit(headers: AnswerHeaders): void {
     this.#writeHead(200, { ...headers, ...EVENT_STREAM_HEADERS });
     this.#openEventStream();
-    this.#write(": keep-alive\n\n");
+    this.#comment();
   }
 
   /** The engine's event stream begins. After `commit` its headers are too late, and `comment` tells what they would have. */
@@ -154,8 +156,12 @@ export class ClientAnswer {
     const { clock, keepAliveMs, response } = this.#parts;
     this.#isEventStream = true;
     this.#keepAlive = new Silence(clock, keepAliveMs, () => {
-      if (!response.writableNeedDrain) this.#write(": keep-alive\n\n");
+      if (!response.writableNeedDrain) this.#comment();
     });
+  }
+
+  #comment(): void {
+    this.#write(`: ${`keep-alive ${this.#parts.outlook()}`.trimEnd()}\n\n`);
   }
 
   #writeHead(status: number, headers: AnswerHeaders): void {

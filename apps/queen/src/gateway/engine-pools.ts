@@ -1,4 +1,4 @@
-import { Pool } from "undici";
+import { type buildConnector, Pool } from "undici";
 import { incarnationKey } from "../dispatch/worker-occupancy.ts";
 import type { ReadyWorker } from "../workers/worker-directory.ts";
 
@@ -28,7 +28,7 @@ export class EnginePools {
       connections: worker.slots,
       pipelining: 1,
       allowH2: false,
-      connect: { timeout: Number.isFinite(this.#parts.connectMs) ? this.#parts.connectMs : 0 },
+      connect: connectorOf(worker, this.#parts.connectMs),
       // Our own limits apply; undici's would cut an answer that thinks for five minutes.
       headersTimeout: 0,
       bodyTimeout: 0,
@@ -58,4 +58,14 @@ export class EnginePools {
     this.#pools.delete(key);
     await pool?.destroy();
   }
+}
+
+function connectorOf({ connect }: ReadyWorker, connectMs: number): buildConnector.BuildOptions | buildConnector.connector {
+  if (connect === undefined) return { timeout: Number.isFinite(connectMs) ? connectMs : 0 };
+  return ({ hostname, port }, callback) => {
+    connect({ host: hostname.replace(/^\[|\]$/g, ""), port: Number(port) }, connectMs).then(
+      (socket) => callback(null, socket),
+      (error: unknown) => callback(error instanceof Error ? error : new Error(String(error)), null),
+    );
+  };
 }

@@ -2,7 +2,7 @@ import { SSE_START, type SseState, scanSse } from "../domain/sse.ts";
 import { LAST_EVENTS, type StreamDialect } from "../domain/stream-dialect.ts";
 
 const NOTHING: readonly Uint8Array[] = [];
-const EVENT_END = new Uint8Array([10, 10]);
+const LINE_END = new Uint8Array([10]);
 
 /** Passes on whole events of an engine's stream, up to its last, and keeps a begun one back, so that ours can always stand behind it. */
 export class EventRelay {
@@ -53,9 +53,14 @@ export class EventRelay {
     return this.#state.failed;
   }
 
-  /** What was kept back, as a whole event; for a stream that ended after `[DONE]` without an empty line. */
-  rest(): readonly Uint8Array[] {
-    return this.#pendingBytes === 0 ? NOTHING : [...this.#pending, EVENT_END];
+  /** The engine has ended its stream: what was kept back becomes a whole event where that is the end of the answer. */
+  end(): readonly Uint8Array[] {
+    const rest: Uint8Array[] = [...this.#pending];
+    while (!this.#state.atBoundary) {
+      rest.push(LINE_END);
+      this.#state = scanSse(this.#state, LINE_END, this.#lastEvents).state;
+    }
+    return this.isOver ? rest : NOTHING;
   }
 
   #keep(bytes: Uint8Array): void {

@@ -39,6 +39,7 @@ export class Exchange {
       clock: around.clock,
       keepAliveMs: around.stream.keepAliveMs,
       stallMs: around.stream.idleMs,
+      outlook: () => this.#tries.outlook,
       onStall: () => {
         this.end(new QhError("client_closed", "cannot go on: the client does not read its answer"));
         this.#answer.cut();

@@ -1,5 +1,5 @@
 import type { QhError } from "@queen-and-hive/protocol";
-import type { Lease, QueuePlace } from "../dispatch/ticket.ts";
+import type { Lease, QueueOutlook, QueuePlace } from "../dispatch/ticket.ts";
 import { incarnationKey } from "../dispatch/worker-occupancy.ts";
 import type { ReadyWorker } from "../workers/worker-directory.ts";
 import { conversationOf } from "./conversation.ts";
@@ -15,6 +15,7 @@ export class Tries {
   #worker: ReadyWorker | null = null;
   #isPlaced = false;
   #count = 0;
+  #outlook: () => QueueOutlook | null = () => null;
 
   constructor(around: ExchangeSurroundings, given: ExchangeRequest) {
     this.#around = around;
@@ -36,6 +37,15 @@ export class Tries {
     return this.#isPlaced;
   }
 
+  /** Where it stands in the queue, as the words of a comment; empty while it waits for nothing. */
+  get outlook(): string {
+    const outlook = this.#outlook();
+    if (outlook === null) return "";
+    const { position, waitsFor, estimateMs } = outlook;
+    const estimate = estimateMs === null ? "" : ` estimate_ms=${Math.round(estimateMs)}`;
+    return `position=${position} waits_for=${waitsFor}${estimate}`;
+  }
+
   /** A slot for the next try. `lastError` is what it has to do better than. Rejects as `ModelQueue.lease` does. */
   async next(inference: InferenceRequest, lastError: QhError | null, signal: AbortSignal): Promise<Lease> {
     const { dispatcher, metrics } = this.#around;
@@ -47,7 +57,11 @@ export class Tries {
       place: this.#place,
       lastError,
       signal,
+      onQueued: (outlook) => {
+        this.#outlook = outlook;
+      },
     });
+    this.#outlook = () => null;
     if (this.#place === null) metrics.waited(lease.place.waited);
     this.#place = lease.place;
     this.#worker = lease.worker;

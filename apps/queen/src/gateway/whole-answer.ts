@@ -29,7 +29,7 @@ export function judgeAnswer(answer: WholeAnswer, answersJson: boolean): Verdict 
   if (status >= 400) return judgeError(answer);
   if (!isPlainJson(answer.headers)) {
     const type = String(answer.headers["content-type"] ?? "no content-type");
-    return answersJson && answer.body.length > 0 && !isJsonText(answer)
+    return answersJson && !isJsonText(answer)
       ? refuse("engine_failed", `the engine answered ${type.slice(0, 80)} where JSON is due`, true)
       : GOOD;
   }

@@ -1,4 +1,4 @@
-import { type Clock, Deadline } from "@queen-and-hive/daemon";
+import { type Clock, Deadline, type PeerConnect } from "@queen-and-hive/daemon";
 import { type HiveIdentity, QhError } from "@queen-and-hive/protocol";
 import type { HealthSettings } from "../config/settings.ts";
 import type { Finding } from "../domain/hive-states.ts";
@@ -11,6 +11,7 @@ export interface DiagnosisOptions {
   readonly run: HiveIdentity;
   readonly host: Host;
   readonly commands: HiveCommands;
+  readonly connect: PeerConnect | null;
   readonly token: string;
   readonly health: HealthSettings;
   readonly clock: Clock;
@@ -36,13 +37,14 @@ export async function diagnose(options: DiagnosisOptions): Promise<{ readonly fi
   }
 }
 
-async function askDaemon({ run, token, health, signal }: DiagnosisOptions): Promise<string> {
+async function askDaemon({ run, token, connect, health, signal }: DiagnosisOptions): Promise<string> {
   await using calls = createHiveCalls({
     hiveId: run.hive_id,
     url: run.url,
     token,
     timeoutMs: health.timeoutMs,
     slowTimeoutMs: health.timeoutMs,
+    connect,
   });
   try {
     const answer = await calls.health(signal);

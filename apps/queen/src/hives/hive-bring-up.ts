@@ -75,10 +75,11 @@ export class HiveBringUp {
   }
 
   async #callStart(signal: AbortSignal): Promise<HiveStartAnswer> {
-    const { commands, settings, token, queen, health, clock } = this.#options;
-    const request = { config: settings.config, secrets: { token }, queen: queen() };
+    const { commands, settings, token, transport, health, clock } = this.#options;
+    const deadline = Deadline.in(health.startMs, clock);
+    const queen = await transport.queenAddress(deadline, signal);
     signal.throwIfAborted();
-    const start = commands.start(request, Deadline.in(health.startMs, clock), signal);
+    const start = commands.start({ config: settings.config, secrets: { token }, queen }, deadline, signal);
     this.#starting = start.catch(() => undefined);
     return await start;
   }

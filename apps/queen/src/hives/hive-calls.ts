@@ -1,4 +1,4 @@
-import { createPeer, Deadline } from "@queen-and-hive/daemon";
+import { createPeer, Deadline, type PeerConnect } from "@queen-and-hive/daemon";
 import {
   type Capabilities,
   compileValidator,
@@ -35,6 +35,8 @@ export interface HiveCallsOptions {
   readonly timeoutMs: number;
   /** How long a spawn or stop call may take: a stop answers only when the process is gone. */
   readonly slowTimeoutMs: number;
+  /** How connections to it are opened; null means by TCP from here. */
+  readonly connect: PeerConnect | null;
 }
 
 const checkEvent = compileValidator<HiveEvent>(hiveEventSchema, "ignore");
@@ -45,7 +47,14 @@ const SOCKETS_MAX = 16;
 export function createHiveCalls(options: HiveCallsOptions): HiveCalls {
   const { hiveId, token, timeoutMs, slowTimeoutMs } = options;
   const name = `the hive ${hiveId}`;
-  const peer = createPeer({ url: options.url, token: () => token, name, timeoutMs: slowTimeoutMs, maxSockets: SOCKETS_MAX });
+  const peer = createPeer({
+    url: options.url,
+    token: () => token,
+    name,
+    timeoutMs: slowTimeoutMs,
+    maxSockets: SOCKETS_MAX,
+    ...(options.connect === null ? {} : { connect: options.connect }),
+  });
   const quick = (signal: AbortSignal | undefined) => ({
     deadline: Deadline.in(timeoutMs),
     ...(signal === undefined ? {} : { signal }),

@@ -9,16 +9,18 @@ import {
   type WorkerRecord,
 } from "@queen-and-hive/protocol";
 import type { HiveSettings, QueenSettings } from "../config/settings.ts";
+import { createHost } from "../hosts/create-host.ts";
 import { createHiveCommands } from "../hosts/hive-commands.ts";
 import type { Host } from "../hosts/host.ts";
-import { createLocalHost } from "../hosts/local-host.ts";
 import type { HiveRow, Store } from "../store/store.ts";
 import type { FleetHive } from "../workers/fleet-context.ts";
+import { type CallbackWays, createTransport } from "./create-transport.ts";
 import { needsWorker } from "./hive-installation.ts";
 import { HiveKeeper } from "./hive-keeper.ts";
 import { createHiveMetrics, type HiveMetrics } from "./hive-metrics.ts";
 import { openHiveToken } from "./hive-token.ts";
 import type { StoppableHive } from "./stop-cascade.ts";
+import type { HiveTransport } from "./transport.ts";
 
 /** Where the hives' news about workers go. */
 export interface WorkerNewsReceiver {
@@ -32,7 +34,9 @@ export interface WorkerNewsReceiver {
 export interface HiveFleetOptions {
   readonly settings: QueenSettings;
   readonly store: Store;
+  /** Who we are; where a hive calls back is its transport's business. */
   readonly queen: () => QueenAddress;
+  readonly callbacks: CallbackWays;
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly log: Log;
@@ -42,6 +46,7 @@ export interface HiveFleetOptions {
 export interface FleetMember {
   readonly settings: HiveSettings;
   readonly host: Host;
+  readonly transport: HiveTransport;
   readonly keeper: HiveKeeper;
 }
 
@@ -121,11 +126,13 @@ export class HiveFleet implements AsyncDisposable {
 
   /** Lets go of a hive and strikes it off the registry. Throws `hive_not_found`, `storage_failed`. */
   async remove(hiveId: string, actor: string): Promise<void> {
-    const { keeper } = this.member(hiveId);
+    const { keeper, transport, host } = this.member(hiveId);
     this.#options.store.commit({ removeHives: [hiveId], events: [{ kind: "hive.removed", actor, hive_id: hiveId }] });
     this.#hives.delete(hiveId);
     this.tokens.delete(hiveId);
     await keeper[Symbol.asyncDispose]();
+    await transport[Symbol.asyncDispose]();
+    await host[Symbol.asyncDispose]();
   }
 
   /** Hives as lists show them. */
@@ -135,12 +142,14 @@ export class HiveFleet implements AsyncDisposable {
 
   /** Hives as the workers' fleet sees them. */
   forWorkers(): readonly FleetHive[] {
-    return [...this.#hives.values()].map(({ keeper }) => ({
+    return [...this.#hives.values()].map(({ keeper, transport }) => ({
       hiveId: keeper.hiveId,
       labels: keeper.labels,
       usable: keeper.usable,
       hopeful: keeper.hopeful,
       calls: keeper.calls,
+      queen: () => transport.lastAddress(),
+      connect: transport.connectEngine,
     }));
   }
 
@@ -190,8 +199,9 @@ export class HiveFleet implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(
-      [...this.#hives.values()].map(async ({ keeper, host }) => {
+      [...this.#hives.values()].map(async ({ keeper, transport, host }) => {
         await keeper[Symbol.asyncDispose]();
+        await transport[Symbol.asyncDispose]();
         await host[Symbol.asyncDispose]();
       }),
     );
@@ -199,13 +209,15 @@ export class HiveFleet implements AsyncDisposable {
 
   #keep(settings: HiveSettings, known: HiveRow | null): FleetMember {
     const { settings: all, store, queen, clock, log } = this.#options;
-    const host = createLocalHost();
+    const host = createHost(settings.reach, clock);
     const { id: hiveId, installDir, stateDir } = settings;
+    const transport = createTransport({ hive: settings, host, queen, callbacks: this.#options.callbacks, clock, log });
     const keeper = new HiveKeeper(
       {
         settings,
         host,
         commands: createHiveCommands(host, { hiveId, installDir, stateDir }),
+        transport,
         token: this.tokens.get(settings.id) ?? "",
         store,
         queen,
@@ -226,15 +238,15 @@ export class HiveFleet implements AsyncDisposable {
       },
       known,
     );
-    return { settings, host, keeper };
+    return { settings, host, transport, keeper };
   }
 
   async #stopUnconfigured(row: HiveRow): Promise<void> {
     const { settings, queen, clock, log, store } = this.#options;
-    if (row.stateDir === null) return;
     log.warn("stopping a hive that is no longer in the configuration", { hive_id: row.hiveId });
-    await using host = createLocalHost();
-    const commands = createHiveCommands(host, { hiveId: row.hiveId, installDir: null, stateDir: row.stateDir });
+    await using host = createHost(row.reach ?? null, clock);
+    const { hiveId, installDir = null, stateDir } = row;
+    const commands = createHiveCommands(host, { hiveId, installDir, stateDir });
     const answer = await commands.stop(
       { keepWorkers: false, queenId: queen().queen_id },
       Deadline.in(settings.shutdown.budgetMs, clock),

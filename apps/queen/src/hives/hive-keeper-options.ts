@@ -5,6 +5,7 @@ import type { HiveCommands } from "../hosts/hive-commands.ts";
 import type { Host } from "../hosts/host.ts";
 import type { Store } from "../store/store.ts";
 import type { HiveMetrics } from "./hive-metrics.ts";
+import type { HiveTransport } from "./transport.ts";
 
 /** What a keeper tells the rest of the queen. */
 export interface HiveKeeperListener {
@@ -21,6 +22,7 @@ export interface HiveKeeperOptions {
   readonly settings: HiveSettings;
   readonly host: Host;
   readonly commands: HiveCommands;
+  readonly transport: HiveTransport;
   readonly token: string;
   readonly store: Store;
   readonly queen: () => QueenAddress;

@@ -41,6 +41,8 @@ export class HiveKeeper implements AsyncDisposable {
       restarts: 0,
       lastError: null,
       stateDir: options.settings.stateDir,
+      reach: options.settings.reach,
+      installDir: options.settings.installDir,
       last: null,
     };
     this.#mailbox = new Mailbox({
@@ -181,6 +183,8 @@ export class HiveKeeper implements AsyncDisposable {
       restarts: machine.restarts,
       lastError: machine.lastError,
       stateDir: settings.stateDir,
+      reach: settings.reach,
+      installDir: settings.installDir,
     };
     try {
       this.#save(row, isMove ? [hiveStateEntry(this.hiveId, before, machine, event)] : []);

@@ -1,16 +1,10 @@
-import type { Clock, Log } from "@queen-and-hive/daemon";
-import {
-  commonProtocol,
-  type HiveEvent,
-  type HiveIdentity,
-  PROTOCOL,
-  QhError,
-  type QueenAddress,
-} from "@queen-and-hive/protocol";
+import { type Clock, Deadline, type Log } from "@queen-and-hive/daemon";
+import { commonProtocol, type HiveEvent, type HiveIdentity, PROTOCOL, QhError } from "@queen-and-hive/protocol";
 import type { HealthSettings } from "../config/settings.ts";
 import type { SuspicionReason } from "../domain/hive-states.ts";
 import { createHiveCalls, type HiveCalls } from "./hive-calls.ts";
 import { stillSilentAfterStallCheck } from "./stall-check.ts";
+import type { HiveTransport } from "./transport.ts";
 
 /** What a link tells; `onLost` and `onRefused` come at most once, and nothing after them. */
 export interface HiveLinkListener {
@@ -27,7 +21,7 @@ export interface HiveLinkListener {
 export interface HiveLinkOptions {
   readonly run: HiveIdentity;
   readonly token: string;
-  readonly queen: () => QueenAddress;
+  readonly transport: HiveTransport;
   readonly health: HealthSettings;
   readonly slowTimeoutMs: number;
   readonly listener: HiveLinkListener;
@@ -55,6 +49,7 @@ export class HiveLink {
       token: options.token,
       timeoutMs: options.health.timeoutMs,
       slowTimeoutMs: options.slowTimeoutMs,
+      connect: options.transport.connectDaemon,
     });
     this.#run().catch((error: unknown) => options.log.error("cannot keep a link to a hive", { error }));
   }
@@ -97,7 +92,10 @@ export class HiveLink {
   }
 
   async #claim(): Promise<void> {
-    const answer = await this.calls.claim(this.#options.queen(), this.#abort.signal);
+    const { transport, health, clock } = this.#options;
+    // The way back may be gone with the connection that it was on: after each connection the hive hears the address anew.
+    const address = await transport.queenAddress(Deadline.in(health.startMs, clock), this.#abort.signal);
+    const answer = await this.calls.claim(address, this.#abort.signal);
     this.#checkRun(answer);
   }
 

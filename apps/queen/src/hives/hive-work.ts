@@ -62,14 +62,14 @@ export class HiveWork implements AsyncDisposable {
 
   /** Opens the link to a run; an older link is left. */
   connect(run: HiveIdentity): void {
-    const { clock, listener, token, queen, health, log, stopWorkerMs, metrics, settings } = this.#options;
+    const { clock, listener, token, transport, health, log, stopWorkerMs, metrics, settings } = this.#options;
     this.disconnect();
     const epoch = run.hive_epoch;
     const isCurrent = (): boolean => this.#link === link;
     const link: HiveLink = new HiveLink({
       run,
       token,
-      queen,
+      transport,
       health,
       slowTimeoutMs: stopWorkerMs,
       clock,
@@ -108,9 +108,10 @@ export class HiveWork implements AsyncDisposable {
 
   /** Finds out what became of a run. */
   async diagnose(run: HiveIdentity): Promise<void> {
-    const { host, commands, health, clock, token } = this.#options;
+    const { host, commands, transport, health, clock, token } = this.#options;
     const { signal } = this.#working;
-    const { finding, detail } = await diagnose({ run, host, commands, health, token, clock, signal });
+    const connect = transport.connectDaemon;
+    const { finding, detail } = await diagnose({ run, host, commands, connect, health, token, clock, signal });
     if (signal.aborted) return;
     this.#post({ type: "diagnosed", epoch: run.hive_epoch, finding, detail, atMs: clock.monotonicMs() });
   }
@@ -158,9 +159,16 @@ export class HiveWork implements AsyncDisposable {
 
   /** Tells a daemon that is being stopped to be quick. */
   async hurry(run: HiveIdentity, deadlineMs: number): Promise<void> {
-    const { token, health, settings } = this.#options;
+    const { token, health, settings, transport } = this.#options;
     const timeoutMs = health.timeoutMs;
-    await using calls = createHiveCalls({ hiveId: settings.id, url: run.url, token, timeoutMs, slowTimeoutMs: timeoutMs });
+    await using calls = createHiveCalls({
+      hiveId: settings.id,
+      url: run.url,
+      token,
+      timeoutMs,
+      slowTimeoutMs: timeoutMs,
+      connect: transport.connectDaemon,
+    });
     await calls.hurry(deadlineMs);
   }
 

@@ -1,4 +1,5 @@
-import type { Duplex, Readable } from "node:stream";
+import type { Socket } from "node:net";
+import type { Readable } from "node:stream";
 import type { Deadline, ProcessIdentity } from "@queen-and-hive/daemon";
 
 /** The words of a command, before any quoting: data, whatever characters are in them. */
@@ -48,6 +49,14 @@ export interface HostAddress {
   readonly port: number;
 }
 
+/** How a connection through a host is made. */
+export interface ForwardOptions {
+  /** What travels on it: calls to a daemon, or answers of models, which have the connection for themselves. */
+  readonly traffic: "control" | "tokens";
+  readonly deadline: Deadline;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
  * A machine on which commands can be run and files be put. Everything ends by its deadline. Every method that asks
  * something of the machine throws `host_unreachable` when it cannot be reached, `host_key_refused` when it is not who it
@@ -65,8 +74,8 @@ export interface Host extends AsyncDisposable {
    * its SHA-256 checked there, then renamed. Missing directories are made. Throws `upload_failed` too; then nothing is left.
    */
   upload(source: UploadSource, target: string, options: UploadOptions): Promise<void>;
-  /** Opens a connection to a TCP address as seen from the host. The stream has a socket's methods. Throws `peer_unreachable` too. */
-  forward(address: HostAddress, deadline: Deadline, signal?: AbortSignal): Promise<Duplex>;
+  /** Opens a connection to a TCP address as seen from the host. Throws `peer_unreachable` too. */
+  forward(address: HostAddress, options: ForwardOptions): Promise<Socket>;
   /** Who we are there; asked once. */
   facts(deadline: Deadline, signal?: AbortSignal): Promise<HostFacts>;
   /** Whether a process of this host still lives; null when the host cannot tell from here. */

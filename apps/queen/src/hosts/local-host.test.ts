@@ -70,11 +70,11 @@ describe("the local host's forwards", () => {
     await once(server, "listening");
     const address = server.address();
     const port = typeof address === "object" && address !== null ? address.port : 0;
-    const socket = await host.forward({ host: "127.0.0.1", port }, soon());
+    const socket = await host.forward({ host: "127.0.0.1", port }, { traffic: "control", deadline: soon() });
     expect(String((await once(socket, "data"))[0])).toBe("hello");
     socket.destroy();
     server.close();
-    const nobody = host.forward({ host: "127.0.0.1", port: await freePort() }, soon());
+    const nobody = host.forward({ host: "127.0.0.1", port: await freePort() }, { traffic: "control", deadline: soon() });
     await expect(nobody).rejects.toMatchObject({ kind: "peer_unreachable" });
   });
 });

@@ -1,11 +1,11 @@
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { homedir } from "node:os";
 import { Readable } from "node:stream";
-import { type Deadline, errorCodeOf, isProcessAlive } from "@queen-and-hive/daemon";
+import { errorCodeOf, isProcessAlive } from "@queen-and-hive/daemon";
 import { QhError } from "@queen-and-hive/protocol";
 import { execa } from "execa";
 import { readMachineId } from "../config/machine-id.ts";
-import type { Argv, CommandEnd, ExecOptions, Host, HostAddress } from "./host.ts";
+import type { Argv, CommandEnd, ExecOptions, ForwardOptions, Host, HostAddress } from "./host.ts";
 import { uploadFile } from "./upload-file.ts";
 
 /** How much output of a command is kept, bytes. */
@@ -74,7 +74,7 @@ function aborted(signal: AbortSignal): Promise<null> {
   });
 }
 
-async function connectTo({ host, port }: HostAddress, deadline: Deadline, given?: AbortSignal) {
+async function connectTo({ host, port }: HostAddress, { deadline, signal: given }: ForwardOptions): Promise<Socket> {
   using signal = deadline.signal(given);
   const socket = connect({ host, port, noDelay: true });
   try {

@@ -1,5 +1,6 @@
 import type { Broadcast } from "@queen-and-hive/daemon";
 import type { HiveIdentity, HiveState, JournalEvent, WorkerRecord, WorkerSpec } from "@queen-and-hive/protocol";
+import type { SshReach } from "../config/ssh-reach.ts";
 import type { MessagePosition } from "../domain/callback-freshness.ts";
 
 /** A hive in the registry. */
@@ -14,6 +15,10 @@ export interface HiveRow {
   readonly lastError: string | null;
   /** Where the hive keeps its state on its host, so that it can be found again without its configuration. */
   readonly stateDir: string | null;
+  /** How its host is reached; null or absent for this machine. */
+  readonly reach?: SshReach | null;
+  /** Where its program is installed; null or absent for this checkout's. */
+  readonly installDir?: string | null;
   /** The last announcement of this hive that took effect. */
   readonly last: MessagePosition | null;
   /** An operator stopped it: no queen starts it before an operator does. */

@@ -2,6 +2,7 @@ import type { Clock, Log } from "@queen-and-hive/daemon";
 import type { QueenAddress, SpawnRequest, WorkerRecord, WorkerStopAnswer } from "@queen-and-hive/protocol";
 import type { ModelSettings, RestartSettings } from "../config/settings.ts";
 import type { FleetMetrics } from "./fleet-metrics.ts";
+import type { EngineConnect } from "./worker-directory.ts";
 import type { WorkerTable } from "./worker-table.ts";
 
 /** The calls that the fleet makes to a hive. */
@@ -23,6 +24,10 @@ export interface FleetHive {
   readonly hopeful: boolean;
   /** How to call it; null while there is no connection. */
   readonly calls: WorkerCalls | null;
+  /** Where this hive is told to call back. */
+  readonly queen: () => QueenAddress;
+  /** How its engines are reached; null means by TCP from here. */
+  readonly connect: EngineConnect | null;
 }
 
 /** What the parts of the fleet share. */

@@ -1,9 +1,13 @@
+import type { Socket } from "node:net";
 import type { Broadcast } from "@queen-and-hive/daemon";
 import type { ExitCause, HiveId, WorkerId } from "@queen-and-hive/protocol";
 import type { WorkerStanding } from "../domain/scheduling.ts";
 
 /** What an upstream is known by where workers have their ids. */
 export type UpstreamName = `upstream:${string}`;
+
+/** Opens a connection to an engine that is reached another way than by TCP from here. */
+export type EngineConnect = (address: { readonly host: string; readonly port: number }, withinMs: number) => Promise<Socket>;
 
 /** A worker that may be given requests now: ready, on a running hive, not draining; or a model of an upstream. */
 export interface ReadyWorker {
@@ -19,6 +23,8 @@ export interface ReadyWorker {
   readonly model: string;
   /** Bearer key that the engine asks for, or null. */
   readonly key: string | null;
+  /** How connections to it are opened; absent: by TCP from here. */
+  readonly connect?: EngineConnect;
   /** How many requests it serves at the same time. */
   readonly slots: number;
   /** Given a request only while none of the others has a free slot. */

@@ -64,7 +64,13 @@ export class WorkerFleet implements Disposable {
     this.#options = options;
     const models = new Map(options.models.map((model) => [model.id, model]));
     const { store, clock, log, restart, random } = options;
-    this.#table = new WorkerTable({ store, clock, log, slotsOf: (model, said) => slotsOf(models.get(model), said) });
+    this.#table = new WorkerTable({
+      store,
+      clock,
+      log,
+      slotsOf: (model, said) => slotsOf(models.get(model), said),
+      connectOf: (hiveId) => options.hives().find((hive) => hive.hiveId === hiveId)?.connect ?? null,
+    });
     this.#failures = new ModelFailures({ restart, clock, random });
     this.#context = {
       table: this.#table,

@@ -65,11 +65,12 @@ export class WorkerSpawner {
     const { table, log } = this.#context;
     const entry = table.get(workerId);
     const spec = entry?.row.spec ?? null;
-    const calls = entry === null ? null : (this.#context.hive(entry.row.record.hive_id)?.calls ?? null);
-    if (entry === null || spec === null || calls === null || entry.spawning) return;
+    const hive = entry === null ? null : this.#context.hive(entry.row.record.hive_id);
+    const calls = hive?.calls ?? null;
+    if (entry === null || spec === null || hive === null || calls === null || entry.spawning) return;
     table.setSpawning(workerId, true);
     calls
-      .spawn({ worker_id: workerId, ...this.#context.queen(), spec })
+      .spawn({ worker_id: workerId, ...hive.queen(), spec })
       .then(
         (record) => this.#answered(workerId, record),
         (error: unknown) => this.#failed(workerId, error),

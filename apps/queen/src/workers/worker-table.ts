@@ -1,7 +1,7 @@
 import { Broadcast, type Clock, type Log } from "@queen-and-hive/daemon";
 import { parseHiveId, parseWorkerId, QhError, type WorkerRecord } from "@queen-and-hive/protocol";
 import type { JournalEntry, Store, WorkerRow } from "../store/store.ts";
-import type { ReadyWorker } from "./worker-directory.ts";
+import type { EngineConnect, ReadyWorker } from "./worker-directory.ts";
 import { logWorkerState, type TransitionNote, workerStateEntries } from "./worker-journal.ts";
 
 /** One worker in the queen's memory. Only the table changes it. */
@@ -30,6 +30,8 @@ export interface WorkerTableOptions {
   readonly log: Log;
   /** How many requests a worker of a model may get at once, given what its engine said. */
   readonly slotsOf: (model: string, said: number | null) => number;
+  /** How the engines of a hive are reached; null means by TCP from here. */
+  readonly connectOf: (hiveId: string) => EngineConnect | null;
 }
 
 interface MutableEntry {
@@ -155,6 +157,7 @@ export class WorkerTable {
     const workerId = parseWorkerId(record.worker_id);
     const hiveId = parseHiveId(record.hive_id);
     if (workerId === null || hiveId === null) return;
+    const connect = this.#options.connectOf(hiveId);
     entry.lose = new AbortController();
     entry.ready = {
       workerId,
@@ -167,6 +170,7 @@ export class WorkerTable {
       overflow: false,
       slots: this.#options.slotsOf(record.model, record.slots),
       lost: entry.lose.signal,
+      ...(connect === null ? {} : { connect }),
     };
   }
 }

@@ -1,9 +1,10 @@
-import { Agent } from "node:http";
+import type { Agent } from "node:http";
 import { Readable } from "node:stream";
 import type { ParamsOf, QueryOf } from "@queen-and-hive/protocol";
 import type { AxiosRequestConfig } from "axios";
 import { createParser } from "eventsource-parser";
 import { Deadline } from "../deadline.ts";
+import { createPeerAgent, type PeerConnect } from "./client-agent.ts";
 import { errorOfAnswer, unreachableError } from "./client-errors.ts";
 
 /** One event of a peer's stream. */
@@ -30,6 +31,7 @@ export interface EventsRequest {
   readonly request: AxiosRequestConfig;
   /** How long the headers of the answer may take. */
   readonly beginsWithinMs: number;
+  readonly connect: PeerConnect | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -42,7 +44,7 @@ export const EVENT_BYTES_MAX = 16 * 1024 * 1024;
  */
 export async function* readEvents(wanted: EventsRequest): AsyncGenerator<PeerEvent, void, undefined> {
   const { name, what, signal } = wanted;
-  const agent = new Agent({ keepAlive: true, keepAliveMsecs: TCP_KEEP_ALIVE_MS, maxSockets: 1 });
+  const agent = createPeerAgent(1, wanted.connect);
   try {
     const body = await open(wanted, agent);
     const onAbort = (): void => void body.destroy();
@@ -64,7 +66,6 @@ export async function* readEvents(wanted: EventsRequest): AsyncGenerator<PeerEve
   }
 }
 
-const TCP_KEEP_ALIVE_MS = 1_000;
 const REFUSAL_BYTES_MAX = 64 * 1024;
 
 async function open({ name, what, request, beginsWithinMs, signal }: EventsRequest, agent: Agent): Promise<Readable> {

@@ -1,8 +1,9 @@
-import { Agent } from "node:http";
+import type { Agent } from "node:http";
 import type { EndpointDefinition, ParamsOf, QueryOf, RequestOf } from "@queen-and-hive/protocol";
 import { compileValidator, QhError, type Validator, valueOrThrow } from "@queen-and-hive/protocol";
 import type { AxiosRequestConfig, AxiosResponse } from "axios";
 import { Deadline } from "../deadline.ts";
+import { createPeerAgent, type PeerConnect } from "./client-agent.ts";
 import { answerJson, errorOfAnswer, unreachableError } from "./client-errors.ts";
 import { type EventsOptions, type PeerEvent, readEvents } from "./client-events.ts";
 import { addressOf, targetOf } from "./client-target.ts";
@@ -20,6 +21,8 @@ export interface PeerOptions {
   readonly timeoutMs: number;
   /** Connections at the same time; further calls wait for one. */
   readonly maxSockets: number;
+  /** How connections are opened; by TCP from here when absent. */
+  readonly connect?: PeerConnect | undefined;
   /** The largest answer that is read; 64 MiB when absent. */
   readonly answerBytesMax?: number;
   /** Hears how many fields of an answer we do not know. */
@@ -88,13 +91,7 @@ class HttpPeer implements Peer {
     this.name = options.name;
     this.url = options.url;
     this.#options = options;
-    this.#agent = new Agent({
-      keepAlive: true,
-      keepAliveMsecs: TCP_KEEP_ALIVE_MS,
-      maxSockets: options.maxSockets,
-      maxFreeSockets: options.maxSockets,
-      scheduling: "lifo",
-    });
+    this.#agent = createPeerAgent(options.maxSockets, options.connect);
   }
 
   call<Row extends EndpointDefinition>(row: Row, options?: CallOptions<Row>): Promise<AnswerOf<Row>>;
@@ -127,6 +124,7 @@ class HttpPeer implements Peer {
         ),
       },
       beginsWithinMs: this.#options.timeoutMs,
+      connect: this.#options.connect,
       signal: AbortSignal.any([options.signal, this.#closed.signal]),
     });
   }
@@ -214,9 +212,6 @@ class HttpPeer implements Peer {
     return validator;
   }
 }
-
-/** A host that loses power closes nothing; with this its sockets end after about 11 s (FACTS). */
-const TCP_KEEP_ALIVE_MS = 1_000;
 
 function isReused(request: unknown): boolean {
   return typeof request === "object" && request !== null && "reusedSocket" in request && request.reusedSocket === true;

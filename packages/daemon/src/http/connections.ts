@@ -36,6 +36,13 @@ export class Connections {
     }
   }
 
+  /** Resolves when no connection is open. */
+  async allClosed(): Promise<void> {
+    await Promise.all(
+      [...this.#inFlight.keys()].map((socket) => new Promise<void>((resolve) => socket.once("close", () => resolve()))),
+    );
+  }
+
   /** Cuts everything that is left. */
   destroyAll(): void {
     for (const socket of this.#inFlight.keys()) socket.destroy();

@@ -5,8 +5,11 @@ import { QhError } from "@queen-and-hive/protocol";
 import { errorCodeOf } from "../error-code.ts";
 import { findPortOwner } from "../port-owner.ts";
 
-/** Where a server listens: a TCP address (port 0: any free one), or a Unix socket that only its owner can open (0600). */
-export type Listen = { readonly host: string; readonly port: number } | { readonly path: string };
+/**
+ * Where a server listens: a TCP address (port 0: any free one), a Unix socket that only its owner can open (0600), or
+ * nowhere: then it is handed its connections one by one, and `fed` names it in messages.
+ */
+export type Listen = { readonly host: string; readonly port: number } | { readonly path: string } | { readonly fed: string };
 
 /** Where a server really listens. */
 export interface Bound {
@@ -17,6 +20,7 @@ export interface Bound {
 
 /** Starts listening. Throws `port_in_use` (naming the owner where that can be known) or `invalid_config`. */
 export async function bind(server: Server, listen: Listen): Promise<Bound> {
+  if ("fed" in listen) return { url: listen.fed, port: null };
   if ("path" in listen) {
     await removeStaleSocket(listen.path);
     await listening(server, () => server.listen(listen.path), listen);
@@ -29,7 +33,7 @@ export async function bind(server: Server, listen: Listen): Promise<Bound> {
   return { url: `http://${host}:${port}`, port };
 }
 
-function listening(server: Server, start: () => void, listen: Listen): Promise<void> {
+function listening(server: Server, start: () => void, listen: Exclude<Listen, { readonly fed: string }>): Promise<void> {
   return new Promise((resolve, reject) => {
     const onError = (error: Error): void => {
       server.off("listening", onListening);
@@ -50,7 +54,7 @@ function addressOf(server: Server): AddressInfo {
   return address;
 }
 
-function listenFailed(cause: Error, listen: Listen): QhError {
+function listenFailed(cause: Error, listen: Exclude<Listen, { readonly fed: string }>): QhError {
   const code = errorCodeOf(cause) ?? "unknown error";
   const place = "path" in listen ? listen.path : `${listen.host}:${listen.port}`;
   if (code !== "EADDRINUSE")

@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
 import { type EndpointTable, QhError } from "@queen-and-hive/protocol";
 import { Deadline } from "../deadline.ts";
 import type { Log } from "../log.ts";
@@ -46,6 +47,8 @@ export interface RunningServer extends AsyncDisposable {
   readonly url: string;
   readonly port: number | null;
   readonly server: Server;
+  /** Serves a connection that came another way than through its listener; the stream has a socket's methods. */
+  accept(connection: Duplex): void;
   /** Stops accepting, ends idle connections, waits for requests in flight until the deadline (5 s when absent), then cuts. */
   close(deadline?: Deadline): Promise<void>;
 }
@@ -78,7 +81,11 @@ export async function startHttpServer<Table extends EndpointTable, Identity>(
     closed ??= closeServer(server, connections, deadline);
     return closed;
   };
-  return { ...bound, server, close, [Symbol.asyncDispose]: () => close() };
+  const accept = (connection: Duplex): void => {
+    if (closed === null) server.emit("connection", connection);
+    else connection.destroy();
+  };
+  return { ...bound, server, accept, close, [Symbol.asyncDispose]: () => close() };
 }
 
 /** Longer than the keep-alive of the usual clients and balancers (60 s): they close first, so no request meets a reset. */
@@ -157,4 +164,6 @@ async function closeServer(server: Server, connections: Connections, deadline: D
   if (atDeadline.aborted) connections.destroyAll();
   else atDeadline.addEventListener("abort", () => connections.destroyAll(), { once: true });
   await gone;
+  // A server that listens nowhere says at once that it is closed, whatever it still serves.
+  await connections.allClosed();
 }

@@ -164,7 +164,9 @@ function hiveCommandsOf(config: QueenConfigInput, id: string, cwd: string, env: 
 /** Stops her as Ctrl-C does; hives that a killed queen or `on_queen_exit: keep` has left are stopped one by one. */
 async function stopAndProve(queen: TestQueen, program: Program | null): Promise<void> {
   if (program !== null && program.end() === null) await queen.stop();
-  for (const id of hiveIdsOf(queen.config)) {
+  for (const { id, host = "local" } of queen.config.hives ?? []) {
+    // Hives on other hosts are the business of whoever made those.
+    if (host !== "local") continue;
     const { stateDir } = queen.hive(id).place;
     if (processesOf({ folder: stateDir }).length > 0) await queen.hive(id).stop();
   }

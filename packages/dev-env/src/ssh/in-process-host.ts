@@ -5,6 +5,7 @@ import { userInfo } from "node:os";
 import { join } from "node:path";
 import ssh2, { type AuthContext, type Connection, type PublicKeyAuthContext, type ServerChannel, type Session } from "ssh2";
 import { killProcesses } from "../processes/leave-nothing.ts";
+import { processesOf } from "../processes/processes-of.ts";
 import { runCommand } from "../processes/run-command.ts";
 import { testEnvironment } from "../processes/surroundings.ts";
 import {
@@ -48,6 +49,7 @@ export async function startInProcessHost(parts: SshTestHostParts): Promise<SshTe
       return options.hostKey ?? parts.hostKey;
     },
     command: (argv, input) => runCommand(argv, { env: environment, cwd: home, ...(input === undefined ? {} : { input }) }),
+    processes: () => processesOf({ folder: home }),
     connections: () => sockets.size,
     dropConnections,
     stopServer: async () => {

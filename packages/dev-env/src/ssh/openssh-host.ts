@@ -4,6 +4,7 @@ import { userInfo } from "node:os";
 import { join } from "node:path";
 import { readProcessIdentity, signalProcess } from "@queen-and-hive/daemon";
 import { until } from "../clock/until.ts";
+import { processesOf } from "../processes/processes-of.ts";
 import { type Program, startProgram } from "../processes/program.ts";
 import { runCommand } from "../processes/run-command.ts";
 import { testEnvironment } from "../processes/surroundings.ts";
@@ -46,6 +47,7 @@ export async function startOpensshHost(parts: SshTestHostParts): Promise<SshTest
         cwd: home,
         ...(input === undefined ? {} : { input }),
       }),
+    processes: () => processesOf({ folder: home }),
     connections: () => (server === null ? 0 : childrenOf(server.identity.pid).length),
     dropConnections: () => {
       for (const pid of server === null ? [] : childrenOf(server.identity.pid)) kill(pid);

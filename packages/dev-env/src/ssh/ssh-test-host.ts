@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { FoundProcess } from "../processes/processes-of.ts";
 import type { CommandResult } from "../processes/run-command.ts";
 import { COMPILE_CACHE, programCommand } from "../processes/surroundings.ts";
 import type { SshKey } from "./ssh-keys.ts";
@@ -35,6 +36,8 @@ export interface SshTestHost extends AsyncDisposable {
   readonly hostKey: SshKey;
   /** Runs a command there without SSH. */
   command(argv: readonly string[], input?: string): Promise<CommandResult>;
+  /** Every process of the host that has to do with its home: hives, workers, commands; not its SSH server. */
+  processes(): readonly FoundProcess[];
   /** Open SSH connections. */
   connections(): number;
   /** Ends every SSH connection at once, as a crash of their server processes would. */

@@ -1,0 +1,25 @@
+import type { SshGround, SshTestHost } from "@queen-and-hive/dev-env";
+import type { SshReach } from "../src/config/ssh-reach.ts";
+import { parseSshTarget } from "../src/config/ssh-target.ts";
+
+/** How a queen of the test reaches a host of its ground. */
+export function reachOf(ground: SshGround, host: SshTestHost, more: Partial<SshReach> = {}): SshReach {
+  const target = parseSshTarget(host.url);
+  if (target === null) throw new Error(`a test host's address can be read: ${host.url}`);
+  return {
+    name: host.url,
+    target,
+    identityFile: ground.key.path,
+    knownHosts: ground.knownHosts,
+    agent: null,
+    home: ground.folder,
+    ...more,
+  };
+}
+
+/** The first host of a ground. */
+export function firstOf({ hosts }: SshGround): SshTestHost {
+  const [host] = hosts;
+  if (host === undefined) throw new Error("a ground has a host");
+  return host;
+}

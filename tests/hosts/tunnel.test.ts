@@ -1,0 +1,89 @@
+import { isProcessAlive } from "@queen-and-hive/daemon";
+import { fakeModel, hiveOn, startSshGround, startTestQueen, until } from "@queen-and-hive/dev-env";
+import { QUEEN_ENDPOINTS, type WorkerRecord } from "@queen-and-hive/protocol";
+import { describe, expect, it } from "vitest";
+import { ask, chat } from "../cluster/ask.ts";
+import { firstOf, readyWorkers } from "./on-ground.ts";
+
+describe.each([undefined, "in_process"] as const)("a hive through a tunnel (%s)", (kind) => {
+  const one = { hosts: [{}], ...(kind === undefined ? {} : { kind }) };
+
+  it("is started, serves, is called back through a socket of ours alone, and is stopped with its worker", async () => {
+    await using ground = await startSshGround(one);
+    const there = firstOf(ground);
+    await using queen = await startTestQueen({
+      config: { hives: [await hiveOn(ground, there, "gpu1")], models: [fakeModel("far")] },
+    });
+    await queen.hivesRunning();
+    const answer = await ask(queen.url, { body: chat("far") });
+    expect(answer.status).toBe(200);
+    const { workers } = await queen.peer.call(QUEEN_ENDPOINTS.listWorkers);
+    const [worker] = workers;
+    expect(worker).toMatchObject({ hive_id: "gpu1", state: "ready" });
+    const hive = await queen.peer.call(QUEEN_ENDPOINTS.getHive, { params: { hive_id: "gpu1" } });
+    expect(hive.url).toMatch(/^http:\/\/127\.0\.0\.1:/);
+    expect(queen.program.output()).toMatch(/"a way back from a hive is open".*"url":"unix:/);
+
+    expect((await queen.stop()).code).toBe(0);
+    expect(there.processes()).toEqual([]);
+    expect(isAlive(worker)).toBe(false);
+    await until(() => there.connections() === 0);
+  }, 120_000);
+
+  it("adopts the hive and its worker that a killed queen has left, and hears of it on a new socket", async () => {
+    await using ground = await startSshGround(one);
+    const there = firstOf(ground);
+    await using queen = await startTestQueen({
+      config: { hives: [await hiveOn(ground, there, "gpu1")], models: [fakeModel("far", "fake", { workers: { min: 1 } })] },
+    });
+    const [before] = await readyWorkers(queen.peer, 1);
+    await queen.stop("SIGKILL");
+    await queen.start();
+    await queen.hivesRunning();
+    const [after] = await readyWorkers(queen.peer, 1);
+    expect(after).toMatchObject({ worker_id: before?.worker_id, pid: before?.pid, incarnation: 1 });
+    expect((await ask(queen.url, { body: chat("far") })).status).toBe(200);
+  }, 120_000);
+
+  it("goes on after the SSH connection was dropped: a worker that starts afterwards is heard of", async () => {
+    await using ground = await startSshGround(one);
+    const there = firstOf(ground);
+    await using queen = await startTestQueen({
+      config: { hives: [await hiveOn(ground, there, "gpu1")], models: [fakeModel("early"), fakeModel("late")] },
+    });
+    await queen.hivesRunning();
+    expect((await ask(queen.url, { body: chat("early") })).status).toBe(200);
+    const [worker] = await readyWorkers(queen.peer, 1);
+    there.dropConnections();
+    expect((await ask(queen.url, { body: chat("late") })).status).toBe(200);
+    expect((await ask(queen.url, { body: chat("early") })).status).toBe(200);
+    const workers = await readyWorkers(queen.peer, 2);
+    expect(workers).toContainEqual(expect.objectContaining({ worker_id: worker?.worker_id, incarnation: 1 }));
+    const ways = queen.program.output().match(/a way back from a hive is open/g) ?? [];
+    expect(ways.length).toBeGreaterThanOrEqual(2);
+  }, 120_000);
+
+  it("uses a loopback port where the SSH server forbids sockets, and says what to allow where it forbids both", async () => {
+    await using ground = await startSshGround({ ...one, hosts: [{ forwarding: "tcp" }, { forwarding: "none" }] });
+    const [port, none] = ground.hosts;
+    if (port === undefined || none === undefined) throw new Error("a ground of two hosts has them");
+    await using queen = await startTestQueen({
+      config: { hives: [await hiveOn(ground, port, "port"), await hiveOn(ground, none, "none")], models: [fakeModel("far")] },
+    });
+    await queen.hivesRunning(["port"]);
+    expect((await ask(queen.url, { body: chat("far") })).status).toBe(200);
+    expect(queen.program.output()).toMatch(/"a way back from a hive is open".*"url":"http:\/\/127\.0\.0\.1:/);
+    const refused = await until(async () => {
+      const hive = await queen.peer.call(QUEEN_ENDPOINTS.getHive, { params: { hive_id: "none" } });
+      return hive.last_error ?? null;
+    });
+    expect(refused).toContain("AllowStreamLocalForwarding");
+    expect(none.processes()).toEqual([]);
+  }, 120_000);
+});
+
+function isAlive(worker: WorkerRecord | undefined): boolean {
+  if (worker?.pid == null || worker.start_time === null || worker.boot_id === null)
+    throw new Error("a ready worker has a process");
+  return isProcessAlive({ pid: worker.pid, start_time: worker.start_time, boot_id: worker.boot_id });
+}
