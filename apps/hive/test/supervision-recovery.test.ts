@@ -77,6 +77,20 @@ test("an end that no daemon saw is reported with its exit code and the worker st
   await untilState(hive, request.worker_id, "loading", 2);
 });
 
+test("the exit code of an adopted worker is known when it ends, and so are its last words", async () => {
+  const request = spawnRequest(shellSpec("echo up; while [ ! -e go ]; do sleep 0.02; done; rm go; echo last words; exit 7"));
+  const first = await startKillableHive(cleanup, [request]);
+  await until("it is spawned", () => first.said().includes('"spawned"'));
+  await first.kill();
+  const hive = await reopen(first);
+  expect(await hive.supervision.recover()).toMatchObject({ adopted: 1 });
+  writeFileSync(join(first.stateDir, "workers", request.worker_id, "go"), "");
+  await untilState(hive, request.worker_id, "loading", 2);
+  expect(hive.exited).toMatchObject([
+    { exit_code: 7, signal: null, cause: "unknown", log_tail: ["up", "last words"], incarnation: 1 },
+  ]);
+});
+
 test("a spawn that was never finished is reaped and made anew", async () => {
   const request = loading();
   const first = await startKillableHive(cleanup, [request]);

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Clock, Log, Metrics } from "@queen-and-hive/daemon";
 import {
   type CallbackAnswer,
+  type ExitCause,
   type HiveEvent,
   type ModelRecord,
   QhError,
@@ -108,8 +109,7 @@ export class WorkerFleet implements Disposable {
   /** A hive's exit message; see `acceptExited`. */
   acceptExited(hiveId: string, message: WorkerExited): CallbackAnswer {
     return this.#counted("exited", () => {
-      const model = this.#table.get(message.worker_id)?.row.record.model;
-      if (model !== undefined && !message.will_restart && message.cause !== "stopped") this.#failures.note(model, message.cause);
+      if (!message.will_restart && message.cause !== "stopped") this.#noteFailure(message, message.cause);
       return acceptExited(this.#context, hiveId, message);
     });
   }
@@ -117,8 +117,11 @@ export class WorkerFleet implements Disposable {
   /** One message of a hive's event stream. */
   onHiveEvent(hiveId: string, event: HiveEvent): void {
     if (event.type === "snapshot") this.#news.onSnapshot(hiveId, event);
-    else if (event.type === "worker") this.#news.onChange(hiveId, event.worker);
-    else if (event.type === "step") this.#news.onStep(hiveId, event);
+    else if (event.type === "worker") {
+      const { state, exit } = event.worker;
+      if (state === "failed" && exit !== undefined) this.#noteFailure(event.worker, exit.cause);
+      this.#news.onChange(hiveId, event.worker);
+    } else if (event.type === "step") this.#news.onStep(hiveId, event);
     else if (event.type === "telemetry") this.#news.onTelemetry(event);
   }
 
@@ -195,6 +198,15 @@ export class WorkerFleet implements Disposable {
       standing: (worker) => this.#traffic.standing(worker),
       idle: () => undefined,
     };
+  }
+
+  /** Counts the end of an incarnation once, whichever of its hive's two ways of telling comes first. */
+  #noteFailure({ worker_id, incarnation }: Pick<WorkerRecord, "worker_id" | "incarnation">, cause: ExitCause): void {
+    const row = this.#table.get(worker_id)?.row;
+    if (row === undefined || incarnation <= row.exitedIncarnation) return;
+    const { record } = row;
+    if (incarnation < record.incarnation || (record.state === "failed" && record.incarnation === incarnation)) return;
+    this.#failures.note(record.model, cause);
   }
 
   /** It may be hung behind a health path that says otherwise: only its hive can look. */

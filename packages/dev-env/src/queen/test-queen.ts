@@ -15,7 +15,7 @@ import { type CommandResult, runCommand } from "../processes/run-command.ts";
 import { programCommand, testEnvironment } from "../processes/surroundings.ts";
 import { fakeRuntime } from "./fake-runtime.ts";
 
-const WORKER_PORTS = 20;
+const WORKER_PORTS = 30;
 const LIVE_WITHIN_MS = 20_000;
 const RUNNING_WITHIN_MS = 30_000;
 const END_WITHIN_MS = 45_000;
