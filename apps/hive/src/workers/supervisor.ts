@@ -111,7 +111,7 @@ class Supervisor implements Supervision {
     if (existing !== undefined) return { record: await this.#again(existing, request), created: false };
     if (this.#isClosed)
       throw new QhError("shutting_down", "cannot spawn a worker: this hive is ending; ask again when it is back");
-    checkSpawn(request, this.#workers.size, this.#options.config.limits.workers);
+    checkSpawn(request, this.#workers.size, this.#options.config.limits);
     const { life } = newWorkerLife(request.spec.restart, request.spec.start.warmup);
     const worker = new Worker(
       this.#context,
