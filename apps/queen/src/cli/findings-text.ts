@@ -1,4 +1,5 @@
 import type { HiveFinding } from "@queen-and-hive/protocol";
+import { wrap } from "./table.ts";
 
 /** How a level is written: what stops a hive stands out. */
 const LEVELS: Readonly<Record<HiveFinding["level"], string>> = { ok: "ok  ", warn: "warn", fail: "FAIL" };
@@ -24,19 +25,4 @@ function summary(findings: readonly HiveFinding[]): string {
     ...(warnings === 0 ? [] : [`${warnings} ${warnings === 1 ? "warning" : "warnings"}`]),
   ];
   return parts.length === 0 ? "all is well" : parts.join(", ");
-}
-
-/** The narrowest column that text is wrapped to. */
-const NARROWEST = 20;
-
-function wrap(text: string, columns: number): readonly string[] {
-  const lines: string[] = [];
-  let line = "";
-  for (const word of text.split(" ")) {
-    if (line !== "" && line.length + 1 + word.length > Math.max(NARROWEST, columns)) {
-      lines.push(line);
-      line = word;
-    } else line = line === "" ? word : `${line} ${word}`;
-  }
-  return [...lines, line];
 }

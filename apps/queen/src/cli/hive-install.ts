@@ -1,13 +1,15 @@
 import { COMMAND_EXIT, QhError } from "@queen-and-hive/protocol";
 import { type ConfigSurroundings, loadSettings } from "../config/load.ts";
 import type { HiveSettings, QueenSettings } from "../config/settings.ts";
-import { needsWorker, uploadText } from "../hives/hive-installation.ts";
+import { needsWorker } from "../hives/hive-installation.ts";
 import { createHost } from "../hosts/create-host.ts";
 import { carryOut, type InstallOptions, planFor } from "../install/install-hive.ts";
 import { describeStep } from "../install/install-plan.ts";
 import { chooseHives } from "./choose-hives.ts";
 import type { CommonOptions } from "./program.ts";
-import { ProgressLines } from "./progress-lines.ts";
+import { ProgressLines, progressBar } from "./progress-lines.ts";
+import { wrap } from "./table.ts";
+import { terminalColumns } from "./watch.ts";
 
 /** The flags of `queen hive install`. */
 export interface HiveInstallFlags extends Pick<CommonOptions, "config" | "json"> {
@@ -58,7 +60,7 @@ async function installOne(
     commandMs: settings.preflight.deadlineMs,
     withWorker: flags.withWorker === true || needsWorker(settings.models, hive),
     refused: new Set(),
-    onProgress: (what, sent, total) => progress?.set(hive.id, uploadText(what, sent, total)),
+    onProgress: (what, sent, total) => progress?.set(hive.id, `uploading the ${what} ${progressBar(sent, total)}`),
   };
   try {
     progress?.set(hive.id, "looking");
@@ -74,8 +76,13 @@ async function installOne(
   }
 }
 
+const STEP_INDENT = 5;
+
 function planText({ hive_id: hiveId, host, found, steps, error }: Outcome): string {
-  const lines = steps.map((step, index) => `  ${index + 1}. ${step}`);
+  const width = terminalColumns() - STEP_INDENT;
+  const lines = steps.flatMap((step, index) =>
+    wrap(step, width).map((line, at) => `${at === 0 ? `  ${index + 1}. ` : " ".repeat(STEP_INDENT)}${line}`),
+  );
   const rest = steps.length === 0 && error === undefined ? ["  nothing to do"] : lines;
   return [`${hiveId} (${host}): ${error ?? found}`, ...rest].join("\n");
 }

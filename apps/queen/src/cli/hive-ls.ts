@@ -5,7 +5,7 @@ import type { CommonOptions } from "./program.ts";
 import { findQueen, openQueen } from "./queen-client.ts";
 import { formatTable } from "./table.ts";
 
-const HEADING = ["HIVE", "HOST", "STATE", "AGE", "PID", "EPOCH", "WORKERS", "RESTARTS", "URL"];
+const HEADING = ["HIVE", "HOST", "STATE", "AGE", "PID", "RESTARTS", "URL"];
 
 /** `queen hive ls`: where each hive is and what runs there. */
 export async function hiveLs(options: CommonOptions, around: ConfigSurroundings): Promise<number> {
@@ -21,8 +21,6 @@ export async function hiveLs(options: CommonOptions, around: ConfigSurroundings)
     stateOf(hive),
     formatDurationMs(Math.max(0, Date.now() - Date.parse(hive.since))),
     hive.pid === null ? "-" : String(hive.pid),
-    hive.hive_epoch === null ? "-" : String(hive.hive_epoch),
-    String(hive.workers),
     String(hive.restarts),
     hive.url ?? "-",
   ]);

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { ConfigSurroundings } from "../config/load.ts";
+import type { HiveAddFlags } from "./hive-add.ts";
 import type { HiveInstallFlags } from "./hive-install.ts";
 import type { CommonOptions } from "./program.ts";
 
@@ -20,6 +21,36 @@ export function addHiveCommands(program: Command, { around, configured, remote, 
   remote(hive.command("ls"))
     .description("where each hive is and what runs there")
     .action(run(async (options: CommonOptions) => (await import("./hive-ls.ts")).hiveLs(options, around)));
+  configured(hive.command("add"))
+    .description("look at a host, write a hive on it into the configuration file, and have the running queen take it")
+    .argument("<id>", "how the hive is to be called")
+    .argument("[host]", "local, ssh://user@host:port, user@host or an alias of ~/.ssh/config", "local")
+    .option("--transport <way>", "tunnel or direct")
+    .option("--identity-file <file>", "the only key to try")
+    .option("--known-hosts <file>", "where host keys are looked up")
+    .option("--listen <address>", "host:port on which the hive listens there")
+    .option("--models-dir <dir>", "where relative model paths start there")
+    .option("--install-dir <dir>", "where the hive is installed there")
+    .option("--state-dir <dir>", "where it keeps its state there")
+    .option(
+      "--label <name=value>",
+      "a label for placement; may be given again",
+      (label: string, all: string[]) => [...all, label],
+      [],
+    )
+    .option("--host-key <fingerprint>", "SHA256:... that the host's key must have, instead of asking")
+    .option("--no-check", "do not look at the host")
+    .option("--json", "print JSON for programs")
+    .action(
+      run(async (id: string, host: string, flags: HiveAddFlags) =>
+        (await import("./hive-add.ts")).hiveAdd(id, host, flags, around),
+      ),
+    );
+  configured(hive.command("rm"))
+    .description("stop hives with their workers and take them out of the configuration file")
+    .argument("<hives...>", "ids of hives")
+    .option("--json", "print JSON for programs")
+    .action(run(async (ids: string[], options: CommonOptions) => (await import("./hive-rm.ts")).hiveRm(ids, options, around)));
   remote(hive.command("start"))
     .description("start hives and wait until they run")
     .argument("<hives...>", "ids of hives")

@@ -22,16 +22,23 @@ export async function hiveStart(
   return hives.every((hive) => options.wait === false || hive.state === "running") ? COMMAND_EXIT.done : COMMAND_EXIT.failed;
 }
 
-/** Starts one hive and shows how far it is, until it runs, or does not; an attempt that failed is not waited out. */
-export async function startOne(queen: Peer, id: string, wait: boolean, progress: ProgressLines | null): Promise<HiveRecord> {
+/** Shows how far a hive is on its way, until it runs, or does not; an attempt that failed is not waited out. */
+export async function followStart(queen: Peer, id: string, progress: ProgressLines | null): Promise<HiveRecord> {
   const params = { hive_id: id };
-  let hive = await queen.call(QUEEN_ENDPOINTS.postHiveStart, { params });
+  let last: HiveRecord | null = null;
   for (;;) {
+    const hive: HiveRecord = await queen.call(QUEEN_ENDPOINTS.getHive, { params }).catch(orGone(last));
     progress?.set(id, sentence(hive));
-    if (!wait || isSettled(hive)) return hive;
+    if (isSettled(hive)) return hive;
+    last = hive;
     await systemClock.sleep(LOOK_EVERY_MS);
-    hive = await queen.call(QUEEN_ENDPOINTS.getHive, { params }).catch(orGone(hive));
   }
+}
+
+async function startOne(queen: Peer, id: string, wait: boolean, progress: ProgressLines | null): Promise<HiveRecord> {
+  const hive = await queen.call(QUEEN_ENDPOINTS.postHiveStart, { params: { hive_id: id } });
+  progress?.set(id, sentence(hive));
+  return wait ? await followStart(queen, id, progress) : hive;
 }
 
 function isSettled({ state }: HiveRecord): boolean {
@@ -46,9 +53,9 @@ function sentence(hive: HiveRecord): string {
 }
 
 /** A hive that was removed meanwhile is no longer waited for. */
-function orGone(last: HiveRecord): (error: unknown) => HiveRecord {
+function orGone(last: HiveRecord | null): (error: unknown) => HiveRecord {
   return (error) => {
-    if (error instanceof QhError && error.kind === "hive_not_found") return { ...last, state: "stopped" };
+    if (last !== null && error instanceof QhError && error.kind === "hive_not_found") return { ...last, state: "stopped" };
     throw error;
   };
 }

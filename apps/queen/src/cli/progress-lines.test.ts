@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { ProgressLines, percentOf } from "./progress-lines.ts";
+import { ProgressLines, progressBar } from "./progress-lines.ts";
 
 function screen(isTerminal: boolean, columns = 80) {
   let text = "";
@@ -28,7 +28,7 @@ it("changes lines in place on a terminal and never lets one wrap", () => {
   expect(terminal.text().endsWith("\u001b[2Aa     running\u001b[K\nlong  a text that i…\u001b[K\n")).toBe(true);
 });
 
-it("counts an empty upload as whole", () => {
-  expect(percentOf(0, 0, "0B")).toBe("100 % of 0B");
-  expect(percentOf(1, 3, "3B")).toBe("33 % of 3B");
+it("draws how much is done, and counts an empty upload as whole", () => {
+  expect(progressBar(0, 0)).toBe("[####################] 100 % of 0B");
+  expect(progressBar(1, 3)).toBe("[######..............]  33 % of 3B");
 });

@@ -1,3 +1,4 @@
+import { formatBytes } from "@queen-and-hive/protocol";
 import { cutLines } from "./table.ts";
 
 /** Where progress is shown. */
@@ -41,12 +42,20 @@ export class ProgressLines {
   }
 }
 
-/** A line that says how much of something is done: `43 % of 44.1MiB`. */
-export function percentOf(done: number, total: number, totalText: string): string {
-  return `${total === 0 ? 100 : Math.floor((done / total) * 100)} % of ${totalText}`;
+/** How wide a bar is, signs. */
+const BAR_WIDTH = 20;
+
+/** How much of something is done: `[#########...........]  45 % of 44.1MiB`. */
+export function progressBar(done: number, total: number): string {
+  const ratio = total === 0 ? 1 : Math.min(1, done / total);
+  const full = Math.floor(ratio * BAR_WIDTH);
+  const percent = String(Math.floor(ratio * 100)).padStart(3);
+  return `[${"#".repeat(full)}${".".repeat(BAR_WIDTH - full)}] ${percent} % of ${formatBytes(total)}`;
 }
 
 function standardError(): ProgressScreen {
   const { stderr } = process;
-  return { isTerminal: stderr.isTTY, columns: stderr.isTTY ? stderr.columns : 0, write: (text) => stderr.write(text) };
+  // Lines that would wrap cannot be changed in place: a terminal that does not say how wide it is gets them one by one.
+  const columns = stderr.isTTY ? stderr.columns : 0;
+  return { isTerminal: columns > 0, columns, write: (text) => stderr.write(text) };
 }

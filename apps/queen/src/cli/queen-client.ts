@@ -32,12 +32,21 @@ export function openQueen(place: QueenPlace, timeoutMs: number = CALL_MS): Peer 
   return createPeer({ url: place.url, token: () => place.key, name: "the queen", timeoutMs, maxSockets: 4 });
 }
 
+/** Calls to the queen of a configuration; null when none runs on its state directory. */
+export function openRunningQueen(options: CommonOptions, around: ConfigSurroundings, timeoutMs: number = CALL_MS): Peer | null {
+  const place = findQueen(options, around);
+  return place.stateDir !== null && runsOn(place.stateDir) ? openQueen(place, timeoutMs) : null;
+}
+
 /** Throws `peer_unreachable` with what to do next when no queen runs on the state directory; a dead one leaves her socket. */
 export function requireSocket({ url, stateDir }: QueenPlace): void {
-  if (stateDir === null) return;
-  const last = readQueenIdentity(stateDir);
-  if (existsSync(url.slice("unix:".length)) && last !== null && isProcessAlive(last)) return;
+  if (stateDir === null || (existsSync(url.slice("unix:".length)) && runsOn(stateDir))) return;
   throw noQueen(stateDir);
+}
+
+function runsOn(stateDir: string): boolean {
+  const last = readQueenIdentity(stateDir);
+  return last !== null && isProcessAlive(last);
 }
 
 /** No queen runs on a state directory: what to do next. */

@@ -21,3 +21,19 @@ export function cutLines(text: string, columns: number): string {
     .map((line) => (line.length > columns ? `${line.slice(0, columns - 1)}${CUT}` : line))
     .join("\n");
 }
+
+/** The narrowest column that text is wrapped to. */
+const NARROWEST = 20;
+
+/** A text as lines of whole words that fit into so many columns; a longer word stays whole. */
+export function wrap(text: string, columns: number): readonly string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line !== "" && line.length + 1 + word.length > Math.max(NARROWEST, columns)) {
+      lines.push(line);
+      line = word;
+    } else line = line === "" ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
+}

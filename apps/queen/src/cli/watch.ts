@@ -30,9 +30,10 @@ export async function watch(look: () => Promise<string>, { asJson }: { readonly 
   }
 }
 
-/** How wide the terminal is; without one nothing has to fit. */
+/** How wide the terminal is; without one, or one that does not say, nothing has to fit. */
 export function terminalColumns(): number {
-  return process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY;
+  const { isTTY, columns } = process.stdout;
+  return isTTY && columns > 0 ? columns : Number.POSITIVE_INFINITY;
 }
 
 async function lookOrSay(look: () => Promise<string>, asJson: boolean): Promise<string | null> {

@@ -24,7 +24,7 @@ export function processSurroundings(): ConfigSurroundings {
  * The configuration file to use: `--config`, `QUEEN_CONFIG` (both must exist), `./queen.yaml`,
  * `~/.config/queen/queen.yaml`, or null for the defaults.
  */
-function findConfigFile(flag: string | undefined, { env, workingDirectory, home }: ConfigSurroundings): string | null {
+export function findConfigFile(flag: string | undefined, { env, workingDirectory, home }: ConfigSurroundings): string | null {
   const named = flag ?? env["QUEEN_CONFIG"];
   if (named !== undefined && named !== "") return resolvePath(workingDirectory, expandHome(named, home));
   const places = [join(workingDirectory, "queen.yaml"), join(home, ".config/queen/queen.yaml")];

@@ -95,7 +95,7 @@ export class HiveInstallation {
 }
 
 /** How far an upload is, for people. */
-export function uploadText(what: "hive" | "worker", sentBytes: number, totalBytes: number): string {
+function uploadText(what: "hive" | "worker", sentBytes: number, totalBytes: number): string {
   const percent = totalBytes === 0 ? 100 : Math.floor((sentBytes / totalBytes) * 100);
   return `uploading the ${what}, ${percent} % of ${formatBytes(totalBytes)}`;
 }

@@ -52,7 +52,7 @@ export function planInstall(report: InstallationReport, ours: Installables, ques
 export function describeStep(step: InstallStep, installDir: string): string {
   switch (step.kind) {
     case "upload_hive":
-      return `upload ${step.source.file} (${formatBytes(step.source.bytes)}, compressed on its way) to ${installDir}/versions/${short(step.source.sha256)}.../hive`;
+      return `upload ${step.source.file} (${formatBytes(step.source.bytes)}, compressed on its way) as ${installDir}/versions/${short(step.source.sha256)}.../hive`;
     case "upload_worker":
       return `upload ${step.source.file} (${formatBytes(step.source.bytes)}) and unpack it in ${installDir}/versions/${short(step.version)}.../hive-worker`;
     case "adopt":

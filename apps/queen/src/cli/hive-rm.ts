@@ -1,0 +1,53 @@
+import { removeFromList } from "@queen-and-hive/daemon";
+import { COMMAND_EXIT, type HiveFate, QhError, QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
+import type { ConfigSurroundings } from "../config/load.ts";
+import { requireConfigFile, stageConfig } from "../config/staged-config.ts";
+import { describeFate } from "../hives/stop-cascade.ts";
+import type { CommonOptions } from "./program.ts";
+import { openRunningQueen } from "./queen-client.ts";
+
+/** How long a stop may take, its proof included, milliseconds: longer than the queen's own budget for it. */
+const STOP_MS = 120_000;
+
+/**
+ * `queen hive rm HIVE...`: has the running queen stop each hive with proof and forget it, then takes it out of the
+ * configuration file. A hive of which something may be left stays in both. Without a running queen the file alone changes:
+ * the next queen stops what still runs.
+ */
+export async function hiveRm(
+  ids: readonly string[],
+  options: Pick<CommonOptions, "config" | "json">,
+  around: ConfigSurroundings,
+): Promise<number> {
+  const file = requireConfigFile(options.config, around);
+  const removed: { hive_id: string; fate: HiveFate | null }[] = [];
+  for (const id of ids) {
+    // Checked before anything is stopped: a model may be placed there.
+    const staged = stageConfig(file, (text) => without(text, id, file), around);
+    const fate = await stopInRunningQueen(id, { ...options, config: file }, around);
+    await staged.commit();
+    removed.push({ hive_id: id, fate });
+    if (options.json !== true) process.stdout.write(`${fate === null ? id : describeFate(fate)}; it is no longer in ${file}\n`);
+  }
+  if (options.json === true) process.stdout.write(`${JSON.stringify({ file, hives: removed })}\n`);
+  return COMMAND_EXIT.done;
+}
+
+function without(text: string, id: string, file: string): string {
+  const edited = removeFromList(text, "hives", id);
+  if (edited === null)
+    throw new QhError("hive_not_found", `cannot remove the hive ${JSON.stringify(id)}: ${file} has none of this name`);
+  return edited;
+}
+
+/** Null when no queen runs, or the one that does has never heard of it. */
+async function stopInRunningQueen(id: string, options: CommonOptions, around: ConfigSurroundings): Promise<HiveFate | null> {
+  await using queen = openRunningQueen(options, around, STOP_MS);
+  if (queen === null) return null;
+  try {
+    return await queen.call(QUEEN_ENDPOINTS.deleteHive, { params: { hive_id: id } });
+  } catch (error) {
+    if (error instanceof QhError && error.kind === "hive_not_found") return null;
+    throw error;
+  }
+}
