@@ -78,6 +78,12 @@ describe("a private directory", () => {
     await expect(ensurePrivateDir(foreign ?? dir)).rejects.toMatchObject({ kind: "storage_failed" });
   });
 
+  it("that cannot be made is said, also where Node's own recursive mkdir never returns", async () => {
+    await expect(ensurePrivateDir("/proc/no/such/place")).rejects.toThrow(
+      /cannot make the directory \/proc\/no\/such\/place: ENOENT/,
+    );
+  });
+
   it("is refused when a file is in its place", async () => {
     writeFileSync(join(dir, "file"), "");
     await expect(ensurePrivateDir(join(dir, "file"))).rejects.toMatchObject({

@@ -1,4 +1,6 @@
+import { statSync } from "node:fs";
 import { chmod, lstat, mkdir, stat } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import { QhError } from "@queen-and-hive/protocol";
 import { errorCodeOf } from "../error-code.ts";
 
@@ -12,7 +14,7 @@ const OTHERS_MASK = 0o077;
 export async function ensurePrivateDir(path: string): Promise<void> {
   const ourUid = process.getuid?.() ?? 0;
   try {
-    await mkdir(path, { recursive: true, mode: PRIVATE_MODE });
+    await makeWithParents(resolve(path));
     const [link, directory] = [await lstat(path), await stat(path)];
     if (directory.uid !== ourUid || link.uid !== ourUid) {
       throw new QhError(
@@ -26,4 +28,19 @@ export async function ensurePrivateDir(path: string): Promise<void> {
     const code = errorCodeOf(cause) ?? "unknown error";
     throw new QhError("storage_failed", `cannot make the directory ${path}: ${code}`, { cause, details: { path, code } });
   }
+}
+
+/** One by one: Node's own recursive mkdir never returns where a parent exists but takes no directory, as in /proc. */
+async function makeWithParents(path: string): Promise<void> {
+  if (isDirectory(path)) return;
+  const parent = dirname(path);
+  if (parent !== path) await makeWithParents(parent);
+  await mkdir(path, { mode: PRIVATE_MODE }).catch((error: unknown) => {
+    // Somebody else has just made it.
+    if (!isDirectory(path)) throw error;
+  });
+}
+
+function isDirectory(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }
