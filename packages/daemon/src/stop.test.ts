@@ -77,6 +77,14 @@ describe("signals", () => {
     expect(process.listenerCount("SIGUSR2")).toBe(0);
   });
 
+  it("that a launcher passes on a second time count once, but every Ctrl-C counts", () => {
+    const heard: string[] = [];
+    const handle = (signal: NodeJS.Signals, count: number): number => heard.push(`${signal} ${count}`);
+    using _listening = onSignals({ signals: ["SIGUSR2", "SIGINT"], handle, echoMs: 60_000 });
+    for (const signal of ["SIGUSR2", "SIGUSR2", "SIGINT", "SIGINT"] as const) process.emit(signal, signal);
+    expect(heard).toEqual(["SIGUSR2 1", "SIGINT 2", "SIGINT 3"]);
+  });
+
   it("reach a real process, which lives on until it decides otherwise", async () => {
     const code = `
       import { onSignals } from ${JSON.stringify(fileURLToPath(new URL("stop.ts", import.meta.url)))};

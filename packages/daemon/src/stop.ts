@@ -87,12 +87,22 @@ async function bounded(name: string, stop: (deadline: Deadline) => Promise<void>
 export interface SignalHandling {
   readonly signals: readonly NodeJS.Signals[];
   readonly handle: (signal: NodeJS.Signals, count: number) => void;
+  /**
+   * The same signal again within so many milliseconds counts once: a launcher in our process group has passed on what we had
+   * already. Never for SIGINT, which launchers leave to the terminal. None when absent.
+   */
+  readonly echoMs?: number;
 }
 
 /** Hears signals of this process until the result is disposed. A second Ctrl-C is the same handler with count 2. */
-export function onSignals({ signals, handle }: SignalHandling): Disposable {
+export function onSignals({ signals, handle, echoMs = 0 }: SignalHandling): Disposable {
   let count = 0;
+  const heardAt = new Map<NodeJS.Signals, number>();
   const listener = (signal: NodeJS.Signals): void => {
+    const now = performance.now();
+    const isEcho = signal !== "SIGINT" && now - (heardAt.get(signal) ?? Number.NEGATIVE_INFINITY) < echoMs;
+    heardAt.set(signal, now);
+    if (isEcho) return;
     count += 1;
     handle(signal, count);
   };

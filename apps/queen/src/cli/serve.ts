@@ -10,6 +10,8 @@ import type { CommonOptions } from "./program.ts";
 
 /** How long closing servers and registry may take after the cascade, milliseconds. */
 const CLOSE_MS = 5_000;
+/** `timeout`, systemd and terminals signal a whole process group, in which our launcher then passes the signal on, milliseconds. */
+const ECHO_MS = 500;
 
 /**
  * `queen serve`: serves until a signal or `queen down`. Ctrl-C is the stop cascade, SIGTERM what each hive's
@@ -51,6 +53,7 @@ function openLog(settings: QueenSettings): Log {
 async function serveUntilStopped(queen: RunningQueen, log: Log): Promise<QueenShutdownAnswer | null> {
   using _signals = onSignals({
     signals: ["SIGINT", "SIGTERM", "SIGHUP"],
+    echoMs: ECHO_MS,
     handle: (signal, count) => onSignal(queen, log, signal, count),
   });
   const answer = await Promise.race([queen.stopped, queen.lockLost.then(() => null)]);
