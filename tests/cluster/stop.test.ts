@@ -40,6 +40,18 @@ test.each(["SIGINT", "SIGTERM"] as const)(
   60_000,
 );
 
+test("a signal that a launcher passes on a second time does not hurry the stop, and what is stopped has not failed", async () => {
+  await using cluster = await startTestCluster({ workers: { min: 1 }, workerFlags: ["--token-rate", "20", "--tokens", "10"] });
+  await cluster.workersReady(1);
+  const stream = await openStream(cluster.queen.url, chat("fake", { stream: true }));
+  await stream.begun;
+  for (const _of of ["the group", "the launcher"]) cluster.queen.program.send("SIGTERM");
+  const text = await stream.whole;
+  expect([dataOf(text).at(-1), text.includes('"error"')]).toEqual(["[DONE]", false]);
+  expect(await cluster.queen.program.ended()).toEqual({ code: 0, signal: null });
+  expect(cluster.queen.program.output()).not.toMatch(/hurrying|is failed/);
+}, 60_000);
+
 test("a stop with nothing to wait for lets a short answer finish", async () => {
   await using cluster = await startTestCluster({ workers: { min: 1 }, workerFlags: ["--token-rate", "20", "--tokens", "10"] });
   await cluster.workersReady(1);

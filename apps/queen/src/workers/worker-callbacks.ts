@@ -67,7 +67,8 @@ export function acceptExited(context: FleetContext, hiveId: string, message: Wor
   const exit = { exit_code: message.exit_code, signal: message.signal, cause: message.cause, log_tail: message.log_tail };
   const ended: Partial<WorkerRecord> = {
     incarnation: message.incarnation,
-    state: !wanted ? "stopping" : message.will_restart ? "backing_off" : "failed",
+    // What was stopped, by whomever, leaves the list when its hive says so; it has not failed.
+    state: !wanted || message.cause === "stopped" ? "stopping" : message.will_restart ? "backing_off" : "failed",
     pid: null,
     start_time: null,
     boot_id: null,
