@@ -2,10 +2,12 @@ import {
   type Clock,
   Deadline,
   ensurePrivateDir,
+  isLoopbackAddress,
   type Log,
   type Metrics,
   readProcessIdentity,
   StopSequence,
+  workerKeyOf,
 } from "@queen-and-hive/daemon";
 import { type HiveIdentity, type HiveShutdown, type HiveShutdownAnswer, PROTOCOL } from "@queen-and-hive/protocol";
 import { outboxNotices } from "./callbacks/notices.ts";
@@ -118,6 +120,7 @@ async function openState(options: HiveOptions, stops: StopSequence): Promise<Hiv
     config: settings,
     environment: options.environment,
     callbackUrl: () => address.promise,
+    workerKey: (workerId) => (isLoopbackAddress(settings.workerHost) ? null : workerKeyOf(token.current, workerId)),
     embeddedWorker: () => embeddedWorker(ownForm()),
     devices,
     deviceMemory: (ids) => devices.memoryInUse(ids),

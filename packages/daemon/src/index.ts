@@ -59,3 +59,4 @@ export {
   waitForProcessEnd,
 } from "./process-identity.ts";
 export { onSignals, type SignalHandling, type StopFailure, StopSequence, type StopSequenceOptions } from "./stop.ts";
+export { isLoopbackAddress, workerKeyOf } from "./worker-key.ts";

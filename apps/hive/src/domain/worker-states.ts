@@ -25,7 +25,10 @@ export interface ReadyFacts {
 }
 
 /** Why a process is being ended: the operator's word, a start that was given up, or a worker that stayed hung. */
-export type StopReason = "operator" | "start_silent" | "start_too_long" | "hung";
+export type StopReason = "operator" | StartFault | "hung";
+
+/** Why a start is given up although its process lives. */
+export type StartFault = "start_silent" | "start_too_long" | "listens_on_loopback_only";
 
 /** A ready that was heard and does not count yet. */
 interface SaidReady {
@@ -94,7 +97,7 @@ export type WorkerEvent =
   | { readonly type: "launched"; readonly incarnation: number; readonly process: WorkerProcess }
   | ({ readonly type: "launch_failed"; readonly incarnation: number; readonly exit: WorkerExit } & EndMoment)
   | { readonly type: "ready"; readonly incarnation: number; readonly facts: ReadyFacts; readonly atMs: number }
-  | { readonly type: "start_given_up"; readonly incarnation: number; readonly cause: "start_silent" | "start_too_long" }
+  | { readonly type: "start_given_up"; readonly incarnation: number; readonly cause: StartFault }
   | { readonly type: "warmed_up"; readonly incarnation: number; readonly atMs: number }
   | { readonly type: "went_mute"; readonly incarnation: number }
   | { readonly type: "answered_again"; readonly incarnation: number }

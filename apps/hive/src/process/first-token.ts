@@ -11,6 +11,8 @@ export interface FirstTokenOptions {
   /** The worker's own address. */
   readonly url: string;
   readonly model: string;
+  /** The worker's key; null where it asks for none. */
+  readonly key: string | null;
   /** Infinity: until the signal. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
@@ -38,7 +40,7 @@ const QUESTIONS: readonly (readonly [string, Readonly<Record<string, unknown>>])
 const NOT_THIS_WAY: ReadonlySet<number> = new Set([400, 401, 403, 404, 405, 415, 422, 501]);
 
 /** The status of a whole answer; null when there was none. */
-function post(url: string, text: string, { timeoutMs, signal }: FirstTokenOptions): Promise<number | null> {
+function post(url: string, text: string, { timeoutMs, key, signal }: FirstTokenOptions): Promise<number | null> {
   return new Promise((resolve) => {
     const none = (): void => resolve(null);
     if (signal.aborted) return none();
@@ -49,7 +51,11 @@ function post(url: string, text: string, { timeoutMs, signal }: FirstTokenOption
         signal,
         agent: false,
         ...(Number.isFinite(timeoutMs) ? { timeout: timeoutMs } : {}),
-        headers: { "content-type": "application/json", "content-length": Buffer.byteLength(text) },
+        headers: {
+          "content-type": "application/json",
+          "content-length": Buffer.byteLength(text),
+          ...(key === null ? {} : { authorization: `Bearer ${key}` }),
+        },
       },
       (response) => {
         response.on("error", none);

@@ -1,4 +1,4 @@
-import { askWorker, fieldOf } from "./ask-worker.ts";
+import { askWorker, fieldOf, type WorkerQuestion } from "./ask-worker.ts";
 
 /** What a worker's own health path answered. */
 export interface ProbeAnswer {
@@ -8,8 +8,8 @@ export interface ProbeAnswer {
 }
 
 /** Asks a path of a worker once: 200 is ready, any other answer means that it loads, none that it is mute. Never throws. */
-export async function probeReady(url: string, timeoutMs: number, signal: AbortSignal): Promise<ProbeAnswer> {
-  const answer = await askWorker({ url, timeoutMs, key: null }, signal);
+export async function probeReady(question: WorkerQuestion, signal: AbortSignal): Promise<ProbeAnswer> {
+  const answer = await askWorker(question, signal);
   if (answer === null) return { outcome: "mute", progress: null };
   return { outcome: answer.status === 200 ? "ready" : "loading", progress: progressIn(answer.body) };
 }

@@ -30,6 +30,8 @@ export interface HealthWatchOptions {
   readonly process: WorkerProcess;
   /** Where it serves. */
   readonly url: string;
+  /** The worker's key; null where it asks for none. */
+  readonly key: string | null;
   readonly outputPath: string;
   readonly isHung: boolean;
   readonly settings: HealthSettings;
@@ -110,18 +112,18 @@ export class HealthWatch implements Disposable {
   }
 
   async #serves(): Promise<boolean> {
-    const { url, spec, process, settings } = this.#options;
+    const { url, key, spec, process, settings } = this.#options;
     const { signal } = this.#controller;
     const { timeoutMs } = settings;
     if (readProcStat(process.engine.pid)?.state === "T") return false;
     if (this.#isDoubted) {
       // A token that takes longer waits behind others, and their work shows.
-      const answer = await askFirstToken({ url, model: spec.model.id, timeoutMs, signal });
+      const answer = await askFirstToken({ url, model: spec.model.id, key, timeoutMs, signal });
       this.#isDoubted = answer === "mute";
       return !this.#isDoubted;
     }
     if (this.#path === null) return true;
-    return (await probeReady(`${url}${this.#path}`, timeoutMs, signal)).outcome === "ready";
+    return (await probeReady({ url: `${url}${this.#path}`, timeoutMs, key }, signal)).outcome === "ready";
   }
 
   /** Null when it does not serve and its work cannot be compared with anything yet. */

@@ -58,7 +58,7 @@ export async function launch({ options, paths, incarnation, facts, token, signal
     modelPath: runtime.modelPath,
     callbackUrl,
     callbackToken: token.token,
-    workerKey: null,
+    workerKey: options.workerKey?.(workerId) ?? null,
   });
   return await holdProcess(
     {

@@ -1,12 +1,13 @@
 import type { Clock, Log } from "@queen-and-hive/daemon";
 import type { WorkerSpec } from "@queen-and-hive/protocol";
 import { beginVigil, judgeLook, type StartLimits, type StartLook, type StartVigil } from "../domain/signs-of-life.ts";
-import type { WorkerProcess } from "../domain/worker-states.ts";
+import type { StartFault, WorkerProcess } from "../domain/worker-states.ts";
 import { askSlots } from "../process/ask-slots.ts";
 import { askFirstToken } from "../process/first-token.ts";
 import { type SessionUse, useOfSession } from "../process/machine-facts.ts";
 import { outputSize, readOutput } from "../process/output-log.ts";
 import { readProcessTable } from "../process/process-table.ts";
+import { listensOnLoopbackOnly } from "../process/reach-worker.ts";
 import { probeReady } from "../process/ready-probe.ts";
 
 /** What to watch while a worker loads. */
@@ -15,6 +16,8 @@ export interface StartWatchOptions {
   readonly process: WorkerProcess;
   /** The worker's own address, for `ready.http`. */
   readonly url: string;
+  /** The worker's key; null where it asks for none. */
+  readonly key: string | null;
   readonly outputPath: string;
   /** Where this incarnation's output begins. */
   readonly outputFrom: number;
@@ -27,7 +30,7 @@ export interface StartWatchOptions {
   readonly onReady: (slots: number | null) => Promise<void>;
   /** It gave the first token that `warmUp` asks for. */
   readonly onWarm: () => Promise<void>;
-  readonly onGiveUp: (cause: "start_silent" | "start_too_long") => void;
+  readonly onGiveUp: (cause: StartFault) => void;
   readonly onProgress: (progress: string) => void;
 }
 
@@ -90,11 +93,15 @@ export class StartWatch implements Disposable {
 
   /** True when there is nothing more to look for. */
   async #step(): Promise<boolean> {
-    const { spec, url } = this.#options;
-    const { saidReady, saidLoading } = await this.#ask();
+    const { spec, url, key } = this.#options;
+    const { saidReady, saidLoading, unreachable } = await this.#ask();
     if (this.#controller.signal.aborted) return true;
+    if (unreachable) {
+      this.#options.onGiveUp("listens_on_loopback_only");
+      return true;
+    }
     if (saidReady) {
-      await this.#options.onReady(await askSlots({ spec, url, key: null }, this.#controller.signal));
+      await this.#options.onReady(await askSlots({ spec, url, key }, this.#controller.signal));
       return this.#controller.signal.aborted;
     }
     const look = this.#look(saidLoading);
@@ -106,22 +113,30 @@ export class StartWatch implements Disposable {
     return true;
   }
 
-  async #ask(): Promise<{ readonly saidReady: boolean; readonly saidLoading: boolean }> {
-    if (this.#isWarming) return { saidReady: false, saidLoading: false };
-    const path = this.#options.spec.runtime.ready?.http;
+  async #ask(): Promise<Said> {
+    if (this.#isWarming) return NOTHING_SAID;
+    const { spec, url, key } = this.#options;
+    const path = spec.runtime.ready?.http;
     if (this.#pattern !== null) this.#lineSaidReady ||= this.#logSaysReady(this.#pattern);
-    if (this.#lineSaidReady) return { saidReady: true, saidLoading: false };
-    if (path === undefined) return { saidReady: false, saidLoading: false };
-    const answer = await probeReady(`${this.#options.url}${path}`, PROBE_MS, this.#controller.signal);
+    if (this.#lineSaidReady) return { ...NOTHING_SAID, saidReady: true, unreachable: await listensOnLoopbackOnly(url) };
+    if (path === undefined) return NOTHING_SAID;
+    const answer = await probeReady({ url: `${url}${path}`, timeoutMs: PROBE_MS, key }, this.#controller.signal);
     if (answer.progress !== null) this.#say(answer.progress);
-    return { saidReady: answer.outcome === "ready", saidLoading: answer.outcome === "loading" };
+    if (answer.outcome === "mute") return { ...NOTHING_SAID, unreachable: await listensOnLoopbackOnly(url) };
+    return { saidReady: answer.outcome === "ready", saidLoading: answer.outcome === "loading", unreachable: false };
   }
 
   async #askUntilToken(): Promise<void> {
-    const { url, spec, clock, log, onWarm } = this.#options;
+    const { url, key, spec, clock, log, onWarm } = this.#options;
     const { signal } = this.#controller;
     while (!signal.aborted) {
-      const answer = await askFirstToken({ url, model: spec.model.id, timeoutMs: Number.POSITIVE_INFINITY, signal });
+      const answer = await askFirstToken({
+        url,
+        model: spec.model.id,
+        key,
+        timeoutMs: Number.POSITIVE_INFINITY,
+        signal,
+      });
       if (answer === "token" || answer === "refused") {
         try {
           return await onWarm();
@@ -173,6 +188,15 @@ export class StartWatch implements Disposable {
   }
 }
 
+/** What one look at a loading worker told. */
+interface Said {
+  readonly saidReady: boolean;
+  readonly saidLoading: boolean;
+  /** It listens where the queen cannot reach it. */
+  readonly unreachable: boolean;
+}
+
+const NOTHING_SAID: Said = { saidReady: false, saidLoading: false, unreachable: false };
 const PAUSE_FACTOR = 1.5;
 /** How long one answer of a health path may take: one that takes longer is asked again. */
 const PROBE_MS = 1_000;

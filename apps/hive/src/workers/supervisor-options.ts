@@ -60,6 +60,8 @@ export interface SupervisorOptions {
   readonly callbackUrl: () => string | Promise<string>;
   /** Asked at every launch of the runtime `embedded`; the reason is a sentence that says what to do. */
   readonly embeddedWorker: () => EmbeddedLauncher | { readonly unavailable: string };
+  /** The key that a worker's callers must bring; null or absent where only this machine can reach it. */
+  readonly workerKey?: (workerId: string) => string | null;
   /** Memory in use on these devices now; null where that cannot be known, as on a host without GPUs. Never throws. */
   readonly deviceMemory?: (devices: readonly string[]) => Promise<DeviceMemory | null>;
   readonly devices: Pick<Devices, "read" | "latest">;

@@ -13,12 +13,13 @@ import {
 } from "@queen-and-hive/protocol";
 import { isSameSpec } from "../domain/spec-equality.ts";
 import { newWorkerLife } from "../domain/worker-machine.ts";
-import { processOf } from "../domain/worker-states.ts";
+import { processOf, type WorkerEvent } from "../domain/worker-states.ts";
 import { findOurs } from "../process/find-ours.ts";
 import { followLog } from "../process/output-follow.ts";
 import { historyTail } from "../process/output-history.ts";
 import { PortPool } from "../process/ports.ts";
 import { readProcessTable, treeOf } from "../process/process-table.ts";
+import { listensOnLoopbackOnly } from "../process/reach-worker.ts";
 import { type ProcessTree, Sampler } from "../process/sampler.ts";
 import { WorkerCgroups } from "../process/worker-cgroups.ts";
 import { checkOwnVariables } from "../runtimes/worker-environment.ts";
@@ -200,14 +201,11 @@ class Supervisor implements Supervision {
     const callsBack = ready?.callback ?? (ready?.http === undefined && ready?.log === undefined);
     if (!callsBack) return { applied: false };
     const found = readyFactsOf(callback, facts, this.#options);
-    return {
-      applied: await worker.tell({
-        type: "ready",
-        incarnation: life.incarnation,
-        facts: found,
-        atMs: this.#options.clock.nowMs(),
-      }),
-    };
+    const { incarnation } = life;
+    const event: WorkerEvent = (await listensOnLoopbackOnly(found.url))
+      ? { type: "start_given_up", incarnation, cause: "listens_on_loopback_only" }
+      : { type: "ready", incarnation, facts: found, atMs: this.#options.clock.nowMs() };
+    return { applied: await worker.tell(event) };
   }
 
   async logTail(workerId: WorkerId, lines: number): Promise<readonly string[]> {

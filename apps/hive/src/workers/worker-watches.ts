@@ -105,6 +105,7 @@ export class WorkerWatches implements Disposable {
       spec,
       process,
       url,
+      key: this.#key(),
       outputPath: paths.output,
       outputFrom: logOffset,
       alreadyMs: Math.max(0, clock.nowMs() - (spawnedAtMs ?? clock.nowMs())),
@@ -144,6 +145,7 @@ export class WorkerWatches implements Disposable {
       spec: facts().spec,
       process: phase.process,
       url: phase.facts.url,
+      key: this.#key(),
       outputPath: paths.output,
       isHung: phase.name === "hung",
       settings: config.health,
@@ -182,6 +184,10 @@ export class WorkerWatches implements Disposable {
     const { causes } = this.#worker.facts().spec.runtime;
     const cause = classifyExit({ status, oomKillSeen, logTail, causes });
     return { exit_code: status.exitCode, signal: status.signal, cause, log_tail: [...logTail] };
+  }
+
+  #key(): string | null {
+    return this.#worker.context.options.workerKey?.(this.#worker.facts().workerId) ?? null;
   }
 
   /** What is known of a worker that a probe or a log line found ready. */

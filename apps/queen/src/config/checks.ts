@@ -1,5 +1,5 @@
 import type { Problem, QueenConfigInput } from "@queen-and-hive/protocol";
-import { hostProblems, isLoopbackListen } from "./check-hosts.ts";
+import { directRuntimeProblems, hostProblems, isLoopbackListen } from "./check-hosts.ts";
 import { recipeProblems, runtimeProblems } from "./check-runtimes.ts";
 import { upstreamProblems } from "./check-upstreams.ts";
 
@@ -8,6 +8,7 @@ export function findConfigProblems(config: QueenConfigInput): readonly Problem[]
   return [
     ...hiveProblems(config),
     ...runtimeProblems(config),
+    ...directRuntimeProblems(config),
     ...modelProblems(config),
     ...upstreamProblems(config),
     ...keyProblems(config),

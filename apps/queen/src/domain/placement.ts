@@ -2,6 +2,8 @@
 export interface PlacementHive {
   readonly hiveId: string;
   readonly usable: boolean;
+  /** It is being started: it may be usable in a moment. */
+  readonly arriving: boolean;
   readonly labels: Readonly<Record<string, string>>;
   /** Workers of the model in question on this hive. */
   readonly workersOfModel: number;
@@ -20,13 +22,17 @@ export function mayRunOn(rule: PlacementRule, hive: Pick<PlacementHive, "hiveId"
   return Object.entries(rule.labels).every(([name, value]) => hive.labels[name] === value);
 }
 
-/** The hive for one more worker: workers of one model go to different hives first, then to the one with the fewest workers. */
+/**
+ * The hive for one more worker: workers of one model go to different hives first, then to the one with the fewest workers.
+ * Null also while a hive arrives that would be a better place: a model's second worker waits for it, its first never does.
+ */
 export function placeWorker(rule: PlacementRule, hives: readonly PlacementHive[]): string | null {
-  const candidates = hives.filter((hive) => hive.usable && mayRunOn(rule, hive));
-  const best = candidates.sort(
-    (a, b) => a.workersOfModel - b.workersOfModel || a.workers - b.workers || compareText(a.hiveId, b.hiveId),
-  )[0];
-  return best?.hiveId ?? null;
+  const allowed = hives.filter((hive) => mayRunOn(rule, hive));
+  const best = allowed
+    .filter((hive) => hive.usable)
+    .sort((a, b) => a.workersOfModel - b.workersOfModel || a.workers - b.workers || compareText(a.hiveId, b.hiveId))[0];
+  if (best === undefined) return null;
+  return allowed.some((hive) => hive.arriving && hive.workersOfModel < best.workersOfModel) ? null : best.hiveId;
 }
 
 function compareText(a: string, b: string): number {

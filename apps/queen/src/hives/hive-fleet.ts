@@ -1,4 +1,4 @@
-import { type Clock, Deadline, type Log, type Metrics } from "@queen-and-hive/daemon";
+import { type Clock, Deadline, isLoopbackAddress, type Log, type Metrics, workerKeyOf } from "@queen-and-hive/daemon";
 import {
   type CallbackAnswer,
   type HiveEvent,
@@ -146,10 +146,12 @@ export class HiveFleet implements AsyncDisposable {
       hiveId: keeper.hiveId,
       labels: keeper.labels,
       usable: keeper.usable,
+      arriving: keeper.arriving,
       hopeful: keeper.hopeful,
       calls: keeper.calls,
       queen: () => transport.lastAddress(),
       connect: transport.connectEngine,
+      workerKey: (workerId) => this.#workerKey(keeper.hiveId, workerId),
     }));
   }
 
@@ -205,6 +207,13 @@ export class HiveFleet implements AsyncDisposable {
         await host[Symbol.asyncDispose]();
       }),
     );
+  }
+
+  /** A hive gives its workers keys where others can reach them; we make the same from the same token. */
+  #workerKey(hiveId: string, workerId: string): string | null {
+    const workerHost = this.#hives.get(hiveId)?.settings.config.worker_host;
+    if (workerHost === undefined || isLoopbackAddress(workerHost)) return null;
+    return workerKeyOf(this.tokens.get(hiveId) ?? "", workerId);
   }
 
   #keep(settings: HiveSettings, known: HiveRow | null): FleetMember {

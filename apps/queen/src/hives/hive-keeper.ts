@@ -106,6 +106,10 @@ export class HiveKeeper implements AsyncDisposable {
     return this.#machine.state.name === "running";
   }
 
+  get arriving(): boolean {
+    return this.#machine.state.name === "starting";
+  }
+
   /** It runs, or is expected to run again without anybody's help. */
   get hopeful(): boolean {
     return isHopeful(this.#machine.state);

@@ -20,6 +20,8 @@ export interface FleetHive {
   readonly labels: Readonly<Record<string, string>>;
   /** New requests and workers may go there. */
   readonly usable: boolean;
+  /** It is being started. */
+  readonly arriving: boolean;
   /** It runs or is expected to run again without anybody's help. */
   readonly hopeful: boolean;
   /** How to call it; null while there is no connection. */
@@ -28,6 +30,8 @@ export interface FleetHive {
   readonly queen: () => QueenAddress;
   /** How its engines are reached; null means by TCP from here. */
   readonly connect: EngineConnect | null;
+  /** The key that its engines ask for; null where only their own machine can reach them. */
+  readonly workerKey: (workerId: string) => string | null;
 }
 
 /** What the parts of the fleet share. */

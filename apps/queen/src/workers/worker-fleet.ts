@@ -70,7 +70,10 @@ export class WorkerFleet implements Disposable {
       clock,
       log,
       slotsOf: (model, said) => slotsOf(models.get(model), said),
-      connectOf: (hiveId) => options.hives().find((hive) => hive.hiveId === hiveId)?.connect ?? null,
+      wayTo: (hiveId, workerId) => {
+        const hive = options.hives().find((one) => one.hiveId === hiveId);
+        return { connect: hive?.connect ?? null, key: hive?.workerKey(workerId) ?? null };
+      },
     });
     this.#failures = new ModelFailures({ restart, clock, random });
     this.#context = {

@@ -30,8 +30,8 @@ export interface WorkerTableOptions {
   readonly log: Log;
   /** How many requests a worker of a model may get at once, given what its engine said. */
   readonly slotsOf: (model: string, said: number | null) => number;
-  /** How the engines of a hive are reached; null means by TCP from here. */
-  readonly connectOf: (hiveId: string) => EngineConnect | null;
+  /** How a worker's engine is reached: null means by TCP from here, and with no key. */
+  readonly wayTo: (hiveId: string, workerId: string) => { readonly connect: EngineConnect | null; readonly key: string | null };
 }
 
 interface MutableEntry {
@@ -157,7 +157,7 @@ export class WorkerTable {
     const workerId = parseWorkerId(record.worker_id);
     const hiveId = parseHiveId(record.hive_id);
     if (workerId === null || hiveId === null) return;
-    const connect = this.#options.connectOf(hiveId);
+    const { connect, key } = this.#options.wayTo(hiveId, workerId);
     entry.lose = new AbortController();
     entry.ready = {
       workerId,
@@ -166,7 +166,7 @@ export class WorkerTable {
       url: record.url.replace(/\/+$/, ""),
       basePath: "/v1",
       model: record.model,
-      key: null,
+      key,
       overflow: false,
       slots: this.#options.slotsOf(record.model, record.slots),
       lost: entry.lose.signal,

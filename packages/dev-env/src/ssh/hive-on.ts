@@ -13,7 +13,7 @@ export async function hiveOn(ground: SshGround, host: SshTestHost, id: string, m
   const address = more.transport === "direct" ? host.address : "127.0.0.1";
   // A host in a network of its own has all ports for itself.
   const isShared = host.kind === "in_process";
-  const listen = `${address}:${isShared ? await freePort() : 9_200}`;
+  const listen = `${address}:${isShared ? await freePort(address) : 9_200}`;
   const ports = isShared ? { worker_ports: (await freePortRange(WORKER_PORTS)).text } : {};
   const direct = more.transport === "direct" ? { worker_host: host.address } : {};
   return {

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { chmodSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { connect, createServer, type Server as NetServer, type Socket } from "node:net";
-import { userInfo } from "node:os";
+import { networkInterfaces, userInfo } from "node:os";
 import { join } from "node:path";
 import ssh2, { type AuthContext, type Connection, type PublicKeyAuthContext, type ServerChannel, type Session } from "ssh2";
 import { killProcesses } from "../processes/leave-nothing.ts";
@@ -16,7 +16,11 @@ import {
   type SshTestHostParts,
 } from "./ssh-test-host.ts";
 
-const ADDRESS = "127.0.0.1";
+/** An address of this machine that is not its loopback, where it has one: a direct hive must not listen on that. */
+const ADDRESS =
+  Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .find(({ family, internal }) => family === "IPv4" && !internal)?.address ?? "127.0.0.1";
 const SESSIONS_MAX = 10;
 
 /** ssh2's server inside this process, for machines that do not let us make network namespaces. */
