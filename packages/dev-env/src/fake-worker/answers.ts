@@ -16,13 +16,15 @@ export interface Wishes {
   readonly promptTokens: number;
   readonly inputs: readonly string[];
   readonly model: string | null;
+  /** Vectors are wanted as base64 of 32-bit floats. */
+  readonly base64: boolean;
 }
 
 /** Reads a request's body as far as a fake answer depends on it. */
 export function wishesOf(body: unknown): Wishes {
   const record = isRecord(body) ? body : {};
   const options = record["stream_options"];
-  const limit = record["max_completion_tokens"] ?? record["max_tokens"];
+  const limit = record["max_completion_tokens"] ?? record["max_tokens"] ?? record["max_output_tokens"];
   const prompt = record["messages"] ?? record["prompt"] ?? record["input"] ?? "";
   const input = record["input"];
   return {
@@ -31,6 +33,7 @@ export function wishesOf(body: unknown): Wishes {
     maxTokens: typeof limit === "number" ? limit : null,
     promptTokens: JSON.stringify(prompt).split(/\s+/).length,
     inputs: (Array.isArray(input) ? input : [input ?? ""]).map(String),
+    base64: record["encoding_format"] === "base64",
     model: typeof record["model"] === "string" ? record["model"] : null,
   };
 }

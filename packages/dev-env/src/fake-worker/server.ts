@@ -3,6 +3,9 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { compute } from "./compute.ts";
 import { answerCompletion, answerEmbeddings } from "./inference.ts";
 import { sendError, sendJson } from "./json-answer.ts";
+import { answerMessages } from "./messages.ts";
+import { answerRerank } from "./rerank.ts";
+import { answerResponses } from "./responses.ts";
 import type { FakeWorkerState } from "./state.ts";
 import type { Ending, SeenRequest } from "./statistics.ts";
 
@@ -13,6 +16,9 @@ const INFERENCE_ROUTES: Readonly<Record<string, InferenceRoute>> = {
   "POST /v1/chat/completions": (state, seen, response) => answerCompletion("chat", state, seen, response),
   "POST /v1/completions": (state, seen, response) => answerCompletion("text", state, seen, response),
   "POST /v1/embeddings": answerEmbeddings,
+  "POST /v1/responses": answerResponses,
+  "POST /v1/messages": answerMessages,
+  "POST /v1/rerank": answerRerank,
 };
 
 const OTHER_ROUTES: Readonly<Record<string, Route>> = {
