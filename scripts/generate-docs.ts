@@ -12,6 +12,7 @@ import {
   QUEEN_ENDPOINTS,
   queenConfigSchema,
 } from "@queen-and-hive/protocol";
+import { hiveLifecyclePage } from "./hive-lifecycle.ts";
 import { workerLifecyclePage } from "./worker-lifecycle.ts";
 
 const folder = fileURLToPath(new URL("../docs/reference/", import.meta.url));
@@ -21,6 +22,7 @@ const pages: Readonly<Record<string, () => string>> = {
   "endpoints.md": endpointsPage,
   "errors.md": errorsPage,
   "configuration.md": configurationPage,
+  "hive-lifecycle.md": () => `${notice}\n${hiveLifecyclePage()}`,
   "worker-lifecycle.md": () => `${notice}\n${workerLifecyclePage()}`,
 };
 

@@ -1,52 +1,21 @@
 // The worker's life cycle as a page, found by asking the machine itself: every event in every state that can be reached.
 import type { RestartPolicySpec, WorkerExit } from "@queen-and-hive/protocol";
 import { newWorkerLife, nextWorker } from "../apps/hive/src/domain/worker-machine.ts";
-import type { WorkerEffect, WorkerEvent, WorkerLife } from "../apps/hive/src/domain/worker-states.ts";
-
-/** One row of the transition table. */
-interface Transition {
-  readonly from: string;
-  readonly event: WorkerEvent["type"];
-  readonly to: string;
-  readonly effects: ReadonlySet<WorkerEffect["type"]>;
-}
+import type { WorkerEvent, WorkerLife } from "../apps/hive/src/domain/worker-states.ts";
+import { lifecycleLines, type Transition, TransitionRows } from "./lifecycle-page.ts";
 
 /** The page `docs/reference/worker-lifecycle.md`, without its notice. */
 export function workerLifecyclePage(): string {
-  const transitions = exploreTransitions();
   return [
     "# The life of a worker\n",
     "From `apps/hive/src/domain/worker-machine.ts`, by asking it for every event in every state that can be reached. What is not",
     "here changes nothing: a late event, a repetition, the word of an incarnation that has ended.\n",
-    "```mermaid",
-    "stateDiagram-v2",
-    "  [*] --> starting",
-    ...diagramLines(transitions),
-    "  stopped --> [*]",
-    "```\n",
-    "| from | event | to | what the hive does then |",
-    "| --- | --- | --- | --- |",
-    ...transitions.map(
-      ({ from, event, to, effects }) =>
-        `| ${from} | \`${event}\` | ${to} | ${[...effects].map((effect) => `\`${effect}\``).join(" ")} |`,
-    ),
-    "",
+    ...lifecycleLines(exploreTransitions(), "starting", "stopped", "hive"),
   ].join("\n");
 }
 
-/** One arrow per pair of states, with all events that lead along it. */
-function diagramLines(transitions: readonly Transition[]): readonly string[] {
-  const arrows = new Map<string, Set<string>>();
-  for (const { from, event, to } of transitions) {
-    if (from === to) continue;
-    const arrow = `  ${from} --> ${to}`;
-    arrows.set(arrow, (arrows.get(arrow) ?? new Set()).add(event));
-  }
-  return [...arrows].map(([arrow, events]) => `${arrow}: ${[...events].join(", ")}`);
-}
-
 function exploreTransitions(): readonly Transition[] {
-  const rows = new Map<string, { from: string; event: WorkerEvent["type"]; to: string; effects: Set<WorkerEffect["type"]> }>();
+  const rows = new TransitionRows();
   const seen = new Set<string>();
   const open = POLICIES.flatMap((policy) => [false, true].map((warmup) => newWorkerLife(policy, warmup).life));
   for (let life = open.shift(); life !== undefined; life = open.shift()) {
@@ -56,14 +25,16 @@ function exploreTransitions(): readonly Transition[] {
     for (const event of eventsFor(life.incarnation)) {
       const step = nextWorker(life, event);
       if (step.life === life) continue;
-      const row = { from: life.phase.name, event: event.type, to: step.life.phase.name };
-      const known = rows.get(JSON.stringify(row)) ?? { ...row, effects: new Set() };
-      for (const { type } of step.effects) known.effects.add(type);
-      rows.set(JSON.stringify(row), known);
+      rows.add(
+        life.phase.name,
+        event.type,
+        step.life.phase.name,
+        step.effects.map(({ type }) => type),
+      );
       open.push(step.life);
     }
   }
-  return [...rows.values()].sort((one, other) => ORDER.indexOf(one.from) - ORDER.indexOf(other.from));
+  return rows.sorted(ORDER);
 }
 
 /** What of a life decides on its transitions: counters and times would make the search endless. */

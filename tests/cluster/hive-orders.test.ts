@@ -1,7 +1,8 @@
 import { isProcessAlive } from "@queen-and-hive/daemon";
-import { startTestCluster, type TestQueen, until } from "@queen-and-hive/dev-env";
+import { fakeModel, startTestCluster, type TestQueen, until } from "@queen-and-hive/dev-env";
 import { COMMAND_EXIT, type HiveRecord, type JournalEvent, QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
 import { describe, expect, it } from "vitest";
+import { ask, chat, dataOf, openStream } from "./ask.ts";
 
 describe("operators' orders to single hives", () => {
   it("keeps a hive stopped over a restart of the queen, until an operator starts it", async () => {
@@ -56,6 +57,59 @@ describe("operators' orders to single hives", () => {
     expect(again).toMatchObject({ worker_id: worker?.worker_id, pid: worker?.pid, incarnation: worker?.incarnation });
   }, 120_000);
 
+  it("restarts a daemon and leaves its workers and their streams alone", async () => {
+    await using cluster = await startTestCluster({
+      workers: { min: 1, max: 1 },
+      workerFlags: ["--token-rate", "10", "--tokens", "60"],
+    });
+    const { queen } = cluster;
+    const [worker] = await cluster.workersReady(1);
+    const before = await hiveOf(queen, "local");
+    const stream = await openStream(queen.url, chat("fake", { stream: true }));
+    await stream.begun;
+    const restarted = await queen.command(["hive", "restart", "local", "--json"]);
+    expect(restarted).toMatchObject({ exitCode: COMMAND_EXIT.done, json: { hives: [{ hive_id: "local", state: "running" }] } });
+    const after = await hiveOf(queen, "local");
+    expect(after.hive_epoch).toBe((before.hive_epoch ?? 0) + 1);
+    expect(after.pid).not.toBe(before.pid);
+    expect(dataOf(await stream.whole).at(-1)).toBe("[DONE]");
+    const [again] = await cluster.workersReady(1);
+    expect(again).toMatchObject({ worker_id: worker?.worker_id, pid: worker?.pid, incarnation: worker?.incarnation });
+  }, 120_000);
+
+  it("sends a drained hive nothing new, over a restart of the queen too, until it is resumed", async () => {
+    const models = [fakeModel("fake", "fake", { workers: { per_hive: 1 } })];
+    await using cluster = await startTestCluster({ hives: ["one", "two"], config: { models } });
+    const { queen } = cluster;
+    const workers = await cluster.workersReady(2);
+    const [drained] = workers.filter(({ hive_id }) => hive_id === "one");
+    if (drained === undefined) throw new Error(`cannot test draining: no worker is on "one": ${JSON.stringify(workers)}`);
+    expect(await queen.command(["hive", "drain", "one", "--json"])).toMatchObject({
+      exitCode: COMMAND_EXIT.done,
+      json: { hives: [{ hive_id: "one", state: "draining" }] },
+    });
+    const served = async (): Promise<number> => (await cluster.stats(drained)).started;
+    const before = await served();
+    expect(await askFresh(queen.url, 12)).toEqual(new Set([200]));
+    expect(await served()).toBe(before);
+
+    await queen.stop("SIGKILL");
+    await queen.start();
+    await queen.hivesRunning(["two"]);
+    await until(async () => (await hiveOf(queen, "one")).state === "draining", 20_000, "the drained hive to be adopted");
+    expect(await askFresh(queen.url, 12)).toEqual(new Set([200]));
+    expect(await served()).toBe(before);
+    expect(isAlive(drained)).toBe(true);
+
+    await queen.command(["hive", "resume", "one"]);
+    expect(await hiveOf(queen, "one")).toMatchObject({ state: "running" });
+    const isServing = async (): Promise<boolean> => {
+      await askFresh(queen.url, 12);
+      return (await served()) > before;
+    };
+    await until(isServing, 20_000, "the resumed hive to be given requests");
+  }, 120_000);
+
   it("forgets a removed hive, whose token then opens nothing, and names those that are there for one that is not", async () => {
     await using cluster = await startTestCluster({ hives: ["one", "two"] });
     const { queen } = cluster;
@@ -102,4 +156,13 @@ function isAlive({
   boot_id: string | null;
 }): boolean {
   return pid !== null && start_time !== null && boot_id !== null && isProcessAlive({ pid, start_time, boot_id });
+}
+
+/** Chats that have nothing in common, so that no worker knows any of them; the statuses of their answers. */
+async function askFresh(url: string, count: number): Promise<ReadonlySet<number>> {
+  const one = async (): Promise<number> => {
+    const messages = [{ role: "user", content: `A story about ${crypto.randomUUID()}.` }];
+    return (await ask(url, { body: { model: "fake", messages } })).status;
+  };
+  return new Set(await Promise.all(Array.from({ length: count }, one)));
 }

@@ -15,6 +15,11 @@ export interface HiveProgramParts {
   readonly run: <Args extends readonly unknown[]>(work: (...args: Args) => Promise<number>) => (...given: Args) => Promise<void>;
 }
 
+const DRAIN_ORDERS = [
+  ["drain", "send hives no new requests and no new workers, under a later queen too; what is under way goes on"],
+  ["resume", "take drained hives into use again"],
+] as const;
+
 /** `queen hive ...`: what operators do with single hives. */
 export function addHiveCommands(program: Command, { around, configured, remote, run }: HiveProgramParts): void {
   const hive = program.command("hive").description("look at and change single hives");
@@ -57,9 +62,28 @@ export function addHiveCommands(program: Command, { around, configured, remote, 
     .option("--no-wait", "return at once")
     .action(
       run(async (ids: string[], options: CommonOptions & { wait?: boolean }) =>
-        (await import("./hive-start.ts")).hiveStart(ids, options, around),
+        (await import("./hive-start.ts")).hiveStart("start", ids, options, around),
       ),
     );
+  remote(hive.command("restart"))
+    .description("end the daemons of hives and start them again; their workers go on")
+    .argument("<hives...>", "ids of hives")
+    .option("--no-wait", "return as soon as the daemon has ended")
+    .action(
+      run(async (ids: string[], options: CommonOptions & { wait?: boolean }) =>
+        (await import("./hive-start.ts")).hiveStart("restart", ids, options, around),
+      ),
+    );
+  for (const [order, description] of DRAIN_ORDERS) {
+    remote(hive.command(order))
+      .description(description)
+      .argument("<hives...>", "ids of hives")
+      .action(
+        run(async (ids: string[], options: CommonOptions) =>
+          (await import("./hive-drain.ts")).hiveDrain(order, ids, options, around),
+        ),
+      );
+  }
   remote(hive.command("stop"))
     .description("stop hives with their workers; they stay so until they are started again, under a later queen too")
     .argument("<hives...>", "ids of hives")

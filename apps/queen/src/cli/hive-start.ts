@@ -6,21 +6,29 @@ import type { CommonOptions } from "./program.ts";
 import { ProgressLines } from "./progress-lines.ts";
 import { findQueen, openQueen } from "./queen-client.ts";
 
+const RUNNING: ReadonlySet<HiveRecord["state"]> = new Set(["running", "draining"]);
 /** Pause between two looks at hives that start, milliseconds. */
 const LOOK_EVERY_MS = 250;
 
-/** `queen hive start HIVE...`: starts hives, all at once, and follows them until each runs or has failed to. */
+/**
+ * `queen hive start|restart HIVE...`: starts hives, all at once, and follows them until each runs or has failed to. A restart
+ * ends the daemon first and leaves its workers running.
+ */
 export async function hiveStart(
+  order: "start" | "restart",
   ids: readonly string[],
   options: CommonOptions & { readonly wait?: boolean },
   around: ConfigSurroundings,
 ): Promise<number> {
-  await using queen = openQueen(findQueen(options, around));
+  await using queen = openQueen(findQueen(options, around), ORDER_MS);
   const progress = options.json === true ? null : new ProgressLines();
-  const hives = await Promise.all(ids.map((id) => startOne(queen, id, options.wait !== false, progress)));
+  const hives = await Promise.all(ids.map((id) => startOne(queen, id, options.wait !== false, progress, order)));
   if (options.json === true) process.stdout.write(`${JSON.stringify({ hives })}\n`);
-  return hives.every((hive) => options.wait === false || hive.state === "running") ? COMMAND_EXIT.done : COMMAND_EXIT.failed;
+  return hives.every((hive) => options.wait === false || RUNNING.has(hive.state)) ? COMMAND_EXIT.done : COMMAND_EXIT.failed;
 }
+
+/** How long a restart may take to end the daemon, milliseconds: longer than the queen's own budget for it. */
+const ORDER_MS = 120_000;
 
 /** Shows how far a hive is on its way, until it runs, or does not; an attempt that failed is not waited out. */
 export async function followStart(queen: Peer, id: string, progress: ProgressLines | null): Promise<HiveRecord> {
@@ -35,8 +43,16 @@ export async function followStart(queen: Peer, id: string, progress: ProgressLin
   }
 }
 
-async function startOne(queen: Peer, id: string, wait: boolean, progress: ProgressLines | null): Promise<HiveRecord> {
-  const hive = await queen.call(QUEEN_ENDPOINTS.postHiveStart, { params: { hive_id: id } });
+async function startOne(
+  queen: Peer,
+  id: string,
+  wait: boolean,
+  progress: ProgressLines | null,
+  order: "start" | "restart",
+): Promise<HiveRecord> {
+  if (order === "restart") progress?.set(id, "ending its daemon; its workers go on");
+  const endpoint = order === "start" ? QUEEN_ENDPOINTS.postHiveStart : QUEEN_ENDPOINTS.postHiveRestart;
+  const hive = await queen.call(endpoint, { params: { hive_id: id } });
   progress?.set(id, sentence(hive));
   return wait ? await followStart(queen, id, progress) : hive;
 }
@@ -47,7 +63,7 @@ function isSettled({ state }: HiveRecord): boolean {
 
 function sentence(hive: HiveRecord): string {
   const error = hive.last_error === undefined ? "" : `: ${hive.last_error}`;
-  if (hive.state === "running") return `running: process ${hive.pid ?? "unknown"}, ${hive.url ?? "no address"}`;
+  if (RUNNING.has(hive.state)) return `${hive.state}: process ${hive.pid ?? "unknown"}, ${hive.url ?? "no address"}`;
   const again = hive.state === "crashed" || hive.state === "unreachable" ? " (it is tried again)" : "";
   return `${stateOf(hive)}${error}${again}`;
 }

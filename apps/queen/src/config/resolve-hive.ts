@@ -68,6 +68,7 @@ export function resolveHive(config: QueenConfigInput, input: HiveInput, place: H
     reach,
     transport: reach === null ? "local" : (hive.transport ?? "tunnel"),
     onQueenExit: hive.on_queen_exit,
+    presence: hive.presence,
     labels,
     stateDir,
     installDir: installDirOf(hive, reach, there),

@@ -104,6 +104,7 @@ function resolveKey(key: NonNullable<QueenConfigInput["keys"]>[number]): KeySett
 
 function resolveHealth(config: QueenConfigInput): HealthSettings {
   const health = { ...QUEEN_CONFIG_DEFAULTS.health, ...config.health };
+  const massLoss = { ...QUEEN_CONFIG_DEFAULTS.health.mass_loss, ...config.health?.mass_loss };
   return {
     intervalMs: parseDurationMs(health.interval),
     failures: health.failures,
@@ -113,6 +114,7 @@ function resolveHealth(config: QueenConfigInput): HealthSettings {
     suspectGraceMs: parseDurationMs(health.suspect_grace),
     retryMs: parseDurationMs(health.retry),
     replaceAfterMs: parseDurationMs(health.replace_after),
+    massLoss: { hivesMin: massLoss.hives, windowMs: parseDurationMs(massLoss.window) },
     startMs: parseDurationMs(health.start),
   };
 }

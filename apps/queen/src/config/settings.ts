@@ -28,6 +28,8 @@ export interface HiveSettings {
   /** How calls and callbacks travel: straight on this machine, inside the SSH connection, or over the network. */
   readonly transport: "local" | "tunnel" | "direct";
   readonly onQueenExit: "stop" | "keep";
+  /** `best_effort`: its host may be off without an alarm. */
+  readonly presence: "always" | "best_effort";
   readonly labels: Readonly<Record<string, string>>;
   /** Null means the default of its machine; `~` is our home there. */
   readonly stateDir: string | null;
@@ -68,6 +70,8 @@ export interface HealthSettings {
   readonly suspectGraceMs: number;
   readonly retryMs: number;
   readonly replaceAfterMs: number;
+  /** How many hives there must be, and how close together more than half of them be lost, for the guard to freeze. */
+  readonly massLoss: { readonly hivesMin: number; readonly windowMs: number };
   readonly startMs: number;
 }
 

@@ -7,7 +7,6 @@ const UNBUILT: Readonly<Record<string, Present>> = {
   "keys[].limits": (config) => (config.keys ?? []).some((key) => key.limits !== undefined),
   "limits.connections_per_ip": (config) => differs(config.limits?.connections_per_ip, 200),
   drain: (config) => differs(config.drain, "10m"),
-  "hives[].presence": (config) => anyHive(config, (hive) => hive.presence === "best_effort"),
   "models[].source": (config) => anyModel(config, (model) => model.source !== undefined),
   "models[].pin": (config) => anyModel(config, (model) => model.pin === true),
   "models[].idle_stop": (config) => anyModel(config, (model) => differs(model.idle_stop, "off")),
@@ -31,12 +30,7 @@ function placesNotThere(config: QueenConfigInput): readonly string[] {
   );
 }
 
-type HiveInput = NonNullable<NonNullable<QueenConfigInput["defaults"]>["hive"]>;
 type ModelInput = NonNullable<NonNullable<QueenConfigInput["defaults"]>["model"]>;
-
-function anyHive(config: QueenConfigInput, holds: (hive: HiveInput) => boolean): boolean {
-  return [config.defaults?.hive ?? {}, ...(config.hives ?? [])].some(holds);
-}
 
 function anyModel(config: QueenConfigInput, holds: (model: ModelInput) => boolean): boolean {
   return [config.defaults?.model ?? {}, ...(config.models ?? [])].some(holds);

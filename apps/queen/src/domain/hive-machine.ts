@@ -1,6 +1,20 @@
 import { type HiveIdentity, unreachable } from "@queen-and-hive/protocol";
 import {
-  type HiveEffect,
+  connectTo,
+  crash,
+  FOUND,
+  fail,
+  forgiveAfterStableRun,
+  type HiveTransition,
+  isCalling,
+  isWatched,
+  runEpoch,
+  same,
+  schedule,
+  suspect,
+  to,
+} from "./hive-moves.ts";
+import {
   type HiveMachine,
   type HiveMachineEvent,
   type HiveMachineState,
@@ -9,16 +23,11 @@ import {
   runOf,
 } from "./hive-states.ts";
 
-/** A transition: the new machine and what the shell has to do, in order. */
-export interface HiveTransition {
-  readonly machine: HiveMachine;
-  readonly effects: readonly HiveEffect[];
-}
-
 /**
  * The life cycle of a hive as the queen sees it:
- * `stopped -> starting -> running <-> suspect -> crashed | hung | unreachable -> (restart) starting`, `draining`, `stopping`,
- * `failed` (breaker open, or refused for good). Events that a state does not wait for change nothing.
+ * `stopped -> starting -> running <-> suspect -> crashed | hung | unreachable -> (restart) starting`, `stopping`, `failed`
+ * (breaker open, or refused for good); one that runs and is drained is called `draining`. Events that a state does not wait
+ * for change nothing.
  */
 export function nextHive(machine: HiveMachine, event: HiveMachineEvent, policy: HivePolicy): HiveTransition {
   switch (event.type) {
@@ -27,9 +36,7 @@ export function nextHive(machine: HiveMachine, event: HiveMachineEvent, policy: 
     case "start_answered":
       return onStartAnswered(machine, event.run);
     case "start_refused":
-      // An answer that comes after we stopped waiting for it (a stop was asked for meanwhile) changes nothing.
-      if (!isCalling(machine.state)) return same(machine);
-      return event.final ? fail(machine, event.error) : crash(machine, event.error, event.atMs, policy);
+      return onStartRefused(machine, event, policy);
     case "connected":
       return onConnected(machine, event.run, event.atMs);
     case "link_lost":
@@ -47,10 +54,11 @@ export function nextHive(machine: HiveMachine, event: HiveMachineEvent, policy: 
       if (machine.state.name !== "hung" || machine.state.run.hive_epoch !== event.epoch) return same(machine);
       return suspect(machine, machine.state.run, "health_failed", event.error, event.atMs);
     case "timer":
-      return onTimer(machine, event.timer);
+      return onTimer(machine, event.timer, policy);
     case "drain_requested":
-      if (machine.state.name !== "running") return same(machine);
-      return to(machine, { name: "draining", run: machine.state.run }, []);
+      return machine.isDrained ? same(machine) : { machine: { ...machine, isDrained: true }, effects: [] };
+    case "resume_requested":
+      return machine.isDrained ? { machine: { ...machine, isDrained: false }, effects: [] } : same(machine);
     case "stop_requested":
       return onStopRequested(machine, event.workers);
     case "stop_ended":
@@ -73,7 +81,6 @@ function onStartRequested(machine: HiveMachine): HiveTransition {
     case "running":
     case "suspect":
     case "hung":
-    case "draining":
     case "stopping":
       // Already on its way, or on its way out: a start now would race with what runs.
       return same(machine);
@@ -87,11 +94,29 @@ function onStartAnswered(machine: HiveMachine, run: HiveIdentity): HiveTransitio
   return isCalling(machine.state) ? connectTo(machine, run, []) : same(machine);
 }
 
+function onStartRefused(
+  machine: HiveMachine,
+  event: Extract<HiveMachineEvent, { type: "start_refused" }>,
+  policy: HivePolicy,
+): HiveTransition {
+  // An answer that comes after we stopped waiting for it (a stop was asked for meanwhile) changes nothing.
+  if (!isCalling(machine.state)) return same(machine);
+  if (event.why === "final") return fail(machine, event.error);
+  if (event.why === "failed") return crash(machine, event.error, event.atMs, policy);
+  const lost = { ...machine, lastError: event.error, lostAtMs: machine.lostAtMs ?? event.atMs };
+  if (machine.state.name === "unreachable") return { machine: lost, effects: [schedule("retry", 0)] };
+  return to(lost, { name: "unreachable", run: null, reason: event.error }, [
+    schedule("retry", 0),
+    schedule("grace", 0),
+    schedule("replace", 0),
+  ]);
+}
+
 function onConnected(machine: HiveMachine, run: HiveIdentity, atMs: number): HiveTransition {
   const { state } = machine;
   const awaited = (state.name === "starting" && state.step === "connecting") || state.name === "suspect";
   if (!awaited || run.hive_epoch < state.run.hive_epoch) return same(machine);
-  return to({ ...machine, lastError: null }, { name: "running", run, sinceMs: atMs }, []);
+  return to({ ...machine, lastError: null, ...FOUND }, { name: "running", run, sinceMs: atMs }, []);
 }
 
 function onLinkLost(
@@ -119,32 +144,47 @@ function onDiagnosed(
   const { state } = machine;
   const open = state.name === "suspect" || state.name === "unreachable";
   if (!open || (state.run !== null && state.run.hive_epoch !== event.epoch)) return same(machine);
+  const lost = { ...machine, lostAtMs: machine.lostAtMs ?? event.atMs };
   switch (event.finding) {
     case "gone":
       return crash(machine, event.detail, event.atMs, policy);
     case "answers":
       if (state.name === "unreachable") {
-        if (state.run === null) return to(machine, { name: "starting", step: "calling" }, [{ kind: "call_start" }]);
-        return connectTo(machine, state.run, []);
+        return state.run === null ? same(machine) : connectTo(machine, state.run, []);
       }
       return { machine, effects: [{ kind: "connect", run: state.run }] };
     case "mute":
-      if (state.name === "unreachable") return { machine, effects: [schedule("retry", 0)] };
-      if (event.atMs - state.sinceMs < policy.suspectGraceMs) return { machine, effects: [schedule("retry", 0)] };
-      return to({ ...machine, lastError: event.detail }, { name: "hung", run: state.run }, [
-        { kind: "disconnect" },
-        { kind: "end_daemon", run: state.run },
-      ]);
+      return onMute(lost, state, event, policy);
     case "no_host":
-      if (state.name === "unreachable") return { machine, effects: [schedule("retry", 0)] };
-      return to({ ...machine, lastError: event.detail }, { name: "unreachable", run: state.run, reason: event.detail }, [
+      if (state.name === "unreachable") return { machine: lost, effects: [schedule("retry", 0)] };
+      return to({ ...lost, lastError: event.detail }, { name: "unreachable", run: state.run, reason: event.detail }, [
         { kind: "disconnect" },
         schedule("retry", 0),
         schedule("grace", 0),
+        schedule("replace", 0),
       ]);
     default:
       return unreachable(event.finding);
   }
+}
+
+/** A daemon that lives and is mute is ended after its grace, unless we are the one who is ill. */
+function onMute(
+  lost: HiveMachine,
+  state: Extract<HiveMachineState, { name: "suspect" | "unreachable" }>,
+  event: Extract<HiveMachineEvent, { type: "diagnosed" }>,
+  policy: HivePolicy,
+): HiveTransition {
+  const isEarly = state.name === "suspect" && event.atMs - state.sinceMs < policy.suspectGraceMs;
+  // While it was unreachable it may have been mute for long: its grace begins when its host answers again.
+  if (state.name === "unreachable" && state.run !== null) {
+    return to(lost, { name: "suspect", run: state.run, reason: "health_failed", sinceMs: event.atMs }, [schedule("retry", 0)]);
+  }
+  if (isEarly || policy.isFrozen || state.run === null) return { machine: lost, effects: [schedule("retry", 0)] };
+  return to({ ...lost, lastError: event.detail }, { name: "hung", run: state.run }, [
+    { kind: "disconnect" },
+    { kind: "end_daemon", run: state.run },
+  ]);
 }
 
 function onAnnounced(machine: HiveMachine, run: HiveIdentity): HiveTransition {
@@ -152,11 +192,11 @@ function onAnnounced(machine: HiveMachine, run: HiveIdentity): HiveTransition {
   switch (state.name) {
     case "stopped":
     case "stopping":
-    case "draining":
       // The operator's word wins: what was stopped stays so, whoever started the daemon again.
       return same(machine);
-    case "crashed":
     case "failed":
+      return state.hasBeenStopped ? same(machine) : connectTo(machine, run, []);
+    case "crashed":
       return connectTo(machine, run, []);
     case "starting":
     case "running":
@@ -172,7 +212,7 @@ function onAnnounced(machine: HiveMachine, run: HiveIdentity): HiveTransition {
   }
 }
 
-function onTimer(machine: HiveMachine, timer: HiveTimer): HiveTransition {
+function onTimer(machine: HiveMachine, timer: HiveTimer, policy: HivePolicy): HiveTransition {
   const { state } = machine;
   switch (timer) {
     case "restart":
@@ -183,11 +223,15 @@ function onTimer(machine: HiveMachine, timer: HiveTimer): HiveTransition {
     case "retry":
       if (state.name === "suspect") return { machine, effects: [{ kind: "diagnose", run: state.run }] };
       if (state.name !== "unreachable") return same(machine);
-      if (state.run === null) return to(machine, { name: "starting", step: "calling" }, [{ kind: "call_start" }]);
-      return { machine, effects: [{ kind: "diagnose", run: state.run }] };
+      // It never ran as far as we know: the start itself is what is tried, without a change of state at every try.
+      return { machine, effects: [state.run === null ? { kind: "call_start" } : { kind: "diagnose", run: state.run }] };
     case "grace":
       if (state.name !== "unreachable") return same(machine);
       return { machine, effects: [{ kind: "abandon_workers", reason: state.reason }] };
+    case "replace":
+      if (state.name !== "unreachable") return same(machine);
+      if (policy.isFrozen) return { machine, effects: [schedule("replace", 0)] };
+      return { machine: { ...machine, isReplaced: true }, effects: [] };
     default:
       return unreachable(timer);
   }
@@ -196,7 +240,7 @@ function onTimer(machine: HiveMachine, timer: HiveTimer): HiveTransition {
 function onStopRequested(machine: HiveMachine, workers: "stop" | "keep"): HiveTransition {
   if (machine.state.name === "stopping") return same(machine);
   // Also for a hive that seems stopped: only the host can prove that nothing of it is left.
-  return to(machine, { name: "stopping", run: runOf(machine.state), workers }, [
+  return to({ ...machine, ...FOUND }, { name: "stopping", run: runOf(machine.state), workers }, [
     { kind: "disconnect" },
     { kind: "stop_hive", workers },
   ]);
@@ -206,66 +250,5 @@ function onStopEnded(machine: HiveMachine, left: readonly string[]): HiveTransit
   if (machine.state.name !== "stopping") return same(machine);
   if (left.length === 0) return to({ ...machine, lastError: null }, { name: "stopped" }, []);
   const reason = `may still run: ${left.join("; ")}`;
-  return to({ ...machine, lastError: reason }, { name: "failed", reason }, []);
-}
-
-function suspect(
-  machine: HiveMachine,
-  run: HiveIdentity,
-  reason: Extract<HiveMachineState, { name: "suspect" }>["reason"],
-  detail: string,
-  atMs: number,
-): HiveTransition {
-  return to({ ...machine, lastError: detail }, { name: "suspect", run, reason, sinceMs: atMs }, [
-    { kind: "disconnect" },
-    { kind: "diagnose", run },
-  ]);
-}
-
-function crash(machine: HiveMachine, reason: string, atMs: number, policy: HivePolicy): HiveTransition {
-  const recentFailuresMs = [...machine.recentFailuresMs.filter((ms) => atMs - ms < policy.breakerWindowMs), atMs];
-  const failed = { ...machine, recentFailuresMs, lastError: reason };
-  if (recentFailuresMs.length > policy.breakerRestarts) return fail(failed, reason);
-  return to({ ...failed, attempt: machine.attempt + 1 }, { name: "crashed", reason }, [
-    { kind: "disconnect" },
-    schedule("restart", machine.attempt),
-  ]);
-}
-
-function fail(machine: HiveMachine, reason: string): HiveTransition {
-  return to({ ...machine, lastError: reason }, { name: "failed", reason }, [{ kind: "disconnect" }, schedule("reopen", 0)]);
-}
-
-function connectTo(machine: HiveMachine, run: HiveIdentity, first: readonly HiveEffect[]): HiveTransition {
-  return to(machine, { name: "starting", step: "connecting", run }, [...first, { kind: "connect", run }]);
-}
-
-/** A run that lasted as long as the breaker's window forgives the back-off of earlier failures. */
-function forgiveAfterStableRun(machine: HiveMachine, atMs: number, policy: HivePolicy): HiveMachine {
-  const { state } = machine;
-  return state.name === "running" && atMs - state.sinceMs >= policy.breakerWindowMs ? { ...machine, attempt: 0 } : machine;
-}
-
-function isCalling(state: HiveMachineState): boolean {
-  return state.name === "starting" && state.step === "calling";
-}
-
-function isWatched(state: HiveMachineState): boolean {
-  return (state.name === "starting" && state.step === "connecting") || state.name === "running" || state.name === "suspect";
-}
-
-function runEpoch(state: HiveMachineState): number | null {
-  return runOf(state)?.hive_epoch ?? null;
-}
-
-function schedule(timer: HiveTimer, attempt: number): HiveEffect {
-  return { kind: "schedule", timer, attempt };
-}
-
-function to(machine: HiveMachine, state: HiveMachineState, effects: readonly HiveEffect[]): HiveTransition {
-  return { machine: { ...machine, state }, effects };
-}
-
-function same(machine: HiveMachine): HiveTransition {
-  return { machine, effects: [] };
+  return to({ ...machine, lastError: reason }, { name: "failed", reason, hasBeenStopped: true }, []);
 }

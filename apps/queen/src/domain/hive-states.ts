@@ -7,7 +7,7 @@ export type SuspicionReason = "stream_closed" | "beats_missed" | "health_failed"
 export type Finding = "answers" | "gone" | "mute" | "no_host";
 
 /** Timers of a hive; every one is cancelled when the state is left. */
-export type HiveTimer = "restart" | "retry" | "grace" | "reopen";
+export type HiveTimer = "restart" | "retry" | "grace" | "replace" | "reopen";
 
 /** The states of a hive as the queen sees it. A run is carried only where a daemon is known or believed to live. */
 export type HiveMachineState =
@@ -19,9 +19,9 @@ export type HiveMachineState =
   | { readonly name: "crashed"; readonly reason: string }
   | { readonly name: "hung"; readonly run: HiveIdentity }
   | { readonly name: "unreachable"; readonly run: HiveIdentity | null; readonly reason: string }
-  | { readonly name: "draining"; readonly run: HiveIdentity }
   | { readonly name: "stopping"; readonly run: HiveIdentity | null; readonly workers: "stop" | "keep" }
-  | { readonly name: "failed"; readonly reason: string };
+  /** `hasBeenStopped`: a stop that could not be proven; nobody starts it again by itself. */
+  | { readonly name: "failed"; readonly reason: string; readonly hasBeenStopped: boolean };
 
 /** The whole memory of one hive's life cycle. */
 export interface HiveMachine {
@@ -33,13 +33,33 @@ export interface HiveMachine {
   /** Failures in a row, for the back-off. */
   readonly attempt: number;
   readonly lastError: string | null;
+  /** The operator's word: it gets no new work until an operator says otherwise, also after a crash. */
+  readonly isDrained: boolean;
+  /** When it was first found mute or out of reach since it was last known to be well; null while it is not lost. */
+  readonly lostAtMs: number | null;
+  /** It has been out of reach for so long that its workers no longer count: others take their place. */
+  readonly isReplaced: boolean;
+}
+
+/** What lists call a hive's state: one that runs and is drained is `draining`. */
+export type HiveStateName = HiveMachineState["name"] | "draining";
+
+/** The state of a hive by the name that lists show. */
+export function stateNameOf({ state, isDrained }: HiveMachine): HiveStateName {
+  return state.name === "running" && isDrained ? "draining" : state.name;
 }
 
 /** What happens to a hive. `atMs` is on one monotonic scale. */
 export type HiveMachineEvent =
   | { readonly type: "start_requested"; readonly actor?: string }
   | { readonly type: "start_answered"; readonly run: HiveIdentity }
-  | { readonly type: "start_refused"; readonly error: string; readonly final: boolean; readonly atMs: number }
+  /** `final`: time alone does not heal it. `no_host`: the machine itself could not be reached. */
+  | {
+      readonly type: "start_refused";
+      readonly error: string;
+      readonly why: "final" | "failed" | "no_host";
+      readonly atMs: number;
+    }
   | { readonly type: "connected"; readonly run: HiveIdentity; readonly atMs: number }
   | {
       readonly type: "link_lost";
@@ -60,7 +80,8 @@ export type HiveMachineEvent =
   | { readonly type: "daemon_ended"; readonly epoch: number; readonly atMs: number }
   | { readonly type: "daemon_left"; readonly epoch: number; readonly error: string; readonly atMs: number }
   | { readonly type: "timer"; readonly timer: HiveTimer }
-  | { readonly type: "drain_requested" }
+  | { readonly type: "drain_requested"; readonly actor: string }
+  | { readonly type: "resume_requested"; readonly actor: string }
   | { readonly type: "stop_requested"; readonly workers: "stop" | "keep"; readonly actor?: string }
   | { readonly type: "stop_ended"; readonly left: readonly string[] };
 
@@ -71,6 +92,7 @@ export type HiveEffect =
   | { readonly kind: "disconnect" }
   | { readonly kind: "diagnose"; readonly run: HiveIdentity }
   | { readonly kind: "end_daemon"; readonly run: HiveIdentity }
+  /** Its workers are out of reach: requests on them end. */
   | { readonly kind: "abandon_workers"; readonly reason: string }
   | { readonly kind: "schedule"; readonly timer: HiveTimer; readonly attempt: number }
   | { readonly kind: "stop_hive"; readonly workers: "stop" | "keep" };
@@ -82,6 +104,8 @@ export interface HivePolicy {
   readonly breakerRestarts: number;
   /** Failures older than this are forgiven; a run that lasted this long forgives all. */
   readonly breakerWindowMs: number;
+  /** So many hives were lost together that we are the one who is ill: nothing is ended or replaced for now. */
+  readonly isFrozen: boolean;
 }
 
 /** The start of every hive's life cycle. */
@@ -91,6 +115,9 @@ export const INITIAL_HIVE_MACHINE: HiveMachine = {
   recentFailuresMs: [],
   attempt: 0,
   lastError: null,
+  isDrained: false,
+  lostAtMs: null,
+  isReplaced: false,
 };
 
 /** The daemon that a state knows of, or null. */

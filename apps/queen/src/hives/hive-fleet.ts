@@ -9,6 +9,7 @@ import {
   type WorkerRecord,
 } from "@queen-and-hive/protocol";
 import type { HiveSettings, QueenSettings } from "../config/settings.ts";
+import type { HiveLoss } from "../domain/mass-loss.ts";
 import { createHost } from "../hosts/create-host.ts";
 import { createHiveCommands } from "../hosts/hive-commands.ts";
 import type { Host } from "../hosts/host.ts";
@@ -19,6 +20,7 @@ import { needsWorker } from "./hive-installation.ts";
 import { HiveKeeper } from "./hive-keeper.ts";
 import { createHiveMetrics, type HiveMetrics } from "./hive-metrics.ts";
 import { openHiveToken } from "./hive-token.ts";
+import { MassLossGuard } from "./mass-loss-guard.ts";
 import type { StoppableHive } from "./stop-cascade.ts";
 import type { HiveTransport } from "./transport.ts";
 
@@ -60,6 +62,7 @@ export class HiveFleet implements AsyncDisposable {
   readonly #options: HiveFleetOptions;
   readonly #metrics: HiveMetrics;
   readonly #hives = new Map<string, FleetMember>();
+  readonly #guard: MassLossGuard;
   #receiver: WorkerNewsReceiver | null = null;
 
   private constructor(options: HiveFleetOptions, tokens: Map<string, string>) {
@@ -70,6 +73,12 @@ export class HiveFleet implements AsyncDisposable {
       () => this.records(() => 0),
       () => options.clock.nowMs(),
     );
+    this.#guard = new MassLossGuard({
+      policy: options.settings.health.massLoss,
+      hives: () => this.#expected(),
+      store: options.store,
+      log: options.log,
+    });
     const known = new Map(options.store.hives().map((row) => [row.hiveId, row]));
     for (const settings of options.settings.hives)
       this.#hives.set(settings.id, this.#keep(settings, known.get(settings.id) ?? null));
@@ -148,6 +157,7 @@ export class HiveFleet implements AsyncDisposable {
       usable: keeper.usable,
       arriving: keeper.arriving,
       hopeful: keeper.hopeful,
+      isReplaced: keeper.isReplaced,
       calls: keeper.calls,
       queen: () => transport.lastAddress(),
       connect: transport.connectEngine,
@@ -240,6 +250,7 @@ export class HiveFleet implements AsyncDisposable {
           onState: () => this.#receiver?.onHiveState(settings.id),
           onAbandoned: (reason) => this.#receiver?.abandon(settings.id, reason),
         },
+        isFrozen: () => this.#guard.isFrozen,
         metrics: this.#metrics,
         clock,
         random: Math.random,
@@ -248,6 +259,13 @@ export class HiveFleet implements AsyncDisposable {
       known,
     );
     return { settings, host, transport, keeper };
+  }
+
+  /** The hives whose loss says something: a host that may be off says nothing. */
+  #expected(): readonly HiveLoss[] {
+    return [...this.#hives.values()]
+      .filter(({ settings }) => settings.presence === "always")
+      .map(({ keeper }) => ({ hiveId: keeper.hiveId, lostAtMs: keeper.lostAtMs }));
   }
 
   async #stopUnconfigured(row: HiveRow): Promise<void> {

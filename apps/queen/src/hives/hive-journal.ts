@@ -1,9 +1,15 @@
 import type { Log } from "@queen-and-hive/daemon";
-import { type HiveMachine, type HiveMachineEvent, runOf } from "../domain/hive-states.ts";
+import { type HiveMachine, type HiveMachineEvent, runOf, stateNameOf } from "../domain/hive-states.ts";
 import type { JournalEntry } from "../store/store.ts";
 
 /** How much of an error a list shows, characters. */
 const SHOWN_MAX = 300;
+
+/** Whose state it is, and whether its host may be off. */
+export interface HiveNamed {
+  readonly id: string;
+  readonly presence: "always" | "best_effort";
+}
 
 /** The journal entry of a hive's move from one state to another. */
 export function hiveStateEntry(hiveId: string, before: HiveMachine, after: HiveMachine, event: HiveMachineEvent): JournalEntry {
@@ -12,8 +18,8 @@ export function hiveStateEntry(hiveId: string, before: HiveMachine, after: HiveM
     kind: "hive.state",
     actor: actorOf(event),
     hive_id: hiveId,
-    from: before.state.name,
-    to: after.state.name,
+    from: stateNameOf(before),
+    to: stateNameOf(after),
     cause: event.type,
     details: {
       ...(after.lastError === null ? {} : { error: after.lastError }),
@@ -25,16 +31,30 @@ export function hiveStateEntry(hiveId: string, before: HiveMachine, after: HiveM
 }
 
 function actorOf(event: HiveMachineEvent): string {
-  if (event.type === "stop_requested") return event.actor ?? "operator";
-  return event.type === "start_requested" ? (event.actor ?? "queen") : "queen";
+  switch (event.type) {
+    case "stop_requested":
+      return event.actor ?? "operator";
+    case "start_requested":
+      return event.actor ?? "queen";
+    case "drain_requested":
+    case "resume_requested":
+      return event.actor;
+    default:
+      return "queen";
+  }
 }
 
-/** Says a hive's move in the log; trouble as a warning. */
-export function logHiveState(log: Log, hiveId: string, before: HiveMachine, after: HiveMachine): void {
-  const { name } = after.state;
+/** Says a hive's move in the log; trouble as a warning, except that a host which may be off is out of reach. */
+export function logHiveState(log: Log, hive: HiveNamed, before: HiveMachine, after: HiveMachine): void {
+  const name = stateNameOf(after);
+  const mayBeOff = hive.presence === "best_effort" && name === "unreachable";
   const isTrouble = name === "crashed" || name === "hung" || name === "unreachable" || name === "failed";
-  const fields = { hive_id: hiveId, from: before.state.name, ...(after.lastError === null ? {} : { reason: after.lastError }) };
-  log[isTrouble ? "warn" : "info"](`the hive is ${name}`, fields);
+  const fields = {
+    hive_id: hive.id,
+    from: stateNameOf(before),
+    ...(after.lastError === null ? {} : { reason: after.lastError }),
+  };
+  log[isTrouble && !mayBeOff ? "warn" : "info"](`the hive is ${name}`, fields);
 }
 
 /** The first line of an error, short enough for a list. */

@@ -33,6 +33,8 @@ export interface HiveKeeperOptions {
   readonly install: { readonly limits: InstallSettings; readonly withWorker: boolean };
   /** How long stopping one worker may take. */
   readonly stopWorkerMs: number;
+  /** Whether so many hives were lost together that nothing of them is ended or replaced. */
+  readonly isFrozen: () => boolean;
   readonly listener: HiveKeeperListener;
   readonly metrics: HiveMetrics;
   readonly clock: Clock;

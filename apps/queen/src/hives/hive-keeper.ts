@@ -1,4 +1,4 @@
-import { backoffMs, Deadline, Mailbox } from "@queen-and-hive/daemon";
+import { Deadline, Mailbox } from "@queen-and-hive/daemon";
 import { type HiveIdentity, type HiveRecord, QhError, unreachable } from "@queen-and-hive/protocol";
 import type { HiveSettings } from "../config/settings.ts";
 import { judgePosition } from "../domain/callback-freshness.ts";
@@ -10,12 +10,14 @@ import {
   type HiveTimer,
   INITIAL_HIVE_MACHINE,
   runOf,
+  stateNameOf,
 } from "../domain/hive-states.ts";
 import type { HiveRow, Store } from "../store/store.ts";
 import type { HiveCalls } from "./hive-calls.ts";
 import { hiveStateEntry, logHiveState } from "./hive-journal.ts";
 import type { HiveKeeperOptions } from "./hive-keeper-options.ts";
 import { hiveRecord, isHopeful } from "./hive-record.ts";
+import { hiveTimerMs } from "./hive-timers.ts";
 import { type HiveStopOutcome, HiveWork } from "./hive-work.ts";
 
 /** The only writer of one hive: a mailbox, the pure machine, and what its effects do to the world. */
@@ -25,7 +27,7 @@ export class HiveKeeper implements AsyncDisposable {
   readonly #mailbox: Mailbox<HiveMachineEvent>;
   readonly #work: HiveWork;
   readonly #timers = new Map<HiveTimer, Disposable>();
-  #machine: HiveMachine = INITIAL_HIVE_MACHINE;
+  #machine: HiveMachine;
   #row: HiveRow;
   #stopDeadline: Deadline = Deadline.never();
   #stopping: PromiseWithResolvers<HiveStopOutcome> | null = null;
@@ -45,6 +47,7 @@ export class HiveKeeper implements AsyncDisposable {
       installDir: options.settings.installDir,
       last: null,
     };
+    this.#machine = { ...INITIAL_HIVE_MACHINE, isDrained: this.#row.isDrained === true };
     this.#mailbox = new Mailbox({
       name: `hive ${this.hiveId}`,
       log: options.log,
@@ -97,13 +100,30 @@ export class HiveKeeper implements AsyncDisposable {
       machine: this.#machine,
       row: this.#row,
       host: this.#options.host.name,
+      presence: this.#options.settings.presence,
       work: this.#work,
       workers,
     });
   }
 
   get usable(): boolean {
-    return this.#machine.state.name === "running";
+    return stateNameOf(this.#machine) === "running";
+  }
+
+  /** When it was first found mute or out of reach since it was last well, on the clock's monotonic scale; null when it is not. */
+  get lostAtMs(): number | null {
+    return this.#machine.lostAtMs;
+  }
+
+  /** Its workers do not count: it is drained, or has been out of reach for long. */
+  get isReplaced(): boolean {
+    return this.#machine.isDrained || this.#machine.isReplaced;
+  }
+
+  /** No new work goes there until an operator says otherwise, under a later queen too; or it takes work again. */
+  async orderFor(actor: string, type: "drain_requested" | "resume_requested"): Promise<void> {
+    this.post({ type, actor });
+    await this.#mailbox.drained();
   }
 
   get arriving(): boolean {
@@ -112,7 +132,7 @@ export class HiveKeeper implements AsyncDisposable {
 
   /** It runs, or is expected to run again without anybody's help. */
   get hopeful(): boolean {
-    return isHopeful(this.#machine.state);
+    return isHopeful(this.#machine);
   }
 
   /** How to call the hive; null while there is no link. */
@@ -166,8 +186,10 @@ export class HiveKeeper implements AsyncDisposable {
       suspectGraceMs: this.#options.health.suspectGraceMs,
       breakerRestarts: this.#options.restart.breakerRestarts,
       breakerWindowMs: this.#options.restart.breakerWindowMs,
+      isFrozen: this.#options.isFrozen(),
     });
-    const changed = machine.state !== before.state;
+    const changed =
+      machine.state !== before.state || machine.isDrained !== before.isDrained || machine.isReplaced !== before.isReplaced;
     if (changed && !this.#record(before, machine, event)) return;
     this.#machine = machine;
     if (machine.state.name !== before.state.name) this.#cancelTimers();
@@ -178,10 +200,11 @@ export class HiveKeeper implements AsyncDisposable {
   /** On disk before its effects; stopping alone goes on when the disk does not take it. */
   #record(before: HiveMachine, machine: HiveMachine, event: HiveMachineEvent): boolean {
     const { clock, log, settings, metrics } = this.#options;
-    const isMove = machine.state.name !== before.state.name;
+    const isMove = stateNameOf(machine) !== stateNameOf(before);
     const row: HiveRow = {
       ...this.#row,
-      state: machine.state.name,
+      state: stateNameOf(machine),
+      isDrained: machine.isDrained,
       since: isMove ? new Date(clock.nowMs()).toISOString() : this.#row.since,
       identity: runOf(machine.state) ?? this.#row.identity,
       restarts: machine.restarts,
@@ -198,7 +221,7 @@ export class HiveKeeper implements AsyncDisposable {
       // A start that cannot be recorded is not made; everything else only follows what has already happened.
       if (event.type === "start_requested" || event.type === "timer") return false;
     }
-    if (isMove) logHiveState(log, this.hiveId, before, machine);
+    if (isMove) logHiveState(log, settings, before, machine);
     if (isMove && machine.state.name === "crashed") metrics.restarts.inc({ hive: this.hiveId, reason: event.type });
     return true;
   }
@@ -261,27 +284,12 @@ export class HiveKeeper implements AsyncDisposable {
 
   #schedule(timer: HiveTimer, attempt: number): void {
     this.#timers.get(timer)?.[Symbol.dispose]();
-    const delayMs = this.#delayMs(timer, attempt);
+    const { health, restart, random } = this.#options;
+    const delayMs = hiveTimerMs(timer, attempt, { health, restart, random });
     this.#timers.set(
       timer,
       this.#options.clock.after(delayMs, () => this.post({ type: "timer", timer })),
     );
-  }
-
-  #delayMs(timer: HiveTimer, attempt: number): number {
-    const { health, restart, random } = this.#options;
-    switch (timer) {
-      case "restart":
-        return backoffMs(attempt, restart, random);
-      case "retry":
-        return health.retryMs;
-      case "grace":
-        return health.suspectGraceMs;
-      case "reopen":
-        return restart.retryOpenEveryMs;
-      default:
-        return unreachable(timer);
-    }
   }
 
   #cancelTimers(): void {

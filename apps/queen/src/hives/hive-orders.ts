@@ -15,6 +15,12 @@ export interface HiveOrders {
   start(hiveId: string, actor: string): Promise<HiveRecord>;
   /** Stops it for good: until an operator starts it again. */
   stop(hiveId: string, workers: "stop" | "keep", actor: string): Promise<HiveFate>;
+  /** Ends its daemon, proven, and starts it again; its workers go on. Throws `stop_failed`, `storage_failed`, `shutting_down`. */
+  restart(hiveId: string, actor: string): Promise<HiveRecord>;
+  /** Sends it nothing new, under a later queen too. */
+  drain(hiveId: string, actor: string): Promise<HiveRecord>;
+  /** Takes it into use again. */
+  resume(hiveId: string, actor: string): Promise<HiveRecord>;
   /** Brings to their end the stops that an earlier queen was ordered and has not finished. */
   finishStops(): void;
   /** Stops it and forgets it. Throws `stop_failed` while something of it may be left; then it is still there. */
@@ -69,6 +75,21 @@ export function createHiveOrders(options: HiveOrdersOptions): HiveOrders {
       await hives.member(hiveId).keeper.startFor(actor);
       return record(hiveId);
     },
+    async restart(hiveId, actor) {
+      requireServing();
+      const fate = await stop(hiveId, "keep", actor);
+      if (!isCleanFate(fate)) throw notEnded("restart", fate);
+      await hives.member(hiveId).keeper.startFor(actor);
+      return record(hiveId);
+    },
+    async drain(hiveId, actor) {
+      await hives.member(hiveId).keeper.orderFor(actor, "drain_requested");
+      return record(hiveId);
+    },
+    async resume(hiveId, actor) {
+      await hives.member(hiveId).keeper.orderFor(actor, "resume_requested");
+      return record(hiveId);
+    },
     finishStops() {
       for (const { settings: hive, keeper } of hives.members()) {
         if (!keeper.isStopUnfinished) continue;
@@ -79,15 +100,7 @@ export function createHiveOrders(options: HiveOrdersOptions): HiveOrders {
     },
     async remove(hiveId, actor) {
       const fate = await stop(hiveId, "stop", actor);
-      if (!isCleanFate(fate)) {
-        throw new QhError(
-          "stop_failed",
-          `cannot remove the hive ${hiveId}: ${fate.message ?? fate.fate}; try again when its host answers`,
-          {
-            details: { fate },
-          },
-        );
-      }
+      if (!isCleanFate(fate)) throw notEnded("remove", fate);
       await hives.remove(hiveId, actor);
       return fate;
     },
@@ -96,6 +109,13 @@ export function createHiveOrders(options: HiveOrdersOptions): HiveOrders {
       return await readHiveLog(host, hive, lines, Deadline.in(settings.health.timeoutMs, clock), signal);
     },
   };
+}
+
+function notEnded(what: string, fate: HiveFate): QhError {
+  const why = fate.message ?? fate.fate;
+  return new QhError("stop_failed", `cannot ${what} the hive ${fate.hive_id}: ${why}; try again when its host answers`, {
+    details: { fate },
+  });
 }
 
 /** With its workers, or the daemon alone: then its workers go on and are not looked at. */

@@ -1,5 +1,5 @@
 import { type HiveRecord, unreachable } from "@queen-and-hive/protocol";
-import { type HiveMachine, type HiveMachineState, runOf } from "../domain/hive-states.ts";
+import { type HiveMachine, runOf, stateNameOf } from "../domain/hive-states.ts";
 import type { HiveRow } from "../store/store.ts";
 import { firstLine } from "./hive-journal.ts";
 
@@ -8,18 +8,19 @@ export interface HiveFacts {
   readonly machine: HiveMachine;
   readonly row: HiveRow;
   readonly host: string;
+  readonly presence: "always" | "best_effort";
   readonly work: { readonly devices: HiveRecord["devices"]; readonly progress: string | null };
   readonly workers: number;
 }
 
 /** A hive as lists show it, with the process that it was last known by. */
-export function hiveRecord({ machine, row, host, work, workers }: HiveFacts): HiveRecord {
+export function hiveRecord({ machine, row, host, presence, work, workers }: HiveFacts): HiveRecord {
   const run = runOf(machine.state);
   const identity = run ?? row.identity;
   return {
     hive_id: row.hiveId,
     hive_epoch: identity?.hive_epoch ?? null,
-    state: machine.state.name,
+    state: stateNameOf(machine),
     pid: run?.pid ?? null,
     start_time: run?.start_time ?? null,
     boot_id: run?.boot_id ?? null,
@@ -30,6 +31,7 @@ export function hiveRecord({ machine, row, host, work, workers }: HiveFacts): Hi
     restarts: machine.restarts,
     since: row.since,
     ...(row.stoppedByOperator === true ? { stopped_by: "operator" } : {}),
+    ...(presence === "best_effort" ? { presence } : {}),
     ...(work.progress === null ? {} : { progress: work.progress }),
     ...(work.devices === undefined ? {} : { devices: work.devices }),
     ...(machine.lastError === null ? {} : { last_error: firstLine(machine.lastError) }),
@@ -37,8 +39,9 @@ export function hiveRecord({ machine, row, host, work, workers }: HiveFacts): Hi
 }
 
 /** It runs, or is expected to run again without anybody's help. */
-export function isHopeful(state: HiveMachineState): boolean {
-  switch (state.name) {
+export function isHopeful(machine: HiveMachine): boolean {
+  if (machine.isDrained) return false;
+  switch (machine.state.name) {
     case "starting":
     case "running":
     case "suspect":
@@ -47,11 +50,10 @@ export function isHopeful(state: HiveMachineState): boolean {
     case "unreachable":
       return true;
     case "stopped":
-    case "draining":
     case "stopping":
     case "failed":
       return false;
     default:
-      return unreachable(state);
+      return unreachable(machine.state);
   }
 }

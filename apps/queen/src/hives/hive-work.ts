@@ -55,9 +55,15 @@ export class HiveWork implements AsyncDisposable {
       });
       this.#post({ type: "start_answered", run });
     } catch (error) {
-      const final = error instanceof QhError && FINAL_REFUSALS.has(error.kind);
-      this.#post({ type: "start_refused", error: messageOf(error), final, atMs: clock.monotonicMs() });
+      this.#post({ type: "start_refused", error: messageOf(error), why: this.#whyRefused(error), atMs: clock.monotonicMs() });
     }
+  }
+
+  /** On our own machine a command that says nothing sensible is a failure of the command. */
+  #whyRefused(error: unknown): "final" | "failed" | "no_host" {
+    if (!(error instanceof QhError)) return "failed";
+    if (FINAL_REFUSALS.has(error.kind)) return "final";
+    return error.kind === "host_unreachable" && !this.#options.host.isLocal ? "no_host" : "failed";
   }
 
   /** Opens the link to a run; an older link is left. */

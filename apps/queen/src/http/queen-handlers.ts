@@ -17,7 +17,10 @@ import { listHives } from "./list-hives.ts";
 import { listModels } from "./list-models.ts";
 import { listRequests } from "./list-requests.ts";
 import { listWorkers } from "./list-workers.ts";
+import { postHiveDrain } from "./post-hive-drain.ts";
 import { postHiveReady } from "./post-hive-ready.ts";
+import { postHiveRestart } from "./post-hive-restart.ts";
+import { postHiveResume } from "./post-hive-resume.ts";
 import { postHiveStart } from "./post-hive-start.ts";
 import { postHiveStop } from "./post-hive-stop.ts";
 import { postShutdown } from "./post-shutdown.ts";
@@ -39,6 +42,9 @@ export function queenHandlers(queen: QueenView, gateway: Gateway<Identity>): Han
     getHive: getHive(queen),
     putHive: putHive(queen),
     deleteHive: deleteHive(queen),
+    postHiveDrain: postHiveDrain(queen),
+    postHiveRestart: postHiveRestart(queen),
+    postHiveResume: postHiveResume(queen),
     postHiveStart: postHiveStart(queen),
     postHiveStop: postHiveStop(queen),
     getHiveLogs: getHiveLogs(queen),

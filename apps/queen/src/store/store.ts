@@ -23,6 +23,8 @@ export interface HiveRow {
   readonly last: MessagePosition | null;
   /** An operator stopped it: no queen starts it before an operator does. */
   readonly stoppedByOperator?: boolean;
+  /** An operator drained it: it gets no work before an operator resumes it. */
+  readonly isDrained?: boolean;
 }
 
 /** A worker in the registry. */

@@ -24,6 +24,8 @@ export interface FleetHive {
   readonly arriving: boolean;
   /** It runs or is expected to run again without anybody's help. */
   readonly hopeful: boolean;
+  /** Drained, or out of reach for long: its workers do not count for `min` and `max`, others take their place. */
+  readonly isReplaced: boolean;
   /** How to call it; null while there is no connection. */
   readonly calls: WorkerCalls | null;
   /** Where this hive is told to call back. */

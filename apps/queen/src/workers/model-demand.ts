@@ -122,14 +122,19 @@ export class ModelDemand {
 
   /** Wanted workers of a model that have not failed for good. */
   #living(modelId: string): readonly WorkerEntry[] {
-    return this.#context.table.ofModel(modelId).filter(({ row }) => row.wanted && row.record.state !== "failed");
+    return this.#counted(modelId).filter(({ row }) => row.record.state !== "failed");
   }
 
   /** Workers that count for the minimum: also failed ones, which their hive quietly tries again. */
   #kept(modelId: string, hiveId?: string): number {
+    return this.#counted(modelId).filter(({ row }) => hiveId === undefined || row.record.hive_id === hiveId).length;
+  }
+
+  /** Wanted workers, without those of hives whose workers others stand in for. */
+  #counted(modelId: string): readonly WorkerEntry[] {
     return this.#context.table
       .ofModel(modelId)
-      .filter(({ row }) => row.wanted && (hiveId === undefined || row.record.hive_id === hiveId)).length;
+      .filter(({ row }) => row.wanted && this.#context.hive(row.record.hive_id)?.isReplaced !== true);
   }
 
   #isServing(entry: WorkerEntry): boolean {

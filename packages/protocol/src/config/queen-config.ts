@@ -190,6 +190,11 @@ export const queenConfigSchema = {
         suspect_grace: value.duration,
         retry: value.duration,
         replace_after: value.duration,
+        mass_loss: {
+          type: "object",
+          properties: { hives: { type: "integer", minimum: 2 }, window: value.duration },
+          additionalProperties: false,
+        },
         start: value.duration,
         workers: workerHealthSchema,
       },

@@ -37,6 +37,8 @@ export const hiveRecordSchema = {
     progress: { type: "string" },
     /** Set while an operator's word keeps it stopped, over restarts of the queen too. */
     stopped_by: { const: "operator" },
+    /** Set where its host may be off without an alarm. */
+    presence: { const: "best_effort" },
     /** What its host computes on, as the daemon said when it was last reached. */
     devices: {
       type: "array",

@@ -1,0 +1,243 @@
+import { type HiveIdentity, parseHiveId } from "@queen-and-hive/protocol";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { nextHive } from "./hive-machine.ts";
+import {
+  type Finding,
+  type HiveEffect,
+  type HiveMachine,
+  type HiveMachineEvent,
+  type HivePolicy,
+  INITIAL_HIVE_MACHINE,
+  runOf,
+  stateNameOf,
+} from "./hive-states.ts";
+
+const policy: HivePolicy = { suspectGraceMs: 10_000, breakerRestarts: 5, breakerWindowMs: 300_000, isFrozen: false };
+
+const HIVE_ID = hiveId("gpu1");
+
+function runOfEpoch(epoch: number): HiveIdentity {
+  return {
+    hive_id: HIVE_ID,
+    hive_epoch: epoch,
+    pid: 100 + epoch,
+    start_time: epoch,
+    boot_id: "boot",
+    url: "http://127.0.0.1:9200",
+    version: "0.1.0",
+    protocol: { min: 1, max: 1 },
+  };
+}
+
+function hiveId(text: string): HiveIdentity["hive_id"] {
+  const id = parseHiveId(text);
+  if (id === null) throw new Error(`cannot use ${text} as the id of a hive`);
+  return id;
+}
+
+/** What is under way in the world: every one of these will come back as an event. */
+type Pending = Exclude<HiveEffect["kind"], "schedule" | "disconnect" | "abandon_workers"> | `timer:${string}`;
+
+/** A world around the machine that remembers what was asked of it and answers in any order. */
+class World {
+  machine: HiveMachine = INITIAL_HIVE_MACHINE;
+  readonly pending = new Set<Pending>();
+  nowMs = 0;
+  epoch = 1;
+  /** An operator's stop that nobody has taken back. */
+  isStopped = false;
+
+  tell(event: HiveMachineEvent, isFrozen = false): readonly HiveEffect[] {
+    const before = this.machine;
+    const { machine, effects } = nextHive(before, event, { ...policy, isFrozen });
+    this.machine = machine;
+    if (machine.state.name !== before.state.name)
+      for (const entry of [...this.pending]) if (entry.startsWith("timer:")) this.pending.delete(entry);
+    for (const effect of effects) {
+      if (effect.kind === "schedule") this.pending.add(`timer:${effect.timer}`);
+      else if (effect.kind === "disconnect") this.pending.delete("connect");
+      else if (effect.kind !== "abandon_workers") this.pending.add(effect.kind);
+    }
+    return effects;
+  }
+
+  /** Something that is under way comes to its end, `choice` says how. */
+  settle(entry: Pending, choice: number): HiveMachineEvent {
+    this.pending.delete(entry);
+    const atMs = this.nowMs;
+    const epoch = runOf(this.machine.state)?.hive_epoch ?? this.epoch;
+    switch (entry) {
+      case "call_start":
+        if (choice % 4 !== 0)
+          return {
+            type: "start_refused",
+            error: "no",
+            why: (["final", "failed", "no_host"] as const)[choice % 3] ?? "failed",
+            atMs,
+          };
+        this.epoch += 1;
+        return { type: "start_answered", run: runOfEpoch(this.epoch) };
+      case "connect":
+        // The link stays pending: it can be lost later.
+        this.pending.add("connect");
+        return choice % 3 === 0
+          ? { type: "link_lost", epoch, reason: "stream_closed", detail: "closed", atMs }
+          : { type: "connected", run: runOfEpoch(epoch), atMs };
+      case "diagnose":
+        return { type: "diagnosed", epoch, finding: FINDINGS[choice % FINDINGS.length] ?? "gone", detail: "looked", atMs };
+      case "end_daemon":
+        return choice % 2 === 0 ? { type: "daemon_ended", epoch, atMs } : { type: "daemon_left", epoch, error: "D", atMs };
+      case "stop_hive":
+        return { type: "stop_ended", left: choice % 3 === 0 ? ["a process"] : [] };
+      default:
+        return { type: "timer", timer: entry.slice("timer:".length) as "restart" };
+    }
+  }
+}
+
+const FINDINGS: readonly Finding[] = ["answers", "gone", "mute", "no_host"];
+
+const steps = fc.array(
+  fc.record({
+    kind: fc.constantFrom("settle", "settle", "settle", "settle", "late", "operator", "announce"),
+    choice: fc.nat(10_000),
+    passMs: fc.constantFrom(0, 100, 5_000, 20_000, 400_000),
+    isFrozen: fc.boolean(),
+  }),
+  { maxLength: 60 },
+);
+
+/** Plays a random history and looks after each step. */
+function play(look: (world: World, event: HiveMachineEvent, effects: readonly HiveEffect[], before: HiveMachine) => void): void {
+  fc.assert(
+    fc.property(steps, (history) => {
+      const world = new World();
+      world.tell({ type: "start_requested" });
+      for (const { kind, choice, passMs, isFrozen } of history) {
+        world.nowMs += passMs;
+        const event = eventOf(world, kind, choice);
+        if (event === null) continue;
+        const before = world.machine;
+        look(world, event, world.tell(event, isFrozen), before);
+      }
+    }),
+    { numRuns: 500 },
+  );
+}
+
+function eventOf(world: World, kind: string, choice: number): HiveMachineEvent | null {
+  const pending = [...world.pending];
+  if (kind === "settle") {
+    const entry = pending[choice % Math.max(1, pending.length)];
+    return entry === undefined ? null : world.settle(entry, choice);
+  }
+  if (kind === "operator") {
+    const orders: readonly HiveMachineEvent[] = [
+      { type: "start_requested", actor: "key:me" },
+      { type: "stop_requested", workers: choice % 2 === 0 ? "stop" : "keep" },
+      { type: "drain_requested", actor: "key:me" },
+      { type: "resume_requested", actor: "key:me" },
+    ];
+    return orders[choice % orders.length] ?? null;
+  }
+  if (kind === "announce") {
+    world.epoch += choice % 2;
+    return { type: "announced", run: runOfEpoch(world.epoch) };
+  }
+  // The word of a run that is over, or of something that nobody waits for any more.
+  const atMs = world.nowMs;
+  const late: readonly HiveMachineEvent[] = [
+    { type: "diagnosed", epoch: 0, finding: FINDINGS[choice % 4] ?? "gone", detail: "late", atMs },
+    { type: "link_lost", epoch: 0, reason: "beats_missed", detail: "late", atMs },
+    { type: "daemon_ended", epoch: 0, atMs },
+    { type: "connected", run: runOfEpoch(0), atMs },
+    { type: "refused", epoch: 0, error: "late" },
+  ];
+  return late[choice % late.length] ?? null;
+}
+
+describe("the life of a hive", () => {
+  it("never waits for something that is not under way", () => {
+    play((world) => {
+      const { state } = world.machine;
+      const has = (...any: Pending[]): boolean => any.some((entry) => world.pending.has(entry));
+      if (state.name === "starting") expect(has(state.step === "calling" ? "call_start" : "connect")).toBe(true);
+      if (state.name === "running") expect(has("connect")).toBe(true);
+      if (state.name === "suspect") expect(has("diagnose", "connect", "timer:retry")).toBe(true);
+      if (state.name === "crashed") expect(has("timer:restart")).toBe(true);
+      if (state.name === "hung") expect(has("end_daemon")).toBe(true);
+      if (state.name === "unreachable") expect(has("timer:retry", "diagnose", "call_start")).toBe(true);
+      if (state.name === "stopping") expect(has("stop_hive")).toBe(true);
+      if (state.name === "failed" && !state.hasBeenStopped) expect(has("timer:reopen")).toBe(true);
+    });
+  });
+
+  it("starts and connects nothing that was stopped until somebody asks for it", () => {
+    play((world, event, effects, before) => {
+      // An order to start that comes while it stops is not carried out.
+      if (event.type === "start_requested" && before.state.name !== "stopping") world.isStopped = false;
+      if (event.type === "stop_requested") world.isStopped = true;
+      if (world.isStopped) expect(effects.filter(({ kind }) => kind === "call_start" || kind === "connect")).toEqual([]);
+    });
+  });
+
+  it("takes no new work while it is drained, whatever happens to it, and is resumed by an operator alone", () => {
+    play((world, event, _effects, before) => {
+      if (before.isDrained && event.type !== "resume_requested") expect(world.machine.isDrained).toBe(true);
+      if (world.machine.isDrained) expect(stateNameOf(world.machine)).not.toBe("running");
+    });
+  });
+
+  it("ends a daemon only after it was found mute for its grace, and never while frozen", () => {
+    fc.assert(
+      fc.property(steps, (history) => {
+        const world = new World();
+        world.tell({ type: "start_requested" });
+        for (const { kind, choice, passMs, isFrozen } of history) {
+          world.nowMs += passMs;
+          const event = eventOf(world, kind, choice);
+          if (event === null) continue;
+          const { state } = world.machine;
+          const effects = world.tell(event, isFrozen);
+          if (!effects.some((effect) => effect.kind === "end_daemon")) continue;
+          expect(isFrozen).toBe(false);
+          expect(event).toMatchObject({ type: "diagnosed", finding: "mute" });
+          expect(state.name === "suspect" && world.nowMs - state.sinceMs >= policy.suspectGraceMs).toBe(true);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("is not started blindly while its host is out of reach", () => {
+    play((_world, event, effects, before) => {
+      if (before.state.name !== "unreachable" || before.state.run === null) return;
+      if (event.type === "start_requested") return;
+      expect(effects.filter(({ kind }) => kind === "call_start")).toEqual([]);
+    });
+  });
+
+  it("opens the breaker: no more than its limit of restarts within a window", () => {
+    const world = new World();
+    world.tell({ type: "start_requested" });
+    let restarts = 0;
+    for (let round = 0; round < 20 && world.machine.state.name !== "failed"; round += 1) {
+      world.nowMs += 1_000;
+      world.pending.delete("call_start");
+      world.tell({ type: "start_refused", error: "no", why: "failed", atMs: world.nowMs });
+      if (world.machine.state.name === "crashed") {
+        restarts += 1;
+        world.tell({ type: "timer", timer: "restart" });
+      }
+    }
+    expect(restarts).toBe(policy.breakerRestarts);
+    expect(world.machine.state.name).toBe("failed");
+  });
+
+  it("forgets a loss when it is found again", () => {
+    play((world) => {
+      if (world.machine.state.name === "running") expect(world.machine).toMatchObject({ lostAtMs: null, isReplaced: false });
+    });
+  });
+});
