@@ -162,6 +162,12 @@ class QueenBuild {
         const id = parseWorkerId(workerId);
         return id === null ? 0 : (gateway?.inFlight(id) ?? 0);
       },
+      lastUsedMs: (workerId) => {
+        const id = parseWorkerId(workerId);
+        return id === null ? null : (gateway?.lastUsedMs(id) ?? null);
+      },
+      waiting: (modelId) => gateway?.waiting(modelId) ?? 0,
+      eviction: settings.eviction,
       onTrafficTrouble: (hiveId) => hives.suspect(hiveId),
       metrics: this.#metrics,
       clock: this.#clock,

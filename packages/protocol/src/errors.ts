@@ -76,9 +76,9 @@ export const ERROR_KINDS = define({
 
   // Starting and stopping processes.
   spawn_failed: { status: 503, type: "server_error", fault: "environment", retryable: false },
-  /** A hive has no room for a worker; `details` may carry `needed_bytes` and `free_bytes` of the fullest device. */
   /** A device that is named, or as many as are wanted, are not on the host. */
   device_missing: { status: 503, type: "server_error", fault: "environment", retryable: false },
+  /** A hive has no room for a worker; `details` may carry `needed_bytes` and `free_bytes` of the fullest device. */
   insufficient_memory: { status: 503, type: "server_error", fault: "environment", retryable: true },
   runtime_unavailable: { status: 503, type: "server_error", fault: "environment", retryable: false },
   model_missing: { status: 503, type: "server_error", fault: "environment", retryable: false },

@@ -37,6 +37,8 @@ export function resolveModel(config: QueenConfigInput, input: ModelInput, place:
     workersMin,
     workersMax,
     perHive,
+    pin: model.pin ?? false,
+    idleStopMs: parseDurationMs(model.idle_stop),
     place: { hives: placeRule.hives ?? null, labels: placeRule.labels ?? {} },
     slots: model.slots,
     routes: runtime.routes,

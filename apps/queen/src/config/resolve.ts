@@ -37,6 +37,7 @@ export function resolveSettings(config: QueenConfigInput, place: ConfigPlace, no
   const hives = config.hives ?? QUEEN_CONFIG_DEFAULTS.hives;
   const stop = { ...QUEEN_CONFIG_DEFAULTS.stop, ...config.stop };
   const shutdown = { ...QUEEN_CONFIG_DEFAULTS.shutdown, ...config.shutdown };
+  const eviction = { ...QUEEN_CONFIG_DEFAULTS.eviction, ...config.eviction };
   const queue = { ...QUEEN_CONFIG_DEFAULTS.queue, ...config.queue };
   const stream = { ...QUEEN_CONFIG_DEFAULTS.stream, ...config.stream };
   const retry = { ...QUEEN_CONFIG_DEFAULTS.retry, ...config.retry };
@@ -61,6 +62,7 @@ export function resolveSettings(config: QueenConfigInput, place: ConfigPlace, no
     upstreams: (config.upstreams ?? []).map(resolveUpstream),
     health: resolveHealth(config),
     restart,
+    eviction: { minResidentMs: parseDurationMs(eviction.min_resident), turnMs: parseDurationMs(eviction.turn) },
     queue: {
       maxWaiting: queue.max_waiting,
       maxWaitMs: parseDurationMs(queue.max_wait),

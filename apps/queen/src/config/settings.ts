@@ -51,6 +51,10 @@ export interface ModelSettings {
   readonly workersMin: number;
   readonly workersMax: number;
   readonly perHive: number | null;
+  /** Its workers are never evicted for another model. */
+  readonly pin: boolean;
+  /** A worker that serves nobody for so long is stopped; Infinity: never. */
+  readonly idleStopMs: number;
   readonly place: { readonly hives: readonly string[] | null; readonly labels: Readonly<Record<string, string>> };
   /** A limit of ours on requests per worker, or `auto`: what the engine says. */
   readonly slots: number | "auto";
@@ -120,6 +124,8 @@ export interface QueenSettings {
   readonly upstreams: readonly UpstreamSettings[];
   readonly health: HealthSettings;
   readonly restart: RestartSettings;
+  /** When one model has to make room for another. */
+  readonly eviction: { readonly minResidentMs: number; readonly turnMs: number };
   readonly queue: {
     readonly maxWaiting: number;
     readonly maxWaitMs: number;

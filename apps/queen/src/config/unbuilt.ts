@@ -8,8 +8,6 @@ const UNBUILT: Readonly<Record<string, Present>> = {
   "limits.connections_per_ip": (config) => differs(config.limits?.connections_per_ip, 200),
   drain: (config) => differs(config.drain, "10m"),
   "models[].source": (config) => anyModel(config, (model) => model.source !== undefined),
-  "models[].pin": (config) => anyModel(config, (model) => model.pin === true),
-  "models[].idle_stop": (config) => anyModel(config, (model) => differs(model.idle_stop, "off")),
   "models[].variants": (config) => (config.models ?? []).some((model) => model.variants !== undefined),
 };
 

@@ -104,7 +104,7 @@ export class ModelQueue {
       const ticket: Ticket = {
         sequence,
         client: request.client,
-        session: request.session,
+        session: once(request.session),
         excluded: request.excluded,
         lastError: request.lastError,
         entry: request.place === null ? shown : waitedSince(request.place.waited, shown),
@@ -275,4 +275,13 @@ export class ModelQueue {
   #waited(ticket: Ticket): Waited {
     return waitedSince(ticket.entry, readQueueClock(this.#queueClock, this.#parts.clock.monotonicMs()));
   }
+}
+
+/** The same answer each time: a body is looked at once, however often its request is considered. */
+function once<T>(ask: () => T): () => T {
+  let answer: { readonly value: T } | null = null;
+  return () => {
+    answer ??= { value: ask() };
+    return answer.value;
+  };
 }

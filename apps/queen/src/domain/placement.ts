@@ -8,12 +8,22 @@ export interface PlacementHive {
   /** Workers of the model in question on this hive. */
   readonly workersOfModel: number;
   readonly workers: number;
+  /** Memory that is free on its devices, the freest first; null where it is not known. */
+  readonly freeBytes: readonly number[] | null;
 }
 
 /** Where a model may run. */
 export interface PlacementRule {
   readonly hives: readonly string[] | null;
   readonly labels: Readonly<Record<string, string>>;
+}
+
+/** What a worker needs of a hive. */
+export interface PlacementNeeds {
+  /** How many devices it is spread over; 0 counts as one. */
+  readonly devices: number;
+  /** On all of them together; null when only the hive can tell. */
+  readonly memoryBytes: number | null;
 }
 
 /** Whether a model may run on a hive at all, usable or not. */
@@ -23,16 +33,41 @@ export function mayRunOn(rule: PlacementRule, hive: Pick<PlacementHive, "hiveId"
 }
 
 /**
- * The hive for one more worker: workers of one model go to different hives first, then to the one with the fewest workers.
+ * The hive for one more worker. Workers of one model go to different hives first; then to one where it fits, as far as is
+ * known; then to the one with clearly more free memory, with fewer workers, and by name. The hive itself has the last word.
  * Null also while a hive arrives that would be a better place: a model's second worker waits for it, its first never does.
  */
-export function placeWorker(rule: PlacementRule, hives: readonly PlacementHive[]): string | null {
+export function placeWorker(rule: PlacementRule, hives: readonly PlacementHive[], needs: PlacementNeeds): string | null {
   const allowed = hives.filter((hive) => mayRunOn(rule, hive));
-  const best = allowed
+  const [best] = allowed
     .filter((hive) => hive.usable)
-    .sort((a, b) => a.workersOfModel - b.workersOfModel || a.workers - b.workers || compareText(a.hiveId, b.hiveId))[0];
+    .map((hive) => ({ hive, free: freeFor(hive, needs) }))
+    .sort(
+      (a, b) =>
+        a.hive.workersOfModel - b.hive.workersOfModel ||
+        Number(fits(b.free, needs)) - Number(fits(a.free, needs)) ||
+        magnitude(b.free) - magnitude(a.free) ||
+        a.hive.workers - b.hive.workers ||
+        compareText(a.hive.hiveId, b.hive.hiveId),
+    );
   if (best === undefined) return null;
-  return allowed.some((hive) => hive.arriving && hive.workersOfModel < best.workersOfModel) ? null : best.hiveId;
+  const isBetter = (hive: PlacementHive): boolean => hive.arriving && hive.workersOfModel < best.hive.workersOfModel;
+  return allowed.some(isBetter) ? null : best.hive.hiveId;
+}
+
+function freeFor({ freeBytes }: PlacementHive, { devices }: PlacementNeeds): number | null {
+  if (freeBytes === null) return null;
+  return freeBytes.slice(0, Math.max(1, devices)).reduce((sum, bytes) => sum + bytes, 0);
+}
+
+/** What is not known may fit. */
+function fits(free: number | null, { memoryBytes }: PlacementNeeds): boolean {
+  return free === null || memoryBytes === null || free >= memoryBytes;
+}
+
+/** Steps of about a fifth, so that a few pages more or less decide nothing. */
+function magnitude(free: number | null): number {
+  return free === null ? 0 : Math.round(Math.log2(1 + free / 1_073_741_824) * 4);
 }
 
 function compareText(a: string, b: string): number {

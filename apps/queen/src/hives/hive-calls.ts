@@ -1,6 +1,5 @@
 import { createPeer, Deadline, type PeerConnect } from "@queen-and-hive/daemon";
 import {
-  type Capabilities,
   compileValidator,
   HIVE_ENDPOINTS,
   type HiveEvent,
@@ -19,8 +18,6 @@ export interface HiveCalls extends WorkerCalls, AsyncDisposable {
   health(signal?: AbortSignal): Promise<HiveHealth>;
   /** Says who owns the hive and where callbacks go. */
   claim(address: QueenAddress, signal?: AbortSignal): Promise<HiveHealth>;
-  /** What its host has, as of now. */
-  capabilities(signal?: AbortSignal): Promise<Capabilities>;
   /** The event stream: a snapshot, then changes, telemetry and beats. */
   events(signal: AbortSignal): AsyncIterable<HiveEvent>;
   /** Tells the daemon to be quick: what is left of its stop has this long. */

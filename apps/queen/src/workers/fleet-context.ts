@@ -1,6 +1,7 @@
 import type { Clock, Log } from "@queen-and-hive/daemon";
-import type { QueenAddress, SpawnRequest, WorkerRecord, WorkerStopAnswer } from "@queen-and-hive/protocol";
+import type { Capabilities, QueenAddress, SpawnRequest, WorkerRecord, WorkerStopAnswer } from "@queen-and-hive/protocol";
 import type { ModelSettings, RestartSettings } from "../config/settings.ts";
+import type { EvictionRules } from "../domain/eviction.ts";
 import type { FleetMetrics } from "./fleet-metrics.ts";
 import type { EngineConnect } from "./worker-directory.ts";
 import type { WorkerTable } from "./worker-table.ts";
@@ -12,6 +13,8 @@ export interface WorkerCalls {
   /** Requests to a worker got no answer: its hive looks whether it still serves. */
   checkWorker(workerId: string, signal?: AbortSignal): Promise<WorkerRecord>;
   getWorker(workerId: string, signal?: AbortSignal): Promise<WorkerRecord>;
+  /** What its host has, as of now. */
+  capabilities(signal?: AbortSignal): Promise<Capabilities>;
 }
 
 /** A hive as the fleet sees it. */
@@ -47,6 +50,11 @@ export interface FleetContext {
   readonly queen: () => QueenAddress;
   /** Requests that a worker serves now. */
   readonly inFlight: (workerId: string) => number;
+  /** When a worker gave back its last request, monotonic milliseconds; null when it has served none. */
+  readonly lastUsedMs: (workerId: string) => number | null;
+  /** Requests that wait for a model. */
+  readonly waiting: (modelId: string) => number;
+  readonly eviction: EvictionRules;
   readonly metrics: FleetMetrics;
   readonly clock: Clock;
   readonly random: () => number;

@@ -3,6 +3,7 @@ import type { ModelSettings } from "../config/settings.ts";
 import { mayRunOn } from "../domain/placement.ts";
 import { type FleetContext, isOnItsWay } from "./fleet-context.ts";
 import type { ModelFailures } from "./model-failures.ts";
+import type { RoomMaker } from "./room-maker.ts";
 import type { ModelFailure } from "./worker-directory.ts";
 import type { WorkerSpawner } from "./worker-spawner.ts";
 import type { WorkerEntry } from "./worker-table.ts";
@@ -12,14 +13,16 @@ export class ModelDemand {
   readonly #context: FleetContext;
   readonly #failures: ModelFailures;
   readonly #spawner: WorkerSpawner;
+  readonly #room: RoomMaker;
   /** Models that somebody waits for although no hive can take them yet. */
   readonly #waitedFor = new Set<string>();
   readonly #retries = new Map<string, Disposable>();
 
-  constructor(context: FleetContext, failures: ModelFailures, spawner: WorkerSpawner) {
+  constructor(context: FleetContext, failures: ModelFailures, spawner: WorkerSpawner, room: RoomMaker) {
     this.#context = context;
     this.#failures = failures;
     this.#spawner = spawner;
+    this.#room = room;
   }
 
   /** Somebody waits for a model. Starts a worker when none is ready or on its way, or when all that are ready are full. */
@@ -99,12 +102,18 @@ export class ModelDemand {
       }
       return;
     }
-    for (let count = this.#kept(model.id); count < model.workersMin; count += 1) if (!this.#tryStart(model)) return;
+    for (let missing = model.workersMin - this.#kept(model.id); missing > 0; missing -= 1) if (!this.#tryStart(model)) return;
   }
 
   #tryStart(model: ModelSettings, onHive?: string): boolean {
+    const closed = this.#room.closedTo(model);
+    if (closed === null) return true;
+    if (onHive !== undefined && closed.has(onHive)) return false;
     try {
-      return this.#spawner.start(model, onHive);
+      if (this.#spawner.start(model, onHive === undefined ? { except: closed } : { onHive })) return true;
+      if (closed.size > 0 && !this.#living(model.id).some((entry) => this.#isServing(entry)))
+        this.#room.standInLine(model, closed);
+      return false;
     } catch (error) {
       if (!(error instanceof QhError)) throw error;
       this.#context.log.error("cannot record a worker, so it is not started", { error, model: model.id });

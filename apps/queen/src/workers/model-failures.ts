@@ -82,7 +82,7 @@ const CAUSE_WORDS: Readonly<Record<ExitCause, string>> = {
   runtime_missing: "its runtime is not available on its hive",
   driver_not_up: "the GPU driver is not up",
   device_missing: "a device that it is to run on is not there",
-  insufficient_memory: "no hive has enough memory left for it",
+  insufficient_memory: "no hive has enough free memory for it, and nothing that is loaded there may make room",
   start_silent: "its worker gave no sign of life while starting",
   start_too_long: "its worker took too long to start",
   listens_on_loopback_only: "its worker listens where the queen cannot reach it",

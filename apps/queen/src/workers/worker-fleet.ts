@@ -12,11 +12,16 @@ import {
   type WorkerRecord,
 } from "@queen-and-hive/protocol";
 import type { HealthSettings, ModelSettings, RestartSettings } from "../config/settings.ts";
+import type { EvictionRules } from "../domain/eviction.ts";
 import type { Store } from "../store/store.ts";
 import type { FleetContext, FleetHive } from "./fleet-context.ts";
 import { createFleetMetrics } from "./fleet-metrics.ts";
+import { HiveMemory } from "./hive-memory.ts";
+import { IdleStop } from "./idle-stop.ts";
 import { ModelDemand } from "./model-demand.ts";
 import { ModelFailures } from "./model-failures.ts";
+import { readyWorkers } from "./ready-workers.ts";
+import { RoomMaker } from "./room-maker.ts";
 import { acceptExited, acceptReady } from "./worker-callbacks.ts";
 import type { ReadyWorker, WorkerDirectory } from "./worker-directory.ts";
 import { WorkerNews } from "./worker-news.ts";
@@ -34,6 +39,11 @@ export interface WorkerFleetOptions {
   readonly queen: () => QueenAddress;
   /** Requests that a worker serves now. */
   readonly inFlight: (workerId: string) => number;
+  /** When a worker gave back its last request, monotonic milliseconds; null when it has served none. */
+  readonly lastUsedMs: (workerId: string) => number | null;
+  /** Requests that wait for a model. */
+  readonly waiting: (modelId: string) => number;
+  readonly eviction: EvictionRules;
   /** Real traffic could not reach a hive's workers again and again. */
   readonly onTrafficTrouble: (hiveId: string) => void;
   readonly metrics: Metrics;
@@ -57,6 +67,9 @@ export class WorkerFleet implements Disposable {
   readonly #news: WorkerNews;
   readonly #failures: ModelFailures;
   readonly #traffic: WorkerTraffic;
+  readonly #memory: HiveMemory;
+  readonly #room: RoomMaker;
+  readonly #idle: IdleStop;
   #timer: Disposable | null = null;
   #stopping = false;
 
@@ -84,18 +97,40 @@ export class WorkerFleet implements Disposable {
       hive: (hiveId) => options.hives().find((hive) => hive.hiveId === hiveId) ?? null,
       queen: options.queen,
       inFlight: options.inFlight,
+      lastUsedMs: options.lastUsedMs,
+      waiting: options.waiting,
+      eviction: options.eviction,
       metrics: createFleetMetrics(options.metrics),
       clock,
       random,
       log,
       stopping: () => this.#stopping,
     };
-    this.#spawner = new WorkerSpawner(this.#context, this.#failures, (model, waitMs) => this.#demand.retryLater(model, waitMs));
-    this.#demand = new ModelDemand(this.#context, this.#failures, this.#spawner);
+    this.#memory = new HiveMemory(this.#context);
+    this.#spawner = new WorkerSpawner(this.#context, this.#failures, {
+      onRefused: (model, waitMs) => this.#demand.retryLater(model, waitMs),
+      onNoRoom: (model, hiveId, missing) => this.#room.refused(model, hiveId, missing),
+      onTaken: (model) => this.#room.settled(model),
+      freeBytes: (hiveId) => this.#memory.of(hiveId),
+    });
+    this.#room = new RoomMaker(this.#context, {
+      start: (model, wish) => this.#spawner.start(model, wish),
+      stop: (workerId, cause) => this.#spawner.stop(workerId, cause),
+      giveUp: (model) => {
+        this.#demand.retryLater(model, this.#failures.note(model, "insufficient_memory"));
+        this.#table.changes.publish(model);
+      },
+    });
+    this.#idle = new IdleStop(this.#context, (workerId, cause) => this.#spawner.stop(workerId, cause));
+    this.#demand = new ModelDemand(this.#context, this.#failures, this.#spawner, this.#room);
     this.#news = new WorkerNews(this.#context, this.#spawner, this.#demand);
     this.#traffic = new WorkerTraffic({ failuresMax: options.health.failures, onTrouble: options.onTrafficTrouble, clock });
     this.directory = this.#createDirectory();
     this.#disownChanged(models);
+    this.#table.changes.subscribe((model) => {
+      this.#idle.touch(model);
+      this.#room.look();
+    });
     this.#schedulePoll();
   }
 
@@ -126,6 +161,7 @@ export class WorkerFleet implements Disposable {
       this.#news.onChange(hiveId, event.worker);
     } else if (event.type === "step") this.#news.onStep(hiveId, event);
     else if (event.type === "telemetry") this.#news.onTelemetry(event);
+    if (event.type === "snapshot" || event.type === "worker") this.#memory.changed(hiveId);
   }
 
   /** A hive became usable or unusable: waiting requests are told, and what is missing is started. */
@@ -174,6 +210,7 @@ export class WorkerFleet implements Disposable {
   stopStarting(): void {
     this.#stopping = true;
     this.#demand.close();
+    for (const part of [this.#idle, this.#memory, this.#room]) part[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {
@@ -183,13 +220,7 @@ export class WorkerFleet implements Disposable {
 
   #createDirectory(): WorkerDirectory {
     return {
-      ready: (modelId) => {
-        const workers: ReadyWorker[] = [];
-        for (const { ready, row } of this.#table.ofModel(modelId)) {
-          if (ready !== null && row.wanted && this.#context.hive(row.record.hive_id)?.usable === true) workers.push(ready);
-        }
-        return workers;
-      },
+      ready: (modelId) => readyWorkers(this.#context, modelId, (workerId) => this.#room.isYielding(workerId)),
       starting: (modelId) => this.#demand.starting(modelId),
       want: (modelId) => this.#demand.want(modelId),
       failure: (modelId) => this.#demand.failure(modelId),
@@ -199,7 +230,10 @@ export class WorkerFleet implements Disposable {
         if (outcome === "timeout") this.#doubt(worker);
       },
       standing: (worker) => this.#traffic.standing(worker),
-      idle: () => undefined,
+      idle: ({ model }) => {
+        this.#idle.touch(model);
+        this.#room.look();
+      },
     };
   }
 

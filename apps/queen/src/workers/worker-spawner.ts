@@ -9,28 +9,42 @@ import { causeOfRefusal, type ModelFailures } from "./model-failures.ts";
 /** How long a spawn call that nobody answered waits before it is repeated, milliseconds. */
 const REPEAT_CALL_MS = 1_000;
 
+/** Where a worker is to be started. */
+export interface StartWish {
+  /** On this hive and no other. */
+  readonly onHive?: string;
+  /** On none of these. */
+  readonly except?: ReadonlySet<string>;
+}
+
+/** What the spawner tells and asks. */
+export interface SpawnListener {
+  /** A start has failed for good; a kept minimum can be tried again later. */
+  readonly onRefused: (modelId: string, retryInMs: number) => void;
+  /** A hive had no room for a worker of a model. */
+  readonly onNoRoom: (modelId: string, hiveId: string, missingBytes: number | null) => void;
+  /** A hive has taken a worker of a model. */
+  readonly onTaken: (modelId: string) => void;
+  /** Memory that is free on a hive's devices, the freest first; null when it is not known. */
+  readonly freeBytes: (hiveId: string) => readonly number[] | null;
+}
+
 /** Starts and stops workers: recorded first, then asked of the hive. */
 export class WorkerSpawner {
   readonly #context: FleetContext;
   readonly #failures: ModelFailures;
-  /** Called when a start has failed for good, so that a kept minimum can be tried again later. */
-  readonly #onRefused: (model: string, retryInMs: number) => void;
+  readonly #listener: SpawnListener;
 
-  constructor(context: FleetContext, failures: ModelFailures, onRefused: (model: string, retryInMs: number) => void) {
+  constructor(context: FleetContext, failures: ModelFailures, listener: SpawnListener) {
     this.#context = context;
     this.#failures = failures;
-    this.#onRefused = onRefused;
+    this.#listener = listener;
   }
 
   /** Decides on one more worker of a model; false when no hive can take it now. Throws `storage_failed`. */
-  start(model: ModelSettings, onHive?: string): boolean {
-    const { table, hives, clock } = this.#context;
-    const hiveId =
-      onHive ??
-      placeWorker(
-        model.place,
-        hives().map((hive) => this.#load(hive, model.id)),
-      );
+  start(model: ModelSettings, wish: StartWish = {}): boolean {
+    const { table, clock } = this.#context;
+    const hiveId = this.#place(model, wish);
     if (hiveId === null || this.#context.stopping()) return false;
     const now = new Date(clock.nowMs()).toISOString();
     const record: WorkerRecord = {
@@ -97,9 +111,17 @@ export class WorkerSpawner {
     table.remove(workerId, { actor: "queen", cause });
   }
 
-  #load(hive: ReturnType<FleetContext["hives"]>[number], model: string) {
-    const workers = this.#context.table.ofHive(hive.hiveId);
-    return { ...hive, workers: workers.length, workersOfModel: workers.filter(({ row }) => row.record.model === model).length };
+  #place(model: ModelSettings, { onHive, except }: StartWish): string | null {
+    const { hives, hive, table } = this.#context;
+    if (onHive !== undefined) return hive(onHive)?.usable === true ? onHive : null;
+    const { devices = 1, memory_bytes: memory } = model.spec.needs ?? {};
+    const open = hives().filter(({ hiveId }) => except?.has(hiveId) !== true);
+    const loads = open.map((hive) => {
+      const workers = table.ofHive(hive.hiveId);
+      const workersOfModel = workers.filter(({ row }) => row.record.model === model.id).length;
+      return { ...hive, workers: workers.length, workersOfModel, freeBytes: this.#listener.freeBytes(hive.hiveId) };
+    });
+    return placeWorker(model.place, loads, { devices, memoryBytes: typeof memory === "number" ? memory : null });
   }
 
   #answered(workerId: string, record: WorkerRecord): void {
@@ -107,6 +129,7 @@ export class WorkerSpawner {
     table.setSpawning(workerId, false);
     const entry = table.get(workerId);
     if (entry === null) return;
+    this.#listener.onTaken(entry.row.record.model);
     if (!entry.row.wanted) {
       void this.stop(workerId, "unwanted");
       return;
@@ -137,8 +160,10 @@ export class WorkerSpawner {
     const { record } = entry.row;
     log.warn("cannot start a worker", { error, worker_id: workerId, hive_id: record.hive_id, model: record.model });
     if (isSettledRefusal(error)) {
-      const cause = causeOfRefusal(error);
-      const waitMs = this.#failures.note(record.model, cause);
+      const isForRoom = error.kind === "insufficient_memory";
+      const cause = isForRoom ? error.kind : causeOfRefusal(error);
+      // Before anybody hears of the worker's end and asks for another one.
+      if (isForRoom) this.#listener.onNoRoom(record.model, record.hive_id, missingBytesOf(error));
       table.remove(workerId, {
         actor: "queen",
         cause,
@@ -153,7 +178,7 @@ export class WorkerSpawner {
           },
         ],
       });
-      this.#onRefused(record.model, waitMs);
+      if (!isForRoom) this.#listener.onRefused(record.model, this.#failures.note(record.model, causeOfRefusal(error)));
       return;
     }
     // Nobody answered, so the hive may have the worker or not: asking again is safe, and so is the next reconciliation.
@@ -162,6 +187,13 @@ export class WorkerSpawner {
       if (now?.row.wanted && isOnItsWay(now.row.record) && now.row.record.pid === null) this.call(workerId);
     });
   }
+}
+
+/** How much more memory a refused worker needs than is free, if the hive has said so. */
+function missingBytesOf({ details }: QhError): number | null {
+  const needed = details?.["needed_bytes"];
+  const free = details?.["free_bytes"];
+  return typeof needed === "number" && typeof free === "number" ? Math.max(0, needed - free) : null;
 }
 
 /** Whether the hive itself said no, as opposed to an answer that never came. */

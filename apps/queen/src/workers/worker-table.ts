@@ -9,6 +9,8 @@ export interface WorkerEntry {
   readonly row: WorkerRow;
   /** What requests are given while this incarnation is ready; the same object for its whole life. */
   readonly ready: ReadyWorker | null;
+  /** When this incarnation became ready for requests (monotonic milliseconds), else null. */
+  readonly readySinceMs: number | null;
   /** True while the spawn call for it has not been answered. */
   readonly spawning: boolean;
   /** When the hive's event stream said `ready` although no callback had come (monotonic milliseconds), else null. */
@@ -37,6 +39,7 @@ export interface WorkerTableOptions {
 interface MutableEntry {
   row: WorkerRow;
   ready: ReadyWorker | null;
+  readySinceMs: number | null;
   lose: AbortController | null;
   spawning: boolean;
   saidReadyAtMs: number | null;
@@ -159,6 +162,7 @@ export class WorkerTable {
     if (workerId === null || hiveId === null) return;
     const { connect, key } = this.#options.wayTo(hiveId, workerId);
     entry.lose = new AbortController();
+    entry.readySinceMs = this.#options.clock.monotonicMs();
     entry.ready = {
       workerId,
       incarnation: record.incarnation,
@@ -176,12 +180,13 @@ export class WorkerTable {
 }
 
 function entryOf(row: WorkerRow): MutableEntry {
-  return { row, ready: null, lose: null, spawning: false, saidReadyAtMs: null };
+  return { row, ready: null, readySinceMs: null, lose: null, spawning: false, saidReadyAtMs: null };
 }
 
 function lose(entry: MutableEntry, note: TransitionNote): void {
   const controller = entry.lose;
   entry.ready = null;
+  entry.readySinceMs = null;
   entry.lose = null;
   controller?.abort(
     note.lost ??

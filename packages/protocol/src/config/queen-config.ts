@@ -211,6 +211,11 @@ export const queenConfigSchema = {
       },
       additionalProperties: false,
     },
+    eviction: {
+      type: "object",
+      properties: { min_resident: value.duration, turn: value.duration },
+      additionalProperties: false,
+    },
     stream: {
       type: "object",
       properties: {

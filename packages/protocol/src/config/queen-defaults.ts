@@ -41,6 +41,7 @@ export const QUEEN_CONFIG_DEFAULTS = {
     retry_open_every: "5m",
   },
   queue: { max_waiting: 100, max_wait: "60s", load_wait: "30m", sessions_kept: 10_000 },
+  eviction: { min_resident: "10s", turn: "30s" },
   stream: { commit_after: "5s", connect: "5s", first_byte: "10m", idle: "5m", total: "off", keep_alive: "10s" },
   retry: { attempts: 3, wait: "2s" },
   limits: {

@@ -1,0 +1,268 @@
+import type { ModelSettings } from "../config/settings.ts";
+import type { EvictionPlan } from "../domain/eviction.ts";
+import { mayRunOn } from "../domain/placement.ts";
+import { type FleetContext, isOnItsWay } from "./fleet-context.ts";
+import { planRoom } from "./plan-room.ts";
+import type { StartWish } from "./worker-spawner.ts";
+
+/** What making room does to the world. */
+export interface RoomMakerEffects {
+  /** Asks a hive for a worker; false when none can be asked now. */
+  readonly start: (model: ModelSettings, wish: StartWish) => boolean;
+  readonly stop: (workerId: string, cause: string) => Promise<void>;
+  /** Nothing that could ever make room. */
+  readonly giveUp: (modelId: string) => void;
+}
+
+/** What a hive without room has said. */
+interface Refusal {
+  /** Null when it did not say, or was not asked since others were there first. */
+  readonly missingBytes: number | null;
+  readonly asked: boolean;
+  /** Workers of other models that it had then: once there are fewer it is asked again. */
+  readonly others: number;
+  readonly atMs: number;
+}
+
+/** A model that has no worker for lack of memory. */
+interface Claim {
+  readonly model: ModelSettings;
+  readonly sinceMs: number;
+  readonly refusals: Map<string, Refusal>;
+  /** Workers that get no more requests, so that it has its turn. */
+  readonly yielding: Set<string>;
+  /** Workers are being stopped for it, or their memory is on its way back. */
+  busy: boolean;
+  evictedOn: { readonly hiveId: string; readonly atMs: number } | null;
+}
+
+interface HivePlan {
+  readonly hiveId: string;
+  readonly plan: EvictionPlan;
+}
+
+/** A driver gives memory back a while after the process has gone (0.5 to 1.5 s were measured). */
+const MEMORY_RETURNS_WITHIN_MS = 3_000;
+const MEMORY_LOOK_EVERY_MS = 250;
+/** Others than we may give memory back: a hive is asked again after this time. */
+const ASK_AGAIN_MS = 10_000;
+/** So long a hive that had no room for one more worker of a model is not asked for another. */
+const FULL_FOR_MS = 10_000;
+
+/**
+ * Makes room for models that no hive has memory for. They stand in line, first come first served for each hive, so that
+ * nobody takes the room that was made for another; whom they get it from is decided in `domain/eviction.ts`. It looks when
+ * something has happened, or when the time has come that the plan has named.
+ */
+export class RoomMaker implements Disposable {
+  readonly #context: FleetContext;
+  readonly #effects: RoomMakerEffects;
+  /** In the order of their arrival. */
+  readonly #claims = new Map<string, Claim>();
+  /** Hives that had no room for one more worker of a model that has some: `model hive` -> until when. */
+  readonly #full = new Map<string, number>();
+  #timer: Disposable | null = null;
+  #looking = false;
+
+  constructor(context: FleetContext, effects: RoomMakerEffects) {
+    this.#context = context;
+    this.#effects = effects;
+  }
+
+  /** A worker that is to be given no more requests, since another model's turn has come. */
+  isYielding(workerId: string): boolean {
+    for (const claim of this.#claims.values()) if (claim.yielding.has(workerId)) return true;
+    return false;
+  }
+
+  /**
+   * Hives that must not be asked for a worker of a model now: others stand in line there, or they had no room for one more.
+   * Null: the model stands in line itself, and is started when its turn comes.
+   */
+  closedTo(model: ModelSettings): ReadonlySet<string> | null {
+    if (this.#claims.has(model.id)) {
+      this.look();
+      return null;
+    }
+    const closed = new Set<string>();
+    for (const claim of this.#claims.values()) for (const hiveId of claim.refusals.keys()) closed.add(hiveId);
+    const nowMs = this.#context.clock.monotonicMs();
+    for (const { hiveId } of this.#context.hives())
+      if ((this.#full.get(`${model.id} ${hiveId}`) ?? 0) > nowMs) closed.add(hiveId);
+    return closed;
+  }
+
+  /** A model without a worker could not be started, since others stand in line for all hives that it could have. */
+  standInLine(model: ModelSettings, closed: ReadonlySet<string>): void {
+    const hives = this.#context.hives().filter((hive) => closed.has(hive.hiveId) && mayRunOn(model.place, hive));
+    if (hives.length === 0) return;
+    const claim = this.#claimOf(model);
+    for (const { hiveId } of hives) claim.refusals.set(hiveId, this.#refusal(claim, hiveId, null, false));
+    this.look();
+  }
+
+  /** A hive had no room for a worker. */
+  refused(modelId: string, hiveId: string, missingBytes: number | null): void {
+    const { clock, table, models } = this.#context;
+    const model = models.get(modelId);
+    if (model === undefined) return;
+    if (table.ofModel(model.id).some(({ row }) => row.wanted && row.record.state === "ready")) {
+      this.#full.set(`${model.id} ${hiveId}`, clock.monotonicMs() + FULL_FOR_MS);
+      return;
+    }
+    const claim = this.#claimOf(model);
+    const { evictedOn } = claim;
+    if (evictedOn?.hiveId === hiveId && clock.monotonicMs() - evictedOn.atMs < MEMORY_RETURNS_WITHIN_MS) {
+      claim.busy = true;
+      clock.after(MEMORY_LOOK_EVERY_MS, () => {
+        claim.busy = false;
+        if (this.#claims.get(model.id) === claim) this.#ask(claim, hiveId);
+      });
+      return;
+    }
+    claim.refusals.set(hiveId, this.#refusal(claim, hiveId, missingBytes, true));
+    const elsewhere = model.perHive === null && this.#effects.start(model, { except: new Set(this.#refusedBy()) });
+    if (!elsewhere) this.look();
+  }
+
+  /** A hive has taken a worker of a model, or the model cannot be started for another reason: it stands in line no more. */
+  settled(modelId: string): void {
+    const claim = this.#claims.get(modelId);
+    if (claim === undefined) return;
+    this.#drop(claim);
+    this.look();
+  }
+
+  /** Something has changed: whose turn is it now? */
+  look(): void {
+    if (this.#claims.size === 0 || this.#looking || this.#context.stopping()) return;
+    this.#looking = true;
+    try {
+      this.#timer?.[Symbol.dispose]();
+      this.#timer = null;
+      let nextInMs = Number.POSITIVE_INFINITY;
+      const taken = new Set<string>();
+      for (const claim of [...this.#claims.values()]) {
+        const free = [...claim.refusals.keys()].filter((hiveId) => !taken.has(hiveId));
+        for (const hiveId of free) taken.add(hiveId);
+        nextInMs = Math.min(nextInMs, this.#serve(claim, free));
+      }
+      if (Number.isFinite(nextInMs)) this.#timer = this.#context.clock.after(nextInMs, () => this.look());
+    } finally {
+      this.#looking = false;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#timer?.[Symbol.dispose]();
+    this.#claims.clear();
+  }
+
+  /** Does what can be done for a claim on hives where it is the first in line; in how many milliseconds to look again. */
+  #serve(claim: Claim, hiveIds: readonly string[]): number {
+    const never = Number.POSITIVE_INFINITY;
+    const { table, waiting, hive } = this.#context;
+    const own = table.ofModel(claim.model.id).filter(({ row }) => row.wanted && row.record.state !== "failed");
+    if (waiting(claim.model.id) === 0 && own.length >= claim.model.workersMin) {
+      this.#drop(claim);
+      return never;
+    }
+    if (claim.busy || own.some(({ row }) => isOnItsWay(row.record))) return never;
+    const usable = hiveIds.filter((hiveId) => hive(hiveId)?.usable === true);
+    for (const hiveId of usable) if (this.#mayHaveRoom(claim, hiveId) && this.#ask(claim, hiveId)) return never;
+    const plans = usable.map((hiveId) => ({ hiveId, plan: this.#plan(claim, hiveId) }));
+    if (plans.length > 0 && plans.length === claim.refusals.size && plans.every(({ plan }) => plan.kind === "hopeless")) {
+      this.#drop(claim);
+      this.#effects.giveUp(claim.model.id);
+      return never;
+    }
+    return Math.min(ASK_AGAIN_MS, this.#carryOut(claim, plans));
+  }
+
+  #mayHaveRoom(claim: Claim, hiveId: string): boolean {
+    const refusal = claim.refusals.get(hiveId);
+    if (refusal?.asked !== true || this.#othersOn(claim, hiveId) < refusal.others) return true;
+    return this.#context.clock.monotonicMs() - refusal.atMs >= ASK_AGAIN_MS;
+  }
+
+  #carryOut(claim: Claim, plans: readonly HivePlan[]): number {
+    for (const { hiveId, plan } of plans) {
+      if (plan.kind !== "evict") continue;
+      this.#evict(claim, hiveId, plan.workerIds);
+      return Number.POSITIVE_INFINITY;
+    }
+    // Workers of one hive yield, not of all hives that could.
+    const begun = plans.filter(({ hiveId }) => this.#hasYieldingOn(claim, hiveId));
+    for (const { plan } of begun.length > 0 ? begun : plans) {
+      if (plan.kind !== "yield") continue;
+      for (const workerId of plan.workerIds) this.#yield(claim, workerId);
+      return 0;
+    }
+    return Math.min(...plans.map(({ plan }) => (plan.kind === "wait" ? plan.forMs : Number.POSITIVE_INFINITY)));
+  }
+
+  #hasYieldingOn(claim: Claim, hiveId: string): boolean {
+    return this.#context.table.ofHive(hiveId).some(({ row }) => claim.yielding.has(row.record.worker_id));
+  }
+
+  #plan(claim: Claim, hiveId: string): EvictionPlan {
+    const waitedMs = this.#context.clock.monotonicMs() - claim.sinceMs;
+    const missingBytes = claim.refusals.get(hiveId)?.missingBytes ?? null;
+    const isYielding = (workerId: string): boolean => this.isYielding(workerId);
+    return planRoom(this.#context, { hiveId, modelId: claim.model.id, waitedMs, missingBytes, isYielding });
+  }
+
+  #evict(claim: Claim, hiveId: string, workerIds: readonly string[]): void {
+    const { clock, log } = this.#context;
+    claim.busy = true;
+    Promise.all(workerIds.map((workerId) => this.#effects.stop(workerId, "evicted")))
+      .then(() => {
+        claim.busy = false;
+        claim.evictedOn = { hiveId, atMs: clock.monotonicMs() };
+        if (this.#claims.get(claim.model.id) === claim) this.#ask(claim, hiveId);
+        else this.look();
+      })
+      .catch((error: unknown) => log.error("cannot record what was evicted", { error, model: claim.model.id }));
+  }
+
+  /** Asks a hive again. While it has not answered, it still counts as refusing, so that nobody else comes first. */
+  #ask(claim: Claim, hiveId: string): boolean {
+    claim.refusals.set(hiveId, this.#refusal(claim, hiveId, claim.refusals.get(hiveId)?.missingBytes ?? null, true));
+    return this.#effects.start(claim.model, { onHive: hiveId });
+  }
+
+  #yield(claim: Claim, workerId: string): void {
+    const entry = this.#context.table.get(workerId);
+    if (entry === null) return;
+    claim.yielding.add(workerId);
+    this.#context.table.changes.publish(entry.row.record.model);
+  }
+
+  #drop(claim: Claim): void {
+    this.#claims.delete(claim.model.id);
+    const models = new Set([...claim.yielding].flatMap((id) => this.#context.table.get(id)?.row.record.model ?? []));
+    claim.yielding.clear();
+    for (const model of models) this.#context.table.changes.publish(model);
+  }
+
+  #claimOf(model: ModelSettings): Claim {
+    const known = this.#claims.get(model.id);
+    if (known !== undefined) return known;
+    const sinceMs = this.#context.clock.monotonicMs();
+    const claim: Claim = { model, sinceMs, refusals: new Map(), yielding: new Set(), busy: false, evictedOn: null };
+    this.#claims.set(model.id, claim);
+    return claim;
+  }
+
+  #refusal(claim: Claim, hiveId: string, missingBytes: number | null, asked: boolean): Refusal {
+    return { missingBytes, asked, others: this.#othersOn(claim, hiveId), atMs: this.#context.clock.monotonicMs() };
+  }
+
+  #othersOn(claim: Claim, hiveId: string): number {
+    return this.#context.table.ofHive(hiveId).filter(({ row }) => row.record.model !== claim.model.id).length;
+  }
+
+  #refusedBy(): readonly string[] {
+    return [...this.#claims.values()].flatMap((claim) => [...claim.refusals.keys()]);
+  }
+}

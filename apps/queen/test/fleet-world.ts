@@ -1,0 +1,104 @@
+import { createMetrics, silentLog } from "@queen-and-hive/daemon";
+import { ManualClock, type TemporaryDirectory, temporaryDirectory } from "@queen-and-hive/dev-env";
+import { parseWorkerId, type QueenConfigInput } from "@queen-and-hive/protocol";
+import { resolveSettings } from "../src/config/resolve.ts";
+import { Dispatcher } from "../src/dispatch/dispatcher.ts";
+import type { Lease } from "../src/dispatch/ticket.ts";
+import { openSqliteStore } from "../src/store/sqlite-store.ts";
+import type { Store } from "../src/store/store.ts";
+import { WorkerFleet } from "../src/workers/worker-fleet.ts";
+import { SimulatedHive } from "./simulated-hive.ts";
+
+/** How a request of a test has fared; times in milliseconds of the manual clock. */
+export interface AskedRequest {
+  readonly model: string;
+  readonly askedAtMs: number;
+  startedAtMs: number | null;
+  error: unknown;
+}
+
+/** The real fleet, dispatcher and store of a queen, with one simulated hive and time that a test moves. */
+export class FleetWorld implements AsyncDisposable {
+  readonly clock = new ManualClock();
+  readonly hive: SimulatedHive;
+  readonly fleet: WorkerFleet;
+  readonly dispatcher: Dispatcher;
+  readonly asked: AskedRequest[] = [];
+  readonly store: Store;
+  readonly #folder: TemporaryDirectory;
+
+  private constructor(folder: TemporaryDirectory, config: QueenConfigInput, hive: { readonly bytes: number }) {
+    this.#folder = folder;
+    const { clock } = this;
+    const place = { file: null, workingDirectory: folder.path, home: folder.path, machineId: "machine" };
+    const settings = resolveSettings({ runtimes: { fake: { command: ["fake"] } }, ...config }, place, clock.nowMs());
+    this.hive = new SimulatedHive({ ...hive, loadMs: 2_000, stopMs: 100, clock });
+    this.store = openSqliteStore({ path: folder.join("queen.db"), clock, onRequestsLost: () => undefined });
+    this.fleet = new WorkerFleet({
+      store: this.store,
+      models: settings.models,
+      health: settings.health,
+      restart: settings.restart,
+      eviction: settings.eviction,
+      hives: () => [this.hive],
+      queen: () => ({ queen_id: "queen-00000000-0000-4000-8000-000000000000", queen_epoch: 1, queen_url: "http://127.0.0.1:1" }),
+      inFlight: (id) => this.#ofWorker(id, (worker) => this.dispatcher.inFlight(worker)) ?? 0,
+      lastUsedMs: (id) => this.#ofWorker(id, (worker) => this.dispatcher.lastUsedMs(worker)),
+      waiting: (model) => this.dispatcher.waiting(model),
+      onTrafficTrouble: () => undefined,
+      metrics: createMetrics(),
+      clock,
+      random: () => 0.5,
+      log: silentLog,
+    });
+    const limits = { ...settings.queue, retryWaitMs: 1_000 };
+    this.dispatcher = new Dispatcher({ directory: this.fleet.directory, limits, clock, depthChanged: () => undefined });
+    this.hive.tellReady = (message) => void this.fleet.acceptReady("local", message);
+  }
+
+  static async start(config: QueenConfigInput, hive: { readonly bytes: number }): Promise<FleetWorld> {
+    return new FleetWorld(await temporaryDirectory("qh-fleet"), config, hive);
+  }
+
+  /** Sends a request that takes so long once it has a slot. */
+  ask(model: string, tookMs: number, client = "one"): AskedRequest {
+    const request: AskedRequest = { model, askedAtMs: this.clock.monotonicMs(), startedAtMs: null, error: null };
+    this.asked.push(request);
+    const signal = new AbortController().signal;
+    const wish = { client, session: () => null, excluded: new Set<string>(), place: null, lastError: null, signal };
+    this.dispatcher
+      .lease(model, wish)
+      .then((lease) => this.#serve(request, lease, tookMs))
+      .catch((error: unknown) => {
+        request.error = error;
+      });
+    return request;
+  }
+
+  /** Lets time pass until nothing waits, at most so long. */
+  async run(withinMs: number): Promise<void> {
+    const endMs = this.clock.monotonicMs() + withinMs;
+    while (this.asked.some((request) => request.startedAtMs === null && request.error === null)) {
+      if (this.clock.monotonicMs() >= endMs) return;
+      await this.clock.advance(50);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.dispatcher[Symbol.dispose]();
+    this.fleet[Symbol.dispose]();
+    this.store[Symbol.dispose]();
+    await this.#folder[Symbol.asyncDispose]();
+  }
+
+  async #serve(request: AskedRequest, lease: Lease, tookMs: number): Promise<void> {
+    request.startedAtMs = this.clock.monotonicMs();
+    await this.clock.sleep(tookMs);
+    lease.release(tookMs);
+  }
+
+  #ofWorker<T>(id: string, look: (workerId: NonNullable<ReturnType<typeof parseWorkerId>>) => T): T | null {
+    const workerId = parseWorkerId(id);
+    return workerId === null ? null : look(workerId);
+  }
+}

@@ -1,0 +1,120 @@
+import type { Clock } from "@queen-and-hive/daemon";
+import { QhError, type SpawnRequest, type WorkerReady, type WorkerRecord, type WorkerStopAnswer } from "@queen-and-hive/protocol";
+import type { FleetHive, WorkerCalls } from "../src/workers/fleet-context.ts";
+
+/** What a simulated hive tells its queen. */
+export type TellReady = (message: WorkerReady) => void;
+
+/** A hive in memory: one device, workers that take time to load and to stop, and an admission that counts bytes. */
+export class SimulatedHive implements FleetHive {
+  readonly hiveId = "local";
+  readonly labels = {};
+  readonly usable = true;
+  readonly hopeful = true;
+  readonly calls: WorkerCalls;
+  /** Models in the order in which they were loaded. */
+  readonly loads: string[] = [];
+  refusals = 0;
+  readonly #bytes: number;
+  readonly #loadMs: number;
+  readonly #stopMs: number;
+  readonly #clock: Clock;
+  readonly #workers = new Map<string, { readonly model: string; readonly bytes: number }>();
+  /** Bytes of workers that have ended and that the driver has not given back yet. */
+  #returning = 0;
+  #sequence = 0;
+  tellReady: TellReady = () => undefined;
+
+  constructor(options: { readonly bytes: number; readonly loadMs: number; readonly stopMs: number; readonly clock: Clock }) {
+    this.#bytes = options.bytes;
+    this.#loadMs = options.loadMs;
+    this.#stopMs = options.stopMs;
+    this.#clock = options.clock;
+    this.calls = {
+      spawn: async (request) => this.#spawn(request),
+      stopWorker: async (workerId) => await this.#stop(workerId),
+      checkWorker: async () => this.#unused(),
+      getWorker: async () => this.#unused(),
+      capabilities: async () => this.#unused(),
+    };
+  }
+
+  /** Models that have a worker now. */
+  get models(): readonly string[] {
+    return [...this.#workers.values()].map(({ model }) => model).sort();
+  }
+
+  #spawn(request: SpawnRequest): WorkerRecord {
+    const { worker_id, spec, queen_id } = request;
+    const bytes = Number(spec.needs?.memory_bytes);
+    const used = [...this.#workers.values()].reduce((sum, worker) => sum + worker.bytes, this.#returning);
+    if (used + bytes > this.#bytes) {
+      this.refusals += 1;
+      const details = { needed_bytes: bytes, free_bytes: this.#bytes - used };
+      throw new QhError("insufficient_memory", `cannot start ${spec.model.id}: ${bytes} bytes are needed`, { details });
+    }
+    this.#workers.set(worker_id, { model: spec.model.id, bytes });
+    this.loads.push(spec.model.id);
+    this.#clock.after(this.#loadMs, () => this.#ready(worker_id));
+    const now = new Date(this.#clock.nowMs()).toISOString();
+    return {
+      worker_id,
+      incarnation: 1,
+      hive_id: this.hiveId,
+      queen_id,
+      model: spec.model.id,
+      runtime: "fake",
+      state: "starting",
+      pid: 1,
+      start_time: 1,
+      boot_id: "boot",
+      port: 1,
+      url: "http://127.0.0.1:1",
+      slots: null,
+      in_flight: null,
+      restarts: 0,
+      since: now,
+      spawned_at: now,
+      ready_at: null,
+      progress: null,
+    };
+  }
+
+  #ready(workerId: string): void {
+    if (!this.#workers.has(workerId)) return;
+    const now = new Date(this.#clock.nowMs()).toISOString();
+    this.#sequence += 1;
+    this.tellReady({
+      worker_id: workerId,
+      url: "http://127.0.0.1:1",
+      model_ref: "m",
+      backend: "fake",
+      device: "gpu",
+      slots: 2,
+      hive_id: this.hiveId,
+      hive_epoch: 1,
+      sequence: this.#sequence,
+      incarnation: 1,
+      pid: 1,
+      start_time: 1,
+      spawned_at: now,
+      ready_at: now,
+      delivery_attempt: 1,
+    });
+  }
+
+  async #stop(workerId: string): Promise<WorkerStopAnswer> {
+    const worker = this.#workers.get(workerId);
+    await this.#clock.sleep(this.#stopMs);
+    this.#workers.delete(workerId);
+    this.#returning += worker?.bytes ?? 0;
+    this.#clock.after(1_000, () => {
+      this.#returning -= worker?.bytes ?? 0;
+    });
+    return { worker_id: workerId, how: "terminated", duration_ms: this.#stopMs };
+  }
+
+  #unused(): never {
+    throw new QhError("peer_unreachable", "cannot answer: the simulation has no such call");
+  }
+}
