@@ -11,7 +11,7 @@ import {
   startHttpServer,
   systemClock,
 } from "@queen-and-hive/daemon";
-import { parseWorkerId, QhError, QUEEN_ENDPOINTS, type QueenAddress } from "@queen-and-hive/protocol";
+import { QhError, QUEEN_ENDPOINTS, type QueenAddress } from "@queen-and-hive/protocol";
 import type { QueenSettings } from "./config/settings.ts";
 import { createGateway, type Gateway } from "./gateway/gateway.ts";
 import type { GatewaySettings } from "./gateway/settings.ts";
@@ -158,14 +158,8 @@ class QueenBuild {
       restart: settings.restart,
       hives: () => hives.forWorkers(),
       queen,
-      inFlight: (workerId) => {
-        const id = parseWorkerId(workerId);
-        return id === null ? 0 : (gateway?.inFlight(id) ?? 0);
-      },
-      lastUsedMs: (workerId) => {
-        const id = parseWorkerId(workerId);
-        return id === null ? null : (gateway?.lastUsedMs(id) ?? null);
-      },
+      inFlight: (workerId) => gateway?.inFlight(workerId) ?? 0,
+      lastUsedMs: (workerId) => gateway?.lastUsedMs(workerId) ?? null,
       waiting: (modelId) => gateway?.waiting(modelId) ?? 0,
       eviction: settings.eviction,
       onTrafficTrouble: (hiveId) => hives.suspect(hiveId),

@@ -1,6 +1,6 @@
 import { createMetrics, silentLog } from "@queen-and-hive/daemon";
 import { ManualClock, type TemporaryDirectory, temporaryDirectory } from "@queen-and-hive/dev-env";
-import { parseWorkerId, type QueenConfigInput } from "@queen-and-hive/protocol";
+import type { QueenConfigInput } from "@queen-and-hive/protocol";
 import { resolveSettings } from "../src/config/resolve.ts";
 import { Dispatcher } from "../src/dispatch/dispatcher.ts";
 import type { Lease } from "../src/dispatch/ticket.ts";
@@ -30,7 +30,7 @@ export class FleetWorld implements AsyncDisposable {
   private constructor(folder: TemporaryDirectory, config: QueenConfigInput, hive: { readonly bytes: number }) {
     this.#folder = folder;
     const { clock } = this;
-    const place = { file: null, workingDirectory: folder.path, home: folder.path, machineId: "machine" };
+    const place = { file: null, workingDirectory: folder.path, home: folder.path, machineId: "machine", sshAgent: null };
     const settings = resolveSettings({ runtimes: { fake: { command: ["fake"] } }, ...config }, place, clock.nowMs());
     this.hive = new SimulatedHive({ ...hive, loadMs: 2_000, stopMs: 100, clock });
     this.store = openSqliteStore({ path: folder.join("queen.db"), clock, onRequestsLost: () => undefined });
@@ -41,9 +41,9 @@ export class FleetWorld implements AsyncDisposable {
       restart: settings.restart,
       eviction: settings.eviction,
       hives: () => [this.hive],
-      queen: () => ({ queen_id: "queen-00000000-0000-4000-8000-000000000000", queen_epoch: 1, queen_url: "http://127.0.0.1:1" }),
-      inFlight: (id) => this.#ofWorker(id, (worker) => this.dispatcher.inFlight(worker)) ?? 0,
-      lastUsedMs: (id) => this.#ofWorker(id, (worker) => this.dispatcher.lastUsedMs(worker)),
+      queen: this.hive.queen,
+      inFlight: (workerId) => this.dispatcher.inFlight(workerId),
+      lastUsedMs: (workerId) => this.dispatcher.lastUsedMs(workerId),
       waiting: (model) => this.dispatcher.waiting(model),
       onTrafficTrouble: () => undefined,
       metrics: createMetrics(),
@@ -95,10 +95,5 @@ export class FleetWorld implements AsyncDisposable {
     request.startedAtMs = this.clock.monotonicMs();
     await this.clock.sleep(tookMs);
     lease.release(tookMs);
-  }
-
-  #ofWorker<T>(id: string, look: (workerId: NonNullable<ReturnType<typeof parseWorkerId>>) => T): T | null {
-    const workerId = parseWorkerId(id);
-    return workerId === null ? null : look(workerId);
   }
 }

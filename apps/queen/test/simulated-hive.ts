@@ -1,5 +1,12 @@
 import type { Clock } from "@queen-and-hive/daemon";
-import { QhError, type SpawnRequest, type WorkerReady, type WorkerRecord, type WorkerStopAnswer } from "@queen-and-hive/protocol";
+import {
+  QhError,
+  type QueenAddress,
+  type SpawnRequest,
+  type WorkerReady,
+  type WorkerRecord,
+  type WorkerStopAnswer,
+} from "@queen-and-hive/protocol";
 import type { FleetHive, WorkerCalls } from "../src/workers/fleet-context.ts";
 
 /** What a simulated hive tells its queen. */
@@ -10,8 +17,12 @@ export class SimulatedHive implements FleetHive {
   readonly hiveId = "local";
   readonly labels = {};
   readonly usable = true;
+  readonly arriving = false;
   readonly hopeful = true;
   readonly calls: WorkerCalls;
+  readonly connect = null;
+  readonly isReplaced = false;
+  readonly workerKey = (): string | null => null;
   /** Models in the order in which they were loaded. */
   readonly loads: string[] = [];
   refusals = 0;
@@ -38,6 +49,12 @@ export class SimulatedHive implements FleetHive {
       capabilities: async () => this.#unused(),
     };
   }
+
+  readonly queen = (): QueenAddress => ({
+    queen_id: "queen-00000000-0000-4000-8000-000000000000",
+    queen_epoch: 1,
+    queen_url: "http://127.0.0.1:1",
+  });
 
   /** Models that have a worker now. */
   get models(): readonly string[] {

@@ -1,6 +1,6 @@
 import type { Clock } from "@queen-and-hive/daemon";
 import type { QhError } from "@queen-and-hive/protocol";
-import type { ReadyWorker, WorkerDirectory } from "../workers/worker-directory.ts";
+import type { WorkerDirectory } from "../workers/worker-directory.ts";
 import { ModelQueue, type QueueLimits } from "./model-queue.ts";
 import type { Lease, LeaseRequest } from "./ticket.ts";
 import { WorkerOccupancy } from "./worker-occupancy.ts";
@@ -36,12 +36,12 @@ export class Dispatcher implements Disposable {
   }
 
   /** How many requests a worker serves now. */
-  inFlight(workerId: ReadyWorker["workerId"]): number {
+  inFlight(workerId: string): number {
     return this.#occupancy.ofWorker(workerId);
   }
 
   /** When a worker gave back its last request, monotonic milliseconds; null when it has served none. */
-  lastUsedMs(workerId: ReadyWorker["workerId"]): number | null {
+  lastUsedMs(workerId: string): number | null {
     return this.#occupancy.lastUsedMs(workerId);
   }
 

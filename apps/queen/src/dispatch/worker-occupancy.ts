@@ -7,7 +7,7 @@ export function incarnationKey(worker: ReadyWorker): string {
 }
 
 interface Occupied {
-  readonly workerId: ReadyWorker["workerId"];
+  readonly workerId: string;
   inFlight: number;
   lastUsedMs: number;
 }
@@ -41,14 +41,14 @@ export class WorkerOccupancy {
   }
 
   /** Requests in flight of a worker, whatever its incarnation. */
-  ofWorker(workerId: ReadyWorker["workerId"]): number {
+  ofWorker(workerId: string): number {
     let sum = 0;
     for (const occupied of this.#occupied.values()) if (occupied.workerId === workerId) sum += occupied.inFlight;
     return sum;
   }
 
   /** When a worker gave back its last request, monotonic milliseconds; null when it has served none. */
-  lastUsedMs(workerId: ReadyWorker["workerId"]): number | null {
+  lastUsedMs(workerId: string): number | null {
     let last: number | null = null;
     for (const occupied of this.#occupied.values()) {
       if (occupied.workerId === workerId && occupied.lastUsedMs > (last ?? Number.NEGATIVE_INFINITY)) last = occupied.lastUsedMs;

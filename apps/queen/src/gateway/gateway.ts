@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Clock, type Deadline, HANDLED, type Log, type Metrics } from "@queen-and-hive/daemon";
 import { type OpenRequest, QhError, type RequestId } from "@queen-and-hive/protocol";
 import { Dispatcher } from "../dispatch/dispatcher.ts";
-import type { ReadyWorker, WorkerDirectory } from "../workers/worker-directory.ts";
+import type { WorkerDirectory } from "../workers/worker-directory.ts";
 import { EnginePools } from "./engine-pools.ts";
 import { Exchange } from "./exchange.ts";
 import type { ExchangeSurroundings } from "./exchange-parts.ts";
@@ -58,9 +58,9 @@ export interface Gateway<Identity> {
   /** Ends the open requests of this id with `request_cancelled`; says how many they were. */
   cancel(requestId: string): number;
   /** Requests that a worker serves now. */
-  inFlight(workerId: ReadyWorker["workerId"]): number;
+  inFlight(workerId: string): number;
   /** When a worker gave back its last request, monotonic milliseconds; null when it has served none. */
-  lastUsedMs(workerId: ReadyWorker["workerId"]): number | null;
+  lastUsedMs(workerId: string): number | null;
   /** Requests that wait for a model. */
   waiting(modelId: string): number;
   /** Ends what is open and closes all connections to workers. */
