@@ -92,6 +92,8 @@ test("a file with every key of the design is served, with one warning for each k
   const listen = `127.0.0.1:${await freePort()}`;
   const env = testEnvironment(home.path, {
     QUEEN_LISTEN: listen,
+    // The address of the example is of no interface here.
+    QUEEN_HIVE_LISTEN: `127.0.0.1:${await freePort()}`,
     QUEEN_DEFAULTS__HIVE__LISTEN: `127.0.0.1:${await freePort()}`,
     QUEEN_DEFAULTS__HIVE__WORKER_PORTS: (await freePortRange(20)).text,
     QUEEN_SHUTDOWN__BUDGET: "10s",
