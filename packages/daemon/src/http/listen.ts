@@ -57,8 +57,10 @@ function addressOf(server: Server): AddressInfo {
 function listenFailed(cause: Error, listen: Exclude<Listen, { readonly fed: string }>): QhError {
   const code = errorCodeOf(cause) ?? "unknown error";
   const place = "path" in listen ? listen.path : `${listen.host}:${listen.port}`;
-  if (code !== "EADDRINUSE")
-    return new QhError("invalid_config", `cannot listen on ${place}: ${code}`, { cause, details: { code } });
+  if (code !== "EADDRINUSE") {
+    const why = WHY_NOT[code] ?? code;
+    return new QhError("invalid_config", `cannot listen on ${place}: ${why}`, { cause, details: { code } });
+  }
   const owner = "path" in listen ? null : findPortOwner(listen.port);
   const by = owner === null ? "by another process" : `by process ${owner.pid} (${owner.command})`;
   return new QhError("port_in_use", `cannot listen on ${place}: it is in use ${by}; stop that or choose another`, {
@@ -66,6 +68,13 @@ function listenFailed(cause: Error, listen: Exclude<Listen, { readonly fed: stri
     details: { ...("path" in listen ? {} : { port: listen.port }), ...(owner === null ? {} : { owner }) },
   });
 }
+
+/** The system's codes that people meet, with what to do. */
+const WHY_NOT: Readonly<Record<string, string>> = {
+  EADDRNOTAVAIL: "this machine has no such address (EADDRNOTAVAIL); `ip address` shows those that it has",
+  EACCES: "it may not be taken by this user (EACCES); choose a port above 1023",
+  ENOTFOUND: "there is no host of that name (ENOTFOUND); write an address of this machine",
+};
 
 /** A socket file outlives a killed server; it is removed only when it is a socket and nobody answers on it. */
 async function removeStaleSocket(path: string): Promise<void> {
