@@ -112,9 +112,12 @@ test("a file with every key of the design is served, with one warning for each k
     logFile: home.join("log"),
   });
   const url = `http://${listen}`;
-  await until(async () => (await fetch(`${url}/readyz`)).ok, 30_000, "the queen to be ready").catch((error: unknown) => {
-    throw new Error(`${String(error)}\n${queen.output()}`);
-  });
+  await until(async () => queen.end() !== null || (await fetch(`${url}/readyz`)).ok, 30_000, "the queen to be ready").catch(
+    (error: unknown) => {
+      throw new Error(`${String(error)}\n${queen.output()}`);
+    },
+  );
+  expect(queen.end(), queen.output()).toBeNull();
   for (const warning of warnings) expect(queen.output().split(JSON.stringify(warning).slice(1, -1))).toHaveLength(2);
   const list = { method: "GET", path: "/v1/models" };
   expect(errorOf((await ask(url, list)).text).code).toBe("unauthenticated");
