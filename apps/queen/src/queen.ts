@@ -6,12 +6,13 @@ import {
   ensurePrivateDir,
   isNetworkFileSystem,
   type Metrics,
+  type MoreEndpoint,
   type RunningServer,
   StopSequence,
   startHttpServer,
   systemClock,
 } from "@queen-and-hive/daemon";
-import { QhError, QUEEN_ENDPOINTS, type QueenAddress } from "@queen-and-hive/protocol";
+import { inferenceEndpoint, QhError, QUEEN_ENDPOINTS, type QueenAddress } from "@queen-and-hive/protocol";
 import type { QueenSettings } from "./config/settings.ts";
 import { createGateway, type Gateway } from "./gateway/gateway.ts";
 import type { GatewaySettings } from "./gateway/settings.ts";
@@ -259,6 +260,7 @@ class QueenBuild {
       const server = await startHttpServer({
         table: QUEEN_ENDPOINTS,
         handlers,
+        more: listedEndpoints(gateway),
         listen,
         authorize,
         log,
@@ -271,6 +273,14 @@ class QueenBuild {
     }
     return servers;
   }
+}
+
+function listedEndpoints(gateway: Gateway<Identity>): readonly MoreEndpoint<Identity>[] {
+  return [...gateway.listed].map(([path, handler]) => ({
+    name: path,
+    row: inferenceEndpoint(path, "A runtime's own."),
+    handler,
+  }));
 }
 
 function gatewaySettings({ queue, stream, retry, limits }: QueenSettings): GatewaySettings {

@@ -1,6 +1,6 @@
 import { Agent, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
 import { createMetrics, type Metrics, type RunningServer, silentLog, startHttpServer, systemClock } from "@queen-and-hive/daemon";
-import { defineEndpoints, QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
+import { defineEndpoints, inferenceEndpoint, QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
 import { createGateway, type Gateway } from "../src/gateway/gateway.ts";
 import type { RequestRow } from "../src/gateway/request-row.ts";
 import type { GatewaySettings, StreamLimits } from "../src/gateway/settings.ts";
@@ -53,9 +53,9 @@ export class GatewayHarness implements AsyncDisposable {
     const gateway = createGateway<string>({
       directory,
       models: [
-        { id: "chat", aliases: ["gpt-4o"], task: null },
-        { id: "secret", aliases: [], task: null },
-        { id: "vectors", aliases: [], task: "embedding" },
+        { id: "chat", aliases: ["gpt-4o"], task: null, routes: ["/tokenize", "/v1/audio/transcriptions"] },
+        { id: "secret", aliases: [], task: null, routes: [] },
+        { id: "vectors", aliases: [], task: "embedding", routes: [] },
       ],
       settings: {
         queue: { maxWaiting: 100, maxWaitMs: 20_000, loadWaitMs: 20_000, sessionsKept: 100, ...options.queue },
@@ -75,6 +75,7 @@ export class GatewayHarness implements AsyncDisposable {
     const server = await startHttpServer<typeof table, string>({
       table,
       handlers: gateway.handlers,
+      more: [...gateway.listed].map(([path, handler]) => ({ name: path, row: inferenceEndpoint(path, ""), handler })),
       listen: { host: "127.0.0.1", port: 0 },
       authorize: (_caller, request) => request.token ?? "owner",
       log: silentLog,

@@ -84,3 +84,63 @@ describe("a stream of OpenAI's responses", () => {
     expect(text).toMatch(/event: error\ndata: \{"type":"error","code":"engine_failed","message":"cannot finish .*\}\n\n$/);
   });
 });
+
+describe("a route that a runtime lists", () => {
+  it("serves the models of that runtime, and of no other", async () => {
+    await using engine = await TestEngine.start(answers(200, { tokens: [1, 2] }));
+    await using queen = await GatewayHarness.start();
+    queen.directory.add("chat", { url: engine.url });
+    const answer = await queen.post("/tokenize", '{"model":"gpt-4o","content":"a hive"}');
+    expect([answer.status, await answer.json()]).toEqual([200, { tokens: [1, 2] }]);
+    const call = await engine.call(1);
+    expect([call.request.url, call.body]).toEqual(["/tokenize", '{"model":"chat","content":"a hive"}']);
+    const other = await queen.post("/tokenize", '{"model":"vectors","content":"a hive"}');
+    expect([other.status, await other.json()]).toMatchObject([404, { error: { code: "route_not_found", param: "model" } }]);
+    expect((await queen.post("/v1/load_lora_adapter", '{"model":"chat"}')).status).toBe(404);
+    await eventually(() => queen.rows.length === 2, "the rows are recorded");
+    expect(queen.rows[0]).toMatchObject({ route: "/tokenize", status: 200 });
+  });
+
+  it("may answer with anything, and end a stream without a last word", async () => {
+    const stream = 'data: {"content":"a","stop":true}\n\n';
+    await using engine = await TestEngine.start(streams(stream));
+    await using queen = await GatewayHarness.start();
+    queen.directory.add("chat", { url: engine.url });
+    expect(await (await queen.post("/tokenize", '{"model":"chat","stream":true}')).text()).toBe(stream);
+    engine.behaviour = ({ response }) =>
+      void response.writeHead(200, { "content-type": "audio/mpeg" }).end(Buffer.from([0, 255]));
+    const audio = await queen.post("/tokenize", '{"model":"chat"}');
+    expect([audio.headers["content-type"], await audio.text()]).toEqual(["audio/mpeg", "\u0000\ufffd"]);
+  });
+
+  it("takes a form with a file, of which only the model's name is changed", async () => {
+    const form = (model: string) =>
+      [
+        "--limit",
+        'Content-Disposition: form-data; name="file"; filename="a.wav"',
+        "Content-Type: audio/wav",
+        "",
+        '\u0000\r\nname="model"\r\n\r\nnot this one',
+        "--limit",
+        'content-disposition: form-data; name="model"',
+        "",
+        model,
+        "--limit--",
+        "",
+      ].join("\r\n");
+    await using engine = await TestEngine.start(answers(200, { text: "a hive" }));
+    await using queen = await GatewayHarness.start();
+    queen.directory.add("chat", { url: engine.url, model: "whisper-1-large" });
+    const headers = { "content-type": "multipart/form-data; boundary=limit" };
+    const answer = await queen.post("/v1/audio/transcriptions", form("gpt-4o"), { headers });
+    expect(await answer.json()).toEqual({ text: "a hive" });
+    const call = await engine.call(1);
+    expect(call.body).toBe(form("whisper-1-large"));
+    expect(call.request.headers).toMatchObject({ ...headers, "content-length": String(form("whisper-1-large").length) });
+    for (const wrong of [form("nobody"), "no form at all"]) {
+      const refused = await queen.post("/v1/audio/transcriptions", wrong, { headers });
+      expect([400, 404]).toContain(refused.status);
+    }
+    expect((await queen.post("/v1/chat/completions", form("chat"), { headers })).status).toBe(415);
+  });
+});

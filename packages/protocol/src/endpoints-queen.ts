@@ -26,7 +26,8 @@ import {
 } from "./messages/worker-callbacks.ts";
 import { type WorkerList, workerListSchema } from "./messages/worker-record.ts";
 
-const inference = (path: string, summary: string) =>
+/** The row of a route by which clients ask models. */
+export const inferenceEndpoint = (path: string, summary: string) =>
   ({
     method: "POST",
     path,
@@ -126,12 +127,12 @@ export const QUEEN_ENDPOINTS = defineEndpoints({
     unknownFields: "openai",
     errors: ["unauthenticated", "model_not_found"],
   },
-  postChatCompletions: inference("/v1/chat/completions", "OpenAI chat completions, streaming or not."),
-  postCompletions: inference("/v1/completions", "OpenAI text completions, streaming or not."),
-  postEmbeddings: inference("/v1/embeddings", "OpenAI embeddings."),
-  postResponses: inference("/v1/responses", "OpenAI responses, streaming or not, where the engine offers them."),
-  postMessages: inference("/v1/messages", "Anthropic messages, streaming or not, where the engine offers them."),
-  postRerank: inference("/v1/rerank", "Documents in the order of their relevance, where the engine offers it."),
+  postChatCompletions: inferenceEndpoint("/v1/chat/completions", "OpenAI chat completions, streaming or not."),
+  postCompletions: inferenceEndpoint("/v1/completions", "OpenAI text completions, streaming or not."),
+  postEmbeddings: inferenceEndpoint("/v1/embeddings", "OpenAI embeddings."),
+  postResponses: inferenceEndpoint("/v1/responses", "OpenAI responses, streaming or not, where the engine offers them."),
+  postMessages: inferenceEndpoint("/v1/messages", "Anthropic messages, streaming or not, where the engine offers them."),
+  postRerank: inferenceEndpoint("/v1/rerank", "Documents in the order of their relevance, where the engine offers it."),
   ...CALLBACK_ENDPOINTS,
   ...QUEEN_HIVE_ENDPOINTS,
   ...QUEEN_REQUEST_ENDPOINTS,

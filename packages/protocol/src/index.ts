@@ -13,7 +13,7 @@ export {
   typed,
 } from "./endpoint.ts";
 export { HIVE_ENDPOINTS } from "./endpoints-hive.ts";
-export { CALLBACK_ENDPOINTS, QUEEN_ENDPOINTS } from "./endpoints-queen.ts";
+export { CALLBACK_ENDPOINTS, inferenceEndpoint, QUEEN_ENDPOINTS } from "./endpoints-queen.ts";
 export {
   ERROR_KINDS,
   type ErrorBody,

@@ -1,4 +1,4 @@
-import type { Problem, QueenConfigInput } from "@queen-and-hive/protocol";
+import { type Problem, QUEEN_ENDPOINTS, type QueenConfigInput } from "@queen-and-hive/protocol";
 import { BUILT_IN_RUNTIMES, resolveRuntime } from "../runtimes/resolve-runtime.ts";
 
 /** What is wrong with the runtimes of a configuration that a schema cannot say. */
@@ -20,8 +20,11 @@ export function runtimeProblems(config: QueenConfigInput): Problem[] {
         path: `${path}/env`,
         expected: `must not set ${variable}: names that start with HIVE_ are ours`,
       }));
+    const taken = (runtime.routes ?? []).flatMap((route, index) =>
+      isOurs(route) ? [{ path: `${path}/routes/${index}`, expected: `must not be ${route}: that path is the queen's own` }] : [],
+    );
     const resolved = resolveRuntime(config.runtimes ?? {}, name);
-    if (!("kind" in resolved)) return [...unreadable, ...reserved];
+    if (!("kind" in resolved)) return [...unreadable, ...reserved, ...taken];
     const expected =
       resolved.kind === "circle"
         ? `must not lead back to ${JSON.stringify(resolved.name)}`
@@ -84,4 +87,8 @@ function knownRuntimes(config: QueenConfigInput): readonly string[] {
 
 function escapePointer(part: string): string {
   return part.replaceAll("~", "~0").replaceAll("/", "~1");
+}
+
+function isOurs(route: string): boolean {
+  return route.startsWith("/v2/") || Object.values(QUEEN_ENDPOINTS).some(({ path }) => path === route);
 }

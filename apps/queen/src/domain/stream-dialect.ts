@@ -1,7 +1,10 @@
 import { unreachable } from "@queen-and-hive/protocol";
 
-/** How an event stream of a route ends, well or not: OpenAI's chats, OpenAI's responses, Anthropic's messages. */
-export type StreamDialect = "openai" | "responses" | "anthropic";
+/**
+ * How an event stream of a route ends, well or not: OpenAI's chats, OpenAI's responses, Anthropic's messages; `plain` for an
+ * engine's own routes, whose streams may end without a last word.
+ */
+export type StreamDialect = "openai" | "responses" | "anthropic" | "plain";
 
 /**
  * Events whose end is the end of a stream, by their names; `[DONE]` ends a stream of any dialect. Sources: OpenAI's and
@@ -9,6 +12,7 @@ export type StreamDialect = "openai" | "responses" | "anthropic";
  */
 export const LAST_EVENTS: Readonly<Record<StreamDialect, readonly string[]>> = {
   openai: [],
+  plain: [],
   responses: ["response.completed", "response.failed", "response.incomplete"],
   anthropic: ["message_stop"],
 };
@@ -23,6 +27,8 @@ export function lastWords(dialect: StreamDialect, said: SaidError | null): strin
   switch (dialect) {
     case "openai":
       return `${said === null ? "" : `data: ${JSON.stringify(said)}\n\n`}data: [DONE]\n\n`;
+    case "plain":
+      return said === null ? "" : `data: ${JSON.stringify(said)}\n\n`;
     case "responses": {
       if (said === null) return "";
       const { code = null, message, param = null } = said.error;

@@ -175,6 +175,8 @@ export class Attempt implements EngineListener {
       this.#beginEvents();
       for (const bytes of rest) this.#parts.answer.write(bytes);
       this.#complete(false);
+    } else if (this.#parts.route.dialect === "plain" && this.#parts.answer.begun) {
+      this.#complete(false);
     } else if (events.hasFailed) {
       this.#finish({ kind: "failed_by_engine" });
     } else {

@@ -11,7 +11,7 @@ import { readInferenceRequest } from "./inference-request.ts";
 import { type AllowedModels, ModelCatalog, type ModelName } from "./model-names.ts";
 import { OpenExchanges } from "./open-exchanges.ts";
 import type { RequestRow } from "./request-row.ts";
-import { GATEWAY_ROUTES, type GatewayRoute } from "./routes.ts";
+import { GATEWAY_ROUTES, type GatewayRoute, listedRoute } from "./routes.ts";
 import type { GatewaySettings } from "./settings.ts";
 
 /** What the gateway is made of. */
@@ -44,6 +44,8 @@ export type GatewayHandler<Identity> = (context: GatewayContext<Identity>) => Pr
 /** The way of requests from clients to workers and back. */
 export interface Gateway<Identity> {
   readonly handlers: { readonly [Name in keyof typeof GATEWAY_ROUTES]: GatewayHandler<Identity> };
+  /** Handlers of the routes that only some runtimes serve, by their paths. */
+  readonly listed: ReadonlyMap<string, GatewayHandler<Identity>>;
   /** New requests are answered with 503 `shutting_down` and this `Retry-After` from now on. */
   refuse(retryAfterS: number): void;
   /**
@@ -86,6 +88,8 @@ export function createGateway<Identity>(parts: GatewayParts<Identity>): Gateway<
     limits: settings.answer,
   };
   const open = new OpenExchanges();
+  const common = new Set<string>(Object.values(GATEWAY_ROUTES).map(({ path }) => path));
+  const listedPaths = [...new Set(parts.models.flatMap((model) => model.routes))].filter((path) => !common.has(path));
   let refusal: QhError | null = null;
 
   const handler =
@@ -125,6 +129,7 @@ export function createGateway<Identity>(parts: GatewayParts<Identity>): Gateway<
       postMessages: handler(GATEWAY_ROUTES.postMessages),
       postRerank: handler(GATEWAY_ROUTES.postRerank),
     },
+    listed: new Map(listedPaths.map((path) => [path, handler(listedRoute(path))])),
     refuse: (retryAfterS) => {
       refusal = stopping(retryAfterS);
     },

@@ -6,9 +6,9 @@ import { type AllowedModels, ModelCatalog } from "./model-names.ts";
 import { GATEWAY_ROUTES, type GatewayRoute } from "./routes.ts";
 
 const catalog = new ModelCatalog([
-  { id: "chat", aliases: ["gpt-4o"], task: "chat" },
-  { id: "coder", aliases: [], task: null },
-  { id: "vectors", aliases: [], task: "embedding" },
+  { id: "chat", aliases: ["gpt-4o"], task: "chat", routes: ["/tokenize"] },
+  { id: "coder", aliases: [], task: null, routes: [] },
+  { id: "vectors", aliases: [], task: "embedding", routes: [] },
 ]);
 const chat: GatewayRoute = GATEWAY_ROUTES.postChatCompletions;
 

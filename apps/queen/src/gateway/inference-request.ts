@@ -3,6 +3,7 @@ import { readChunks, requireJson } from "@queen-and-hive/daemon";
 import { QhError } from "@queen-and-hive/protocol";
 import { type BodyFields, type ByteSpan, JsonScanner } from "../domain/json-scanner.ts";
 import type { AllowedModels, ModelCatalog } from "./model-names.ts";
+import { isMultipart, multipartFields } from "./multipart-fields.ts";
 import type { GatewayRoute } from "./routes.ts";
 
 /** What an engine is sent: the client's bytes, in the chunks in which they came. */
@@ -37,17 +38,34 @@ export interface ReadOptions {
  * UTF-8), `invalid_body` (not an object), `model_required`, `model_not_found`, `task_mismatch`, and the signal's reason.
  */
 export async function readInferenceRequest(request: IncomingMessage, options: ReadOptions): Promise<InferenceRequest> {
+  const contentType = request.headers["content-type"] ?? "";
+  if (options.route.isListed && isMultipart(contentType)) return await readForm(request, contentType, options);
   requireJson(request);
   const scanner = new JsonScanner();
   const chunks = await readChunks(request, options.bodyBytes, options.signal, (chunk) => scanner.take(chunk));
   return toInferenceRequest(chunks, scanner.end(), options);
 }
 
+/** Forms carry files: their bytes stay as they are. */
+async function readForm(request: IncomingMessage, contentType: string, options: ReadOptions): Promise<InferenceRequest> {
+  const body = Buffer.concat(await readChunks(request, options.bodyBytes, options.signal));
+  return toInferenceRequest([body], multipartFields(body, contentType), options, { contentType, write: (name) => name });
+}
+
+/** How the name of a model is written in a body. */
+interface BodyForm {
+  readonly contentType: string;
+  readonly write: (name: string) => string;
+}
+
+const JSON_FORM: BodyForm = { contentType: "application/json", write: (name) => JSON.stringify(name) };
+
 /** The checked fields of a body and its bytes -> the request that they are. Throws as `readInferenceRequest` does. */
 export function toInferenceRequest(
   chunks: readonly Uint8Array[],
   { model, modelSpans, wantsStream }: BodyFields,
   { catalog, allowed, route }: Pick<ReadOptions, "catalog" | "allowed" | "route">,
+  { contentType, write }: BodyForm = JSON_FORM,
 ): InferenceRequest {
   if (model === null || model === "") {
     throw new QhError("model_required", "cannot choose a model: the body must have the field model, a string that is not empty", {
@@ -61,10 +79,9 @@ export function toInferenceRequest(
     wantsStream,
     chunks,
     bodyFor: (engineModel) => {
-      const contentType = "application/json";
       // Also with the right name: of two different ones the engine might believe the other.
       if (modelSpans.length === 1 && model === engineModel) return { chunks, bytes, contentType };
-      const replaced = replaceSpans(chunks, modelSpans, Buffer.from(JSON.stringify(engineModel)));
+      const replaced = replaceSpans(chunks, modelSpans, Buffer.from(write(engineModel)));
       return { chunks: replaced, bytes: replaced.reduce((sum, chunk) => sum + chunk.length, 0), contentType };
     },
   };

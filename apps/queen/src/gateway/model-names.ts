@@ -7,6 +7,8 @@ export interface ModelName {
   readonly id: string;
   readonly aliases: readonly string[];
   readonly task: ModelTask | null;
+  /** Paths beside OpenAI's that its runtime serves. */
+  readonly routes: readonly string[];
 }
 
 /** The models that a key may use: their ids, or all. */
@@ -26,14 +28,18 @@ export class ModelCatalog {
 
   /**
    * The id of the model that a client means. Throws `model_not_found`, naming the models that this key may use, and
-   * `task_mismatch` when the model is for something else than this route.
+   * `task_mismatch` or `route_not_found` when the model is for something else than this route.
    */
   resolve(name: string, allowed: AllowedModels, route: GatewayRoute): string {
     const model = this.#byName.get(name);
     if (model === undefined || !(allowed === "all" || allowed.includes(model.id) || allowed.includes(name))) {
       throw this.#notFound(name, allowed);
     }
-    const { id, task } = model;
+    const { id, task, routes } = model;
+    if (route.isListed && !routes.includes(route.path)) {
+      const message = `cannot use the model ${JSON.stringify(id)} for ${route.path}: its runtime does not list that among its routes`;
+      throw new QhError("route_not_found", message, { param: "model" });
+    }
     if (task !== null && route.tasks !== null && !route.tasks.includes(task)) {
       throw new QhError(
         "task_mismatch",

@@ -13,6 +13,8 @@ export interface GatewayRoute {
   readonly tasks: readonly ModelTask[] | null;
   /** A good answer is JSON or an event stream; anything else, such as a page of HTML, is a failure. */
   readonly answersJson: boolean;
+  /** Only models whose runtime lists its path are asked by it. */
+  readonly isListed: boolean;
 }
 
 const route = (
@@ -20,7 +22,7 @@ const route = (
   { path }: { readonly path: string },
   tasks: readonly ModelTask[],
   dialect: StreamDialect = "openai",
-) => ({ name, path, dialect, tasks, answersJson: true }) satisfies GatewayRoute;
+) => ({ name, path, dialect, tasks, answersJson: true, isListed: false }) satisfies GatewayRoute;
 
 /** The routes that every model may be asked by, by their names in the endpoint table. */
 export const GATEWAY_ROUTES = {
@@ -31,6 +33,11 @@ export const GATEWAY_ROUTES = {
   postMessages: route("messages", QUEEN_ENDPOINTS.postMessages, ["chat"], "anthropic"),
   postRerank: route("rerank", QUEEN_ENDPOINTS.postRerank, ["rerank", "embedding"]),
 } as const;
+
+/** A route that some runtime serves beside those: what is asked and answered is between client and engine. */
+export function listedRoute(path: string): GatewayRoute {
+  return { name: path, path, dialect: "plain", tasks: null, answersJson: false, isListed: true };
+}
 
 /** The path of a route at an engine whose OpenAI API stands below `basePath` (`/v1` for most). */
 export function enginePath(path: string, basePath: string): string {

@@ -5,7 +5,7 @@ import { ContextLengths } from "../gateway/context-lengths.ts";
 import type { WorkerDirectory } from "../workers/worker-directory.ts";
 import type { UpstreamFleet } from "./upstream-fleet.ts";
 
-type ServedModel = Pick<ModelSettings, "id" | "aliases" | "task" | "created">;
+type ServedModel = Pick<ModelSettings, "id" | "aliases" | "task" | "routes" | "created">;
 type ModelStatus = NonNullable<ModelRecord["status"]>;
 
 /** What the shelf is made of. */
@@ -31,7 +31,7 @@ export class ModelShelf {
     this.#parts = parts;
     this.#own = new Set(parts.models.map(({ id }) => id));
     const others = parts.upstreams.modelIds.filter((id) => !this.#own.has(id));
-    this.served = [...parts.models, ...others.map((id) => ({ id, aliases: [], task: null, created }))];
+    this.served = [...parts.models, ...others.map((id) => ({ id, aliases: [], task: null, routes: [], created }))];
     this.#contextLengths = new ContextLengths(parts.directory, parts.clock);
   }
 

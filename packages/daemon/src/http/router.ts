@@ -1,15 +1,23 @@
-import { type EndpointTable, QhError } from "@queen-and-hive/protocol";
+import { type EndpointDefinition, type EndpointTable, QhError } from "@queen-and-hive/protocol";
 import express, { type Express, type NextFunction, type Request, type Response } from "express";
 import { discardRest } from "./body.ts";
 import { type EndpointSurroundings, endpointRunner } from "./endpoint-runner.ts";
 import { answerError, toQhError } from "./error-answer.ts";
-import type { Handlers } from "./handler.ts";
+import type { Handler, Handlers } from "./handler.ts";
 import { requestIdOf } from "./request-id.ts";
+
+/** An endpoint that is in no table. */
+export interface MoreEndpoint<Identity> {
+  readonly name: string;
+  readonly row: EndpointDefinition;
+  readonly handler: Handler<EndpointDefinition, Identity>;
+}
 
 /** An express app with one route for each row of a table, and our own 404 and 405. */
 export function createRouter<Table extends EndpointTable, Identity>(
   table: Table,
   handlers: Handlers<Table, Identity>,
+  more: readonly MoreEndpoint<Identity>[],
   around: EndpointSurroundings<Identity>,
 ): Express {
   const app = express();
@@ -19,9 +27,11 @@ export function createRouter<Table extends EndpointTable, Identity>(
   app.set("case sensitive routing", true);
 
   // Fixed words before parameters: /v1/workers/ready is no worker id.
-  const rows = Object.entries(table).sort(([, left], [, right]) => parameterCount(left.path) - parameterCount(right.path));
-  for (const [name, row] of rows) {
-    const handler = handlers[name];
+  const known = Object.entries(table).map(([name, row]) => ({ name, row, handler: handlers[name] }));
+  const rows = [...known, ...more].sort(
+    ({ row: left }, { row: right }) => parameterCount(left.path) - parameterCount(right.path),
+  );
+  for (const { name, row, handler } of rows) {
     if (handler === undefined) throw new Error(`the endpoint ${name} has no handler`);
     const run = endpointRunner<Identity>(name, row, handler, around);
     app[METHODS[row.method]](row.path, (request: Request, response: Response) =>
@@ -30,8 +40,8 @@ export function createRouter<Table extends EndpointTable, Identity>(
   }
 
   const allowed = new WeakMap<Request, string[]>();
-  for (const path of new Set(rows.map(([, row]) => row.path))) {
-    const methods = rows.filter(([, row]) => row.path === path).map(([, row]) => row.method);
+  for (const path of new Set(rows.map(({ row }) => row.path))) {
+    const methods = rows.filter(({ row }) => row.path === path).map(({ row }) => row.method);
     app.all(path, (request: Request, _response: Response, next: NextFunction) => {
       allowed.set(request, [...(allowed.get(request) ?? []), ...methods]);
       next();

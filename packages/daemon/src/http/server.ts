@@ -11,7 +11,7 @@ import type { Authorize, Handlers } from "./handler.ts";
 import { bind, type Listen } from "./listen.ts";
 import { answerRaw, onClientError } from "./raw-answer.ts";
 import { requestIdOf } from "./request-id.ts";
-import { createRouter } from "./router.ts";
+import { createRouter, type MoreEndpoint } from "./router.ts";
 import { refuseCrossSite } from "./same-site.ts";
 
 /** The limits of a server. */
@@ -28,6 +28,8 @@ export interface HttpLimits {
 export interface HttpServerOptions<Table extends EndpointTable, Identity> {
   readonly table: Table;
   readonly handlers: Handlers<Table, Identity>;
+  /** Further endpoints that are known only while running. */
+  readonly more?: readonly MoreEndpoint<Identity>[];
   readonly listen: Listen;
   readonly authorize: Authorize<Identity>;
   readonly log: Log;
@@ -58,7 +60,7 @@ export async function startHttpServer<Table extends EndpointTable, Identity>(
   options: HttpServerOptions<Table, Identity>,
 ): Promise<RunningServer> {
   const closing = new AbortController();
-  const router = createRouter(options.table, options.handlers, {
+  const router = createRouter(options.table, options.handlers, options.more ?? [], {
     authorize: options.authorize,
     log: options.log,
     bodyBytes: options.limits.bodyBytes,

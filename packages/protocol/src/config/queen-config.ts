@@ -173,7 +173,10 @@ export const queenConfigSchema = {
           env: value.stringMap,
           ...recipeParts,
           stop: { type: "object", properties: { term: value.duration }, additionalProperties: false },
-          routes: { type: "array", items: { type: "string", pattern: "^/" } },
+          routes: {
+            type: "array",
+            items: { type: "string", pattern: "^(/[A-Za-z0-9._~-]+)+$", description: "a path such as /v1/audio/speech" },
+          },
           devices: { type: "integer", minimum: 0, maximum: 64 },
         },
         additionalProperties: false,
