@@ -116,6 +116,11 @@ describe("the house rules", () => {
     expect(long).toEqual([]);
   });
 
+  it("never uses the global fetch, which has a sixth of a pool's throughput and limits of its own", () => {
+    const users = product.filter((path) => !path.startsWith("packages/dev-env/") && /(^|[^.\w"`])fetch\(/m.test(read(path)));
+    expect(users).toEqual([]);
+  });
+
   it("reads the environment in the configuration loaders and mains only", () => {
     const users = product.filter((path) => /process\.env\b/.test(read(path)) && !path.startsWith("packages/dev-env/"));
     expect(users.filter((path) => !/\/(config|cli)(\/|[a-z-]*\.ts)|\/main\.ts$|config[a-z-]*\.ts$/.test(path))).toEqual([]);
