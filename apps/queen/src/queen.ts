@@ -6,20 +6,19 @@ import {
   ensurePrivateDir,
   isNetworkFileSystem,
   type Metrics,
-  type MoreEndpoint,
   type RunningServer,
   StopSequence,
   startHttpServer,
   systemClock,
 } from "@queen-and-hive/daemon";
-import { inferenceEndpoint, QhError, QUEEN_ENDPOINTS, type QueenAddress } from "@queen-and-hive/protocol";
-import type { QueenSettings } from "./config/settings.ts";
+import { QhError, QUEEN_ENDPOINTS, type QueenAddress } from "@queen-and-hive/protocol";
 import { createGateway, type Gateway } from "./gateway/gateway.ts";
-import type { GatewaySettings } from "./gateway/settings.ts";
+import { gatewaySettings } from "./gateway/settings.ts";
 import { HiveFleet } from "./hives/hive-fleet.ts";
 import { createHiveOrders, type HiveOrders } from "./hives/hive-orders.ts";
 import { type CallbackServerOptions, startCallbackServer } from "./http/callback-server.ts";
 import { allowedModels, createAuthorize, type Identity, nameOf } from "./http/identity.ts";
+import { listedEndpoints } from "./http/listed-endpoints.ts";
 import { queenHandlers } from "./http/queen-handlers.ts";
 import type { QueenView } from "./http/queen-view.ts";
 import type { QueenOptions, RunningQueen } from "./queen-options.ts";
@@ -273,19 +272,6 @@ class QueenBuild {
     }
     return servers;
   }
-}
-
-function listedEndpoints(gateway: Gateway<Identity>): readonly MoreEndpoint<Identity>[] {
-  return [...gateway.listed].map(([path, handler]) => ({
-    name: path,
-    row: inferenceEndpoint(path, "A runtime's own."),
-    handler,
-  }));
-}
-
-function gatewaySettings({ queue, stream, retry, limits }: QueenSettings): GatewaySettings {
-  const answer = { wholeBytes: limits.wholeAnswerBytes, eventBytes: limits.eventBytes };
-  return { queue, stream, retry, bodyBytes: limits.bodyBytes, receiveMs: limits.receiveMs, answer };
 }
 
 async function prepareStateDir(stateDir: string): Promise<void> {

@@ -1,3 +1,5 @@
+import type { QueenSettings } from "../config/settings.ts";
+
 /** The gateway's limits; times in milliseconds, Infinity is off. */
 export interface GatewaySettings {
   readonly queue: {
@@ -19,6 +21,12 @@ export interface GatewaySettings {
   readonly retry: RetryLimits;
   /** What is held in memory of an answer. */
   readonly answer: AnswerLimits;
+}
+
+/** What of the configuration concerns the gateway. */
+export function gatewaySettings({ queue, stream, retry, limits }: QueenSettings): GatewaySettings {
+  const answer = { wholeBytes: limits.wholeAnswerBytes, eventBytes: limits.eventBytes };
+  return { queue, stream, retry, bodyBytes: limits.bodyBytes, receiveMs: limits.receiveMs, answer };
 }
 
 /** The limits of one exchange with an engine. */
