@@ -18,7 +18,7 @@ import { findOurs } from "../process/find-ours.ts";
 import { followLog } from "../process/output-follow.ts";
 import { historyTail } from "../process/output-history.ts";
 import { PortPool } from "../process/ports.ts";
-import { readProcessTable, treeOf } from "../process/process-table.ts";
+import { type ProcessTable, readProcessTable, treeOf } from "../process/process-table.ts";
 import { listensOnLoopbackOnly } from "../process/reach-worker.ts";
 import { type ProcessTree, Sampler } from "../process/sampler.ts";
 import { WorkerCgroups } from "../process/worker-cgroups.ts";
@@ -200,7 +200,7 @@ class Supervisor implements Supervision {
     const { ready } = facts.spec.runtime;
     const callsBack = ready?.callback ?? (ready?.http === undefined && ready?.log === undefined);
     if (!callsBack) return { applied: false };
-    const found = readyFactsOf(callback, facts, this.#options);
+    const found = await readyFactsOf(callback, facts, this.#options);
     const { incarnation } = life;
     const event: WorkerEvent = (await listensOnLoopbackOnly(found.url))
       ? { type: "start_given_up", incarnation, cause: "listens_on_loopback_only" }
@@ -262,16 +262,19 @@ class Supervisor implements Supervision {
 
   /** Looks at all processes once, for everything that wants to know of them; returns what is to be measured. */
   #observe(): readonly ProcessTree[] {
-    if (this.#workers.size === 0) return [];
-    const table = readProcessTable();
+    // Reading all processes costs milliseconds, which an idle hive need not spend.
+    const table: ProcessTable = this.#workers.size === 0 ? new Map() : readProcessTable();
     for (const worker of this.#workers.values()) worker.observe(table);
-    void this.#context.desk.observe(table, this.#options.config.sampleEveryMs);
+    void this.#context.desk.observe(table, this.#options.config.sampleEveryMs * DEVICE_ROUNDS);
     return [...this.#workers.values()].flatMap(({ life }) => {
       const process = processOf(life.phase);
       return process === null ? [] : [{ root: process.engine, pids: treeOf(table, process.shim.pid) }];
     });
   }
 }
+
+/** Asking a GPU's driver starts a process: so many rounds may pass in between. */
+const DEVICE_ROUNDS = 3;
 
 function idOf(text: string): WorkerId {
   const workerId = parseWorkerId(text);

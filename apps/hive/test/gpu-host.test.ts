@@ -1,0 +1,88 @@
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { startTestHive, type TestHive, temporaryDirectory, until } from "@queen-and-hive/dev-env";
+import { HIVE_ENDPOINTS, type SpawnRequest } from "@queen-and-hive/protocol";
+import { expect, it } from "vitest";
+import { fakeWorkerOrder, queenAt } from "./spawn-request.ts";
+
+// A whole hive on a machine whose nvidia-smi is a script: what it tells, what it gives workers, and what it refuses.
+// On a machine with AMD cards of its own these devices come on top.
+
+const ID = "GPU-1a2b3c4d-0000-0000-0000-000000000001";
+const WITHIN_MS = 30_000;
+const queen = queenAt("http://127.0.0.1:1");
+
+/** `used` in MiB is read from a file at every look. */
+function writeTool(bin: string): void {
+  mkdirSync(bin, { recursive: true });
+  writeFileSync(join(bin, "used"), "1024");
+  const script = `#!/bin/sh
+case "$1" in
+--query-gpu=*) echo "${ID}, NVIDIA GeForce RTX 4090, 24576, $(cat "$(dirname "$0")/used"), 7";;
+esac
+`;
+  writeFileSync(join(bin, "nvidia-smi"), script);
+  chmodSync(join(bin, "nvidia-smi"), 0o755);
+}
+
+async function metricsOf(hive: TestHive): Promise<string> {
+  const response = await fetch(`${hive.url}/metrics`, { headers: { authorization: `Bearer ${hive.token}` } });
+  return await response.text();
+}
+
+function needing(mebibytes: number): SpawnRequest {
+  const order = fakeWorkerOrder(queen, [], "http");
+  return { ...order, spec: { ...order.spec, needs: { devices: 1, memory_bytes: mebibytes * 1024 * 1024 } } };
+}
+
+it("a hive with a GPU shows it, gives it to workers, keeps some of it free, and measures it while idle", async () => {
+  await using folder = await temporaryDirectory("qh-gpu");
+  writeTool(folder.path);
+  await using hive = await startTestHive({
+    queen,
+    config: { sample_every: "200ms", devices: { keep_free: "2GiB" } },
+    env: { PATH: `${folder.path}:${process.env["PATH"] ?? ""}` },
+  });
+  const { devices } = await hive.peer.call(HIVE_ENDPOINTS.getCapabilities);
+  expect(devices).toContainEqual({
+    id: ID,
+    kind: "cuda",
+    name: "NVIDIA GeForce RTX 4090",
+    memory_total_bytes: 24576 * 1024 * 1024,
+    memory_free_bytes: 23552 * 1024 * 1024,
+  });
+  writeFileSync(folder.join("used"), "4096");
+  const used = `hive_gpu_memory_used_bytes{device="${ID}"} ${4096 * 1024 * 1024}`;
+  await until(async () => (await metricsOf(hive)).includes(used), WITHIN_MS, "the new number in the metrics");
+  expect(await metricsOf(hive)).toContain(`hive_gpu_utilization_ratio{device="${ID}"} 0.07`);
+
+  await expect(hive.peer.call(HIVE_ENDPOINTS.postWorker, { body: needing(18_433) })).rejects.toMatchObject({
+    kind: "insufficient_memory",
+    message: expect.stringContaining(`${ID} has 18GiB left (24GiB - 4GiB in use - 2GiB kept free)`),
+  });
+  const worker = await hive.peer.call(HIVE_ENDPOINTS.postWorker, { body: needing(18_432) });
+  expect(worker.devices).toEqual([ID]);
+  const variables = await until(
+    () =>
+      readFileSync(`/proc/${worker.pid}/environ`, "latin1")
+        .split("\0")
+        .filter((entry) => /^(CUDA|HIVE_DEVICES)/.test(entry)),
+    WITHIN_MS,
+    "its environment",
+  );
+  expect(variables.sort()).toEqual(["CUDA_DEVICE_ORDER=PCI_BUS_ID", `CUDA_VISIBLE_DEVICES=${ID}`, `HIVE_DEVICES=${ID}`]);
+});
+
+it("a tool that hangs holds up neither the hive nor, for long, a spawn", async () => {
+  await using folder = await temporaryDirectory("qh-gpu");
+  writeTool(folder.path);
+  await using hive = await startTestHive({ queen, config: {}, env: { PATH: `${folder.path}:${process.env["PATH"] ?? ""}` } });
+  await hive.peer.call(HIVE_ENDPOINTS.getCapabilities);
+  // Not even TERM ends it; the sleep goes with its group at the end of the test.
+  writeFileSync(folder.join("nvidia-smi"), `#!/bin/sh\ntouch "$(dirname "$0")/asked"\nexec sleep 20\n`);
+  const spawned = hive.peer.call(HIVE_ENDPOINTS.postWorker, { body: needing(1) });
+  await until(() => existsSync(folder.join("asked")), WITHIN_MS, "the tool to be asked");
+  expect((await hive.peer.call(HIVE_ENDPOINTS.getHealth)).status).toBe("ok");
+  // The device is still known, its memory is not: unknown is let in.
+  expect((await spawned).devices).toEqual([ID]);
+});
