@@ -31,10 +31,11 @@ function configOf(folder: string, runtimes: Readonly<Record<string, { bin: strin
     { id: `bad-${runtime}`, runtime, path: "model.gguf", args: ["--no-such-flag", "1"] },
   ]);
   const limited = { id: "limited", runtime: "eight", path: "model.gguf", slots: 3 };
+  const huge = { id: "huge", runtime: "llama-server", path: "model.gguf", place: { memory: "999TiB" } };
   return {
     defaults: { hive: { models_dir: folder, runtimes } },
     runtimes: { eight: { extends: "llama-server", args: ["-np", "8"] } },
-    models: [...models, limited, { id: "eight", runtime: "eight", path: "model.gguf" }],
+    models: [...models, limited, huge, { id: "eight", runtime: "eight", path: "model.gguf" }],
     restart: { first: "50ms", max: "100ms" },
   };
 }
@@ -81,4 +82,12 @@ it("a runtime that extends llama-server uses the host's llama-server and says wh
   expect((await chat("eight")).status).toBe(200);
   const worker = await until(async () => (await workerOf("eight")) ?? null, WITHIN_MS, "the worker");
   expect(worker).toMatchObject({ runtime: "eight", slots: 8 });
+});
+
+it("a model that fits nowhere is refused with that cause, and what is missing stays with the operators", async () => {
+  const answer = await chat("huge");
+  expect(answer.status).toBe(503);
+  const text = await answer.text();
+  expect(text).toContain("enough free memory for it");
+  expect(text).not.toContain("TiB");
 });

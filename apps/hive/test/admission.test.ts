@@ -159,7 +159,7 @@ test("a machine without GPUs is one device that any number of workers share", as
   const records = [];
   for (let index = 0; index < 3; index += 1) records.push((await hive.supervision.spawn(spawnRequest(loading("auto")))).record);
   expect(records.map(({ devices }) => devices)).toEqual([["cpu"], ["cpu"], ["cpu"]]);
-  await expect(hive.supervision.spawn(spawnRequest(loading(1_000_000)))).rejects.toMatchObject({ kind: "insufficient_memory" });
+  await expect(hive.supervision.spawn(spawnRequest(loading(1_000_000)))).rejects.toMatchObject({ kind: "model_too_large" });
   await expect(hive.supervision.spawn(spawnRequest(loading("auto", { count: 2 })))).rejects.toMatchObject({
     kind: "device_missing",
   });
@@ -179,6 +179,7 @@ test("a GGUF file tells what it needs", async () => {
   const spec = loading("auto", { model: { id: "tiny", path }, args: ["--context", "1000000"] });
   const runtime = { ...spec.runtime, memory: { gguf: { context_flags: ["--context"] } } };
   await expect(hive.supervision.spawn(spawnRequest({ ...spec, runtime }))).rejects.toMatchObject({
+    kind: "model_too_large",
     message: expect.stringMatching(
       /it needs 3\.2GiB \(estimated: 1\.9MiB weights \+ 3GiB context of 1000000 tokens \+ 256\.1MiB overhead\)/,
     ),

@@ -122,7 +122,7 @@ const REFUSED: readonly (readonly [what: string, change: Change, status: number,
     "more memory than there is",
     () => ({ needs: { devices: 0, memory_bytes: 2 ** 50 } }),
     503,
-    "insufficient_memory",
+    "model_too_large",
     /it needs .* has .* left/,
   ],
   [

@@ -87,6 +87,7 @@ export const HIVE_ENDPOINTS = defineEndpoints({
       "port_in_use",
       "device_missing",
       "insufficient_memory",
+      "model_too_large",
       "spawn_failed",
       "shutting_down",
       "storage_failed",

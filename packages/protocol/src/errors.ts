@@ -76,6 +76,8 @@ export const ERROR_KINDS = define({
 
   // Starting and stopping processes.
   spawn_failed: { status: 503, type: "server_error", fault: "environment", retryable: false },
+  /** A worker would not fit on a hive even if nothing else ran there: making room does not help. */
+  model_too_large: { status: 503, type: "server_error", fault: "environment", retryable: false },
   /** A device that is named, or as many as are wanted, are not on the host. */
   device_missing: { status: 503, type: "server_error", fault: "environment", retryable: false },
   /** A hive has no room for a worker; `details` may carry `needed_bytes` and `free_bytes` of the fullest device. */

@@ -26,9 +26,17 @@ describe("admission", () => {
       kind: "no_room",
       neededBytes: 20 * GIB,
       freeBytes: 13 * GIB,
+      forEver: false,
       reason:
         "it needs 20GiB (estimated: 18GiB weights + 2GiB overhead), but GPU-1 has 13GiB left (24GiB - 6GiB in use - 3GiB reserved for workers that load - 2GiB kept free)",
     });
+  });
+
+  it("tells what will never fit from what does not fit now", () => {
+    const busy = gpu("a", { usedBytes: 23 * GIB, keepFreeBytes: 2 * GIB });
+    expect(admit(wants(22), [busy])).toMatchObject({ kind: "no_room", forEver: false });
+    expect(admit(wants(23), [busy])).toMatchObject({ kind: "no_room", forEver: true });
+    expect(admit(wants(20, { count: 2 }), [busy, gpu("small", { totalBytes: 12 * GIB })])).toMatchObject({ forEver: true });
   });
 
   it("takes named devices and no others", () => {

@@ -35,7 +35,14 @@ export type Admission =
       readonly bytesPerDevice: number | null;
     }
   | { readonly kind: "no_such_device"; readonly reason: string }
-  | { readonly kind: "no_room"; readonly neededBytes: number; readonly freeBytes: number; readonly reason: string };
+  | {
+      readonly kind: "no_room";
+      readonly neededBytes: number;
+      readonly freeBytes: number;
+      /** Whether it would not fit either if nobody else were there. */
+      readonly forEver: boolean;
+      readonly reason: string;
+    };
 
 /** Chooses the devices of a worker: those that are named, else those with the most room, the least used first where nothing is known. */
 export function admit(request: AdmissionRequest, devices: readonly AdmissionDevice[]): Admission {
@@ -67,6 +74,7 @@ export function admit(request: AdmissionRequest, devices: readonly AdmissionDevi
     kind: "no_room",
     neededBytes: closest?.need ?? 0,
     freeBytes: closest?.free ?? 0,
+    forEver: judged.filter(({ device, need }) => need === null || need <= capacityBytes(device)).length < wanted,
     reason: `it needs ${perDevice(closest?.need ?? 0, wanted)} (${request.because}), but ${judged.map(({ device }) => arithmetic(device)).join("; ")}`,
   };
 }
@@ -74,6 +82,11 @@ export function admit(request: AdmissionRequest, devices: readonly AdmissionDevi
 /** Memory that a new worker may take; null when the driver does not say. */
 function freeBytes({ totalBytes, usedBytes, reservedBytes, keepFreeBytes }: AdmissionDevice): number | null {
   return totalBytes === null || usedBytes === null ? null : Math.max(0, totalBytes - keepFreeBytes - usedBytes - reservedBytes);
+}
+
+/** What a worker could have if nobody else were there. */
+function capacityBytes({ totalBytes, keepFreeBytes }: AdmissionDevice): number {
+  return totalBytes === null ? Number.POSITIVE_INFINITY : Math.max(0, totalBytes - keepFreeBytes);
 }
 
 function lackOf({ need, free }: { readonly need: number | null; readonly free: number | null }): number {

@@ -4,7 +4,7 @@ import type { Capabilities } from "@queen-and-hive/protocol";
 import type { HiveSettings } from "../config.ts";
 import type { Device } from "./device.ts";
 import type { Devices } from "./devices.ts";
-import { findRuntimes, type RuntimesQuestion } from "./runtimes-found.ts";
+import { findRuntimes, type RuntimesQuestion } from "./find-runtimes.ts";
 
 /** What is asked about this machine. */
 export interface CapabilitiesQuestion extends Omit<RuntimesQuestion, "bins"> {

@@ -76,8 +76,8 @@ export class AdmissionDesk {
   }
 
   /**
-   * Chooses devices and calls `take` before anybody else is served. Throws `insufficient_memory` with the arithmetic,
-   * `device_missing`.
+   * Chooses devices and calls `take` before anybody else is served. Throws `insufficient_memory` and `model_too_large` with
+   * the arithmetic, `device_missing`.
    */
   async admit(applicant: Applicant, take: (grant: Grant) => void, signal: AbortSignal): Promise<void> {
     const turn = this.#queue.then(async () => take(await this.#serve(applicant, signal)));
@@ -123,6 +123,7 @@ export class AdmissionDesk {
             { param: "/spec/devices", details: { cause: "device_missing" } },
           );
         case "no_room":
+          if (result.forEver) throw tooLarge(spec, result);
           if (clock.monotonicMs() - this.#freedAtMs >= SETTLE_MS) throw noRoom(spec, result);
           await clock.sleep(SETTLE_PAUSE_MS, signal);
           break;
@@ -187,7 +188,18 @@ export class AdmissionDesk {
 const SETTLE_MS = 2_000;
 const SETTLE_PAUSE_MS = 100;
 
-function noRoom(spec: WorkerSpec, result: Extract<Admission, { readonly kind: "no_room" }>): QhError {
+type NoRoom = Extract<Admission, { readonly kind: "no_room" }>;
+
+/** Nobody can make room for it here, and nobody should try. */
+function tooLarge(spec: WorkerSpec, { reason, neededBytes, freeBytes }: NoRoom): QhError {
+  return new QhError(
+    "model_too_large",
+    `cannot ever start a worker of ${spec.model.id} here: ${reason}; give it a smaller context or fewer slots, spread it over more devices (place.devices), or set place.memory where the estimate is wrong`,
+    { details: { cause: "insufficient_memory", needed_bytes: neededBytes, free_bytes: freeBytes } },
+  );
+}
+
+function noRoom(spec: WorkerSpec, result: NoRoom): QhError {
   return new QhError(
     "insufficient_memory",
     `cannot start a worker of ${spec.model.id} here: ${result.reason}; stop another worker, give it a smaller context or fewer slots, or set place.memory where the estimate is wrong`,

@@ -88,6 +88,7 @@ const CAUSES: Readonly<Partial<Record<QhError["kind"], WorkerExit["cause"]>>> = 
   runtime_unavailable: "runtime_missing",
   port_in_use: "port_in_use",
   insufficient_memory: "insufficient_memory",
+  model_too_large: "insufficient_memory",
   device_missing: "device_missing",
 };
 
