@@ -4,9 +4,11 @@ export interface Row {
   readonly id: string;
   readonly what: string;
   readonly value: number;
-  readonly unit: "ms" | "MB" | "requests" | "times";
+  readonly unit: "ms" | "us" | "MB" | "requests" | "per second" | "descriptors" | "times";
   /** The most that this may be, in the same unit; null where a row is there for comparison. */
   readonly atMost: number | null;
+  /** The least that this has to be, where that is what counts. */
+  readonly atLeast?: number;
   readonly samples: number;
 }
 
@@ -23,17 +25,19 @@ export function tableOf(rows: readonly Row[]): string {
   return [line(head), line(widths.map((width) => "-".repeat(width))), ...body.map(line)].join("\n");
 }
 
-function aimOf({ atMost, unit }: Row): string {
+function aimOf({ atMost, atLeast, unit }: Row): string {
+  if (atLeast !== undefined) return `>= ${atLeast} ${unit}`;
   return atMost === null ? "" : `<= ${atMost} ${unit}`;
 }
 
-function holds({ value, atMost }: Row): string {
+function holds({ value, atMost, atLeast }: Row): string {
+  if (atLeast !== undefined) return value >= atLeast ? "yes" : "NO";
   if (atMost === null) return "";
   return value <= atMost ? "yes" : "NO";
 }
 
 /** With as many digits as mean something. */
 function figureOf(value: number, unit: Row["unit"]): string {
-  if (unit === "requests") return `${value} ${unit}`;
+  if (unit === "requests" || unit === "descriptors") return `${value} ${unit}`;
   return `${value < 10 ? value.toFixed(2) : value < 100 ? value.toFixed(1) : value.toFixed(0)} ${unit}`;
 }
