@@ -15,6 +15,8 @@ export interface SshServerOptions {
   readonly loginNoise?: string;
   /** How long every command waits before it runs, milliseconds. */
   readonly commandDelayMs?: number;
+  /** No file may get larger, as on a disk that fills up; KiB. */
+  readonly fileSizeMaxKib?: number;
   /** Another host key than before. */
   readonly hostKey?: SshKey;
   /** Only passwords are asked for. */
@@ -66,11 +68,13 @@ export function loginEnvironment(home: string): Readonly<Record<string, string>>
 }
 
 /** The command that every login runs instead of its own, or null when that may run as it is. */
-export function loginWrapper({ loginNoise, commandDelayMs }: SshServerOptions): string | null {
-  if (loginNoise === undefined && commandDelayMs === undefined) return null;
+export function loginWrapper({ loginNoise, commandDelayMs, fileSizeMaxKib }: SshServerOptions): string | null {
+  if (loginNoise === undefined && commandDelayMs === undefined && fileSizeMaxKib === undefined) return null;
+  // POSIX counts in blocks of 512 bytes.
+  const limit = fileSizeMaxKib === undefined ? "" : `ulimit -f ${fileSizeMaxKib * 2}; `;
   const noise = loginNoise === undefined ? "" : `printf '%s\\n' '${loginNoise}'; `;
   const delay = commandDelayMs === undefined ? "" : `sleep ${commandDelayMs / 1_000}; `;
-  return `${noise}${delay}exec sh -c "$SSH_ORIGINAL_COMMAND"`;
+  return `${noise}${delay}exec sh -c '${limit}eval "$SSH_ORIGINAL_COMMAND"'`;
 }
 
 /** Puts this checkout's hive where an installed one would be. */
