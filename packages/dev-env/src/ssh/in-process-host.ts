@@ -52,6 +52,7 @@ export async function startInProcessHost(parts: SshTestHostParts): Promise<SshTe
     get hostKey() {
       return options.hostKey ?? parts.hostKey;
     },
+    inside: (argv) => argv,
     command: (argv, input) => runCommand(argv, { env: environment, cwd: home, ...(input === undefined ? {} : { input }) }),
     processes: () => processesOf({ folder: home }),
     connections: () => sockets.size,

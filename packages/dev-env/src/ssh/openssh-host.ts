@@ -41,6 +41,7 @@ export async function startOpensshHost(parts: SshTestHostParts): Promise<SshTest
     get hostKey() {
       return options.hostKey ?? parts.hostKey;
     },
+    inside: network.inside,
     command: (argv, input) =>
       runCommand(network.inside(argv), {
         env: testEnvironment(home),

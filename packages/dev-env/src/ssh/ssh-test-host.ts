@@ -36,6 +36,8 @@ export interface SshTestHost extends AsyncDisposable {
   /** Its home directory, where logins start and hives are installed. */
   readonly home: string;
   readonly hostKey: SshKey;
+  /** A command line that runs there without SSH. */
+  inside(argv: readonly string[]): readonly string[];
   /** Runs a command there without SSH. */
   command(argv: readonly string[], input?: string): Promise<CommandResult>;
   /** Every process of the host that has to do with its home: hives, workers, commands; not its SSH server. */

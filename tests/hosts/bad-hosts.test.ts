@@ -1,0 +1,138 @@
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { isProcessAlive, readProcessIdentity } from "@queen-and-hive/daemon";
+import {
+  fakeModel,
+  hiveOn,
+  makeSshKey,
+  type SshTestHost,
+  startProgram,
+  startSshGround,
+  startTestQueen,
+  type TestQueen,
+  testEnvironment,
+  until,
+} from "@queen-and-hive/dev-env";
+import { QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
+import { describe, expect, it } from "vitest";
+import { ask, chat } from "../cluster/ask.ts";
+import { firstOf } from "./on-ground.ts";
+
+/** What the queen says of a hive that she could not start. */
+function troubleOf(queen: TestQueen, hiveId: string): Promise<string> {
+  return until(
+    async () => {
+      const hive = await queen.peer.call(QUEEN_ENDPOINTS.getHive, { params: { hive_id: hiveId } });
+      return hive.last_error ?? null;
+    },
+    20_000,
+    `the trouble of ${hiveId}`,
+  );
+}
+
+function programOf(host: SshTestHost): string {
+  return join(host.home, ".local/share/hive/current/hive");
+}
+
+describe("hosts with something wrong", () => {
+  it("are named with what is wrong, start nothing, and stop neither the queen nor the others", async () => {
+    await using ground = await startSshGround({ hosts: [{}, {}, {}, { passwordOnly: true }, {}, {}, {}] });
+    const [good, foreign, old, asks, changed, unwritable, gone] = ground.hosts;
+    if (!good || !foreign || !old || !asks || !changed || !unwritable || !gone)
+      throw new Error("a ground of seven hosts has them");
+    writeFileSync(programOf(foreign), "#!/bin/sh\necho hello\n", { mode: 0o755 });
+    writeFileSync(programOf(old), '#!/bin/sh\n[ "$1" = --version ] && echo "hive 0.0.1" && exit 0\necho \'{"state":1}\'\n');
+    chmodSync(programOf(old), 0o755);
+    await changed.stopServer();
+    await changed.startServer({ hostKey: makeSshKey(join(ground.folder, "another")) });
+    mkdirSync(join(unwritable.home, ".local"), { recursive: true });
+    writeFileSync(join(unwritable.home, ".local/state"), "");
+    await gone.stopServer();
+    const named = { good, foreign, old, asks, changed, unwritable, gone };
+    await using queen = await startTestQueen({
+      config: {
+        hives: await Promise.all(Object.entries(named).map(([id, host]) => hiveOn(ground, host, id))),
+        models: [fakeModel("far")],
+      },
+    });
+    await queen.hivesRunning(["good"]);
+    expect(await troubleOf(queen, "foreign")).toMatch(/not ours and no hive/);
+    expect(await troubleOf(queen, "old")).toMatch(/cannot understand|cannot work with|hive/);
+    expect(await troubleOf(queen, "asks")).toMatch(/cannot log in/);
+    expect(await troubleOf(queen, "changed")).toMatch(/CHANGED.*SHA256:.*SHA256:/s);
+    expect(await troubleOf(queen, "unwritable")).toMatch(/state/);
+    expect(await troubleOf(queen, "gone")).toMatch(/cannot connect/);
+    expect((await ask(queen.url, { body: chat("far") })).status).toBe(200);
+    for (const host of [foreign, old, asks, changed, unwritable, gone]) expect(host.processes()).toEqual([]);
+
+    // What was wrong is put right, and nobody has to tell her.
+    await gone.startServer();
+    rmSync(join(unwritable.home, ".local/state"));
+    await queen.hivesRunning(["gone", "unwritable"], 90_000);
+  }, 180_000);
+
+  it("are used as they are when they only are peculiar: banners at every login, one session at a time", async () => {
+    await using ground = await startSshGround({
+      hosts: [{ loginNoise: 'Welcome! {"pid": 1, "error": {"message": "no"}}' }, { maxSessions: 1 }],
+    });
+    const [noisy, narrow] = ground.hosts;
+    if (noisy === undefined || narrow === undefined) throw new Error("a ground of two hosts has them");
+    await using queen = await startTestQueen({
+      config: {
+        hives: [await hiveOn(ground, noisy, "noisy"), await hiveOn(ground, narrow, "narrow")],
+        models: [fakeModel("far", "fake", { workers: { min: 2, max: 2 } })],
+      },
+    });
+    await queen.hivesRunning();
+    expect((await ask(queen.url, { body: chat("far") })).status).toBe(200);
+    expect((await queen.stop()).code).toBe(0);
+    expect([...noisy.processes(), ...narrow.processes()]).toEqual([]);
+  }, 120_000);
+
+  it("with a foreign process on the port name it and leave it alone", async () => {
+    await using ground = await startSshGround({ hosts: [{}] });
+    const there = firstOf(ground);
+    const hive = await hiveOn(ground, there, "gpu1");
+    const port = Number(hive.listen?.split(":").at(-1));
+    const script = `require("node:http").createServer().listen(${port}, "127.0.0.1", () => console.log("listens"))`;
+    await using foreign = await startProgram(there.inside([process.execPath, "-e", script]), {
+      env: testEnvironment(ground.folder),
+      cwd: ground.folder,
+      logFile: join(ground.folder, "foreign.log"),
+    });
+    await until(() => foreign.output().includes("listens"));
+    await using queen = await startTestQueen({ config: { hives: [hive], models: [fakeModel("far")] } });
+    const trouble = await troubleOf(queen, "gpu1");
+    expect(trouble).toMatch(new RegExp(`${port} is taken by process [0-9]+`));
+    const pid = Number(/process ([0-9]+)/.exec(trouble)?.[1]);
+    expect(readProcessIdentity(pid)).not.toBeNull();
+    expect(isProcessAlive(foreign.identity)).toBe(true);
+    await foreign[Symbol.asyncDispose]();
+    await queen.hivesRunning(["gpu1"], 60_000);
+  }, 120_000);
+
+  it("that have other users keep them from the callbacks and from the hive", async () => {
+    await using ground = await startSshGround({ hosts: [{}] });
+    const there = firstOf(ground);
+    await using queen = await startTestQueen({
+      config: { hives: [await hiveOn(ground, there, "gpu1")], models: [fakeModel("far")] },
+    });
+    await queen.hivesRunning();
+    expect((await ask(queen.url, { body: chat("far") })).status).toBe(200);
+    const way = /"a way back from a hive is open".*"url":"unix:([^"]+)"/.exec(queen.program.output())?.[1] ?? "";
+    const { url } = await queen.peer.call(QUEEN_ENDPOINTS.getHive, { params: { hive_id: "gpu1" } });
+    const asOther = async (script: string): Promise<string> => {
+      const argv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", process.execPath, "-e", script];
+      const { stdout, stderr } = await there.command(argv);
+      return `${stdout}${stderr}`.trim();
+    };
+    const dial = `require("node:net").connect(${JSON.stringify(way)}).on("connect", () => console.log("in")).on("error", (e) => console.log(e.code))`;
+    expect(await asOther(dial)).toBe("EACCES");
+    const call = `fetch(${JSON.stringify(`${url}/v1/workers`)}).then((r) => console.log(r.status))`;
+    expect(await asOther(call)).toBe("401");
+    // With the right user and no token, the socket answers the three routes alone, and those with 401.
+    const own = `require("node:http").request({ socketPath: ${JSON.stringify(way)}, path: process.argv[1], method: "POST" }, (r) => { console.log(r.statusCode); process.exit(); }).end()`;
+    expect((await there.command([process.execPath, "-e", own, "/v2/workers/ready"])).stdout.trim()).toBe("401");
+    expect((await there.command([process.execPath, "-e", own, "/v2/shutdown"])).stdout.trim()).toBe("404");
+  }, 120_000);
+});
