@@ -4,7 +4,7 @@ export interface Row {
   readonly id: string;
   readonly what: string;
   readonly value: number;
-  readonly unit: "ms" | "us" | "MB" | "requests" | "per second" | "descriptors" | "times";
+  readonly unit: "ms" | "us" | "MB" | "MB/s" | "requests" | "per second" | "descriptors" | "times";
   /** The most that this may be, in the same unit; null where a row is there for comparison. */
   readonly atMost: number | null;
   /** The least that this has to be, where that is what counts. */

@@ -55,6 +55,8 @@ export async function startInProcessHost(parts: SshTestHostParts): Promise<SshTe
     inside: (argv) => argv,
     command: (argv, input) => runCommand(argv, { env: environment, cwd: home, ...(input === undefined ? {} : { input }) }),
     processes: () => processesOf({ folder: home }),
+    // It is this process.
+    serverCpuMs: () => 0,
     connections: () => sockets.size,
     dropConnections,
     stopServer: async () => {

@@ -42,6 +42,8 @@ export interface SshTestHost extends AsyncDisposable {
   command(argv: readonly string[], input?: string): Promise<CommandResult>;
   /** Every process of the host that has to do with its home: hives, workers, commands; not its SSH server. */
   processes(): readonly FoundProcess[];
+  /** CPU time that its SSH server has had so far, with every connection and command that has ended, milliseconds. */
+  serverCpuMs(): number;
   /** Open SSH connections. */
   connections(): number;
   /** Ends every SSH connection at once, as a crash of their server processes would. */
