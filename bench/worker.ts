@@ -11,8 +11,6 @@ export interface WorkerTimes {
   readonly requestedAtMs: number | null;
   /** Requests for anything but inference and these times: nobody has a reason to send one. */
   readonly otherRequests: number;
-  /** What this worker itself has asked the hive to open its connection. */
-  readonly askedHive: number;
 }
 
 const WARM_UP_REQUESTS = 30;
@@ -28,7 +26,7 @@ const ANSWER = JSON.stringify({
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 
-let times: Mutable<WorkerTimes> = { calledBackAtMs: null, requestedAtMs: null, otherRequests: 0, askedHive: 0 };
+let times: Mutable<WorkerTimes> = { calledBackAtMs: null, requestedAtMs: null, otherRequests: 0 };
 
 const server = createServer((incoming, response) => {
   const isTimes = incoming.url === "/times";
@@ -45,7 +43,7 @@ for (let index = 0; index < WARM_UP_REQUESTS; index += 1) await send("POST", new
 await sleep(LOAD_MS);
 // The connection stays open, so that the callback is at the hive as soon as it is sent.
 await send("GET", new URL("/health", callbackUrl));
-times = { calledBackAtMs: null, requestedAtMs: null, otherRequests: 0, askedHive: 1 };
+times = { calledBackAtMs: null, requestedAtMs: null, otherRequests: 0 };
 const status = await sayReady();
 if (status !== 200) throw new Error(`cannot bench: the hive answers the ready callback with ${status}`);
 
