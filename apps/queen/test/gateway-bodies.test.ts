@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { answers, COMPLETION, TestEngine } from "./gateway-engine.ts";
+import { answers, COMPLETION, silence, TestEngine } from "./gateway-engine.ts";
 import { eventually, GatewayHarness } from "./gateway-harness.ts";
 
 describe("what a client may send", () => {
@@ -50,6 +50,24 @@ describe("what a client may send", () => {
       expect(answer.status).toBe(413);
       expect((await answer.json()).error).toMatchObject({ code: "body_too_large" });
     }
+  });
+
+  it("bodies that together are more than allowed get a 429, and room again once an earlier request has ended", async () => {
+    await using engine = await TestEngine.start(silence);
+    await using queen = await GatewayHarness.start({ bodiesBytes: 10_000 });
+    queen.directory.add("chat", { url: engine.url });
+    const body = JSON.stringify({ model: "chat", prompt: "x".repeat(6_000) });
+    const leave = new AbortController();
+    const first = queen.post("/v1/completions", body, { signal: leave.signal });
+    first.catch(() => undefined);
+    await engine.call(1);
+    const refused = await queen.post("/v1/completions", body);
+    expect([refused.status, refused.headers["retry-after"]]).toEqual([429, "1"]);
+    expect((await refused.json()).error).toMatchObject({ code: "queue_full", type: "rate_limit_error" });
+    leave.abort();
+    await eventually(() => queen.gateway.activeCount() === 0, "the first has ended");
+    engine.behaviour = answers(200, COMPLETION);
+    expect((await queen.post("/v1/completions", body)).status).toBe(200);
   });
 
   it("a body that does not call itself JSON is refused, so that no web page can send one unasked", async () => {

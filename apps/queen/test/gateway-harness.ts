@@ -24,6 +24,7 @@ export interface HarnessOptions {
   readonly queue?: Partial<GatewaySettings["queue"]>;
   readonly stream?: Partial<StreamLimits>;
   readonly bodyBytes?: number;
+  readonly bodiesBytes?: number;
   readonly receiveMs?: number;
   readonly retry?: GatewaySettings["retry"];
   readonly answer?: GatewaySettings["answer"];
@@ -61,6 +62,7 @@ export class GatewayHarness implements AsyncDisposable {
         queue: { maxWaiting: 100, maxWaitMs: 20_000, loadWaitMs: 20_000, sessionsKept: 100, ...options.queue },
         stream: { ...STREAM, ...options.stream },
         bodyBytes,
+        bodiesBytes: options.bodiesBytes ?? 1_000_000_000,
         receiveMs: options.receiveMs ?? 10_000,
         retry: options.retry ?? { attempts: 3, waitMs: 200 },
         answer: options.answer ?? { wholeBytes: 33_554_432, eventBytes: 8_388_608 },

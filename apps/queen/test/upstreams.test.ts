@@ -1,6 +1,7 @@
 import { fakeModel, fakeRuntime, startFakeWorker, startTestQueen, type TestQueen, until } from "@queen-and-hive/dev-env";
 import { QUEEN_ENDPOINTS, type QueenConfigInput } from "@queen-and-hive/protocol";
 import { describe, expect, it } from "vitest";
+import { RawEngine } from "./raw-sockets.ts";
 
 type Upstreams = NonNullable<QueenConfigInput["upstreams"]>;
 
@@ -101,6 +102,31 @@ describe("an upstream", () => {
       "it is free",
     );
     expect((await cloud.stats()).started).toBeGreaterThanOrEqual(2);
+  });
+});
+
+describe("an engine that fails fast", () => {
+  it("attracts no requests, and no client notices it", async () => {
+    await using bad = await RawEngine.start();
+    await using good = await startFakeWorker(["--token-rate", "200"]);
+    await using queen = await inFrontOf(
+      [
+        { id: "bad", url: `${bad.url}/v1`, models: { small: "fake" } },
+        { id: "good", url: `${good.url}/v1`, models: { small: "fake" }, slots: 8 },
+      ],
+      { health: { ...HEALTH, interval: "1h", failures: 3 } },
+    );
+    const client = async (): Promise<number[]> => {
+      const statuses: number[] = [];
+      for (let sent = 0; sent < 15; sent += 1) statuses.push((await chat(queen, "small")).status);
+      return statuses;
+    };
+    const statuses = (await Promise.all(Array.from({ length: 8 }, client))).flat();
+    expect(new Set(statuses)).toEqual(new Set([200]));
+    expect((await good.stats()).finished).toBe(120);
+    // Its share would be the largest of all: it always has free slots.
+    expect(bad.posts).toBeGreaterThan(0);
+    expect(bad.posts).toBeLessThanOrEqual(24);
   });
 });
 

@@ -80,6 +80,7 @@ export function resolveSettings(config: QueenConfigInput, place: ConfigPlace, no
     retry: { attempts: retry.attempts, waitMs: parseDurationMs(retry.wait) },
     limits: {
       bodyBytes: parseSizeBytes(limits.body),
+      bodiesBytes: parseSizeBytes(limits.bodies),
       headersBytes: parseSizeBytes(limits.headers),
       receiveMs: parseDurationMs(limits.receive),
       wholeAnswerBytes: parseSizeBytes(limits.whole_answer),

@@ -144,6 +144,8 @@ export interface QueenSettings {
   readonly retry: { readonly attempts: number; readonly waitMs: number };
   readonly limits: {
     readonly bodyBytes: number;
+    /** The bodies of all open requests together. */
+    readonly bodiesBytes: number;
     readonly headersBytes: number;
     /** How long a whole request may take to arrive. */
     readonly receiveMs: number;

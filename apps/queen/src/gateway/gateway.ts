@@ -3,6 +3,7 @@ import { type Clock, type Deadline, HANDLED, type Log, type Metrics } from "@que
 import { type OpenRequest, QhError, type RequestId } from "@queen-and-hive/protocol";
 import { Dispatcher } from "../dispatch/dispatcher.ts";
 import type { WorkerDirectory } from "../workers/worker-directory.ts";
+import { BodyBudget } from "./body-budget.ts";
 import { EnginePools } from "./engine-pools.ts";
 import { Exchange } from "./exchange.ts";
 import type { ExchangeSurroundings } from "./exchange-parts.ts";
@@ -88,6 +89,7 @@ export function createGateway<Identity>(parts: GatewayParts<Identity>): Gateway<
     limits: settings.answer,
   };
   const open = new OpenExchanges();
+  const bodies = new BodyBudget(settings.bodiesBytes);
   const common = new Set<string>(Object.values(GATEWAY_ROUTES).map(({ path }) => path));
   const listedPaths = [...new Set(parts.models.flatMap((model) => model.routes))].filter((path) => !common.has(path));
   let refusal: QhError | null = null;
@@ -106,10 +108,11 @@ export function createGateway<Identity>(parts: GatewayParts<Identity>): Gateway<
       });
       metrics.started();
       const leave = open.enter(exchange);
+      using share = bodies.open();
       try {
         const allowed = parts.allowedModels(identity);
         await exchange.run((ending) =>
-          readInferenceRequest(request, { route, catalog, allowed, bodyBytes: settings.bodyBytes, signal: ending }),
+          readInferenceRequest(request, { route, catalog, allowed, bodyBytes: settings.bodyBytes, share, signal: ending }),
         );
         return HANDLED;
       } finally {

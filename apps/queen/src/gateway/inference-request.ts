@@ -2,6 +2,7 @@ import type { IncomingMessage } from "node:http";
 import { readChunks, requireJson } from "@queen-and-hive/daemon";
 import { QhError } from "@queen-and-hive/protocol";
 import { type BodyFields, type ByteSpan, JsonScanner } from "../domain/json-scanner.ts";
+import type { BodyShare } from "./body-budget.ts";
 import type { AllowedModels, ModelCatalog } from "./model-names.ts";
 import { isMultipart, multipartFields } from "./multipart-fields.ts";
 import type { GatewayRoute } from "./routes.ts";
@@ -30,6 +31,7 @@ export interface ReadOptions {
   readonly catalog: ModelCatalog;
   readonly allowed: AllowedModels;
   readonly bodyBytes: number;
+  readonly share: BodyShare;
   readonly signal: AbortSignal;
 }
 
@@ -42,13 +44,17 @@ export async function readInferenceRequest(request: IncomingMessage, options: Re
   if (options.route.isListed && isMultipart(contentType)) return await readForm(request, contentType, options);
   requireJson(request);
   const scanner = new JsonScanner();
-  const chunks = await readChunks(request, options.bodyBytes, options.signal, (chunk) => scanner.take(chunk));
+  const chunks = await readChunks(request, options.bodyBytes, options.signal, (chunk) => {
+    options.share.take(chunk.length);
+    scanner.take(chunk);
+  });
   return toInferenceRequest(chunks, scanner.end(), options);
 }
 
 /** Forms carry files: their bytes stay as they are. */
 async function readForm(request: IncomingMessage, contentType: string, options: ReadOptions): Promise<InferenceRequest> {
-  const body = Buffer.concat(await readChunks(request, options.bodyBytes, options.signal));
+  const chunks = await readChunks(request, options.bodyBytes, options.signal, (chunk) => options.share.take(chunk.length));
+  const body = Buffer.concat(chunks);
   return toInferenceRequest([body], multipartFields(body, contentType), options, { contentType, write: (name) => name });
 }
 

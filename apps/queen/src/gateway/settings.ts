@@ -15,6 +15,8 @@ export interface GatewaySettings {
   readonly stream: StreamLimits;
   /** Largest body of a request. */
   readonly bodyBytes: number;
+  /** The bodies of all open requests together. */
+  readonly bodiesBytes: number;
   /** How long a body may take to arrive. */
   readonly receiveMs: number;
   /** Trying again while no byte of an answer has reached the client. */
@@ -26,7 +28,8 @@ export interface GatewaySettings {
 /** What of the configuration concerns the gateway. */
 export function gatewaySettings({ queue, stream, retry, limits }: QueenSettings): GatewaySettings {
   const answer = { wholeBytes: limits.wholeAnswerBytes, eventBytes: limits.eventBytes };
-  return { queue, stream, retry, bodyBytes: limits.bodyBytes, receiveMs: limits.receiveMs, answer };
+  const { bodyBytes, bodiesBytes, receiveMs } = limits;
+  return { queue, stream, retry, bodyBytes, bodiesBytes, receiveMs, answer };
 }
 
 /** The limits of one exchange with an engine. */

@@ -240,6 +240,7 @@ export const queenConfigSchema = {
       type: "object",
       properties: {
         body: value.size,
+        bodies: value.size,
         headers: value.size,
         receive: value.duration,
         whole_answer: value.size,

@@ -46,6 +46,7 @@ export const QUEEN_CONFIG_DEFAULTS = {
   retry: { attempts: 3, wait: "2s" },
   limits: {
     body: "50MiB",
+    bodies: "1GiB",
     headers: "16KiB",
     receive: "5m",
     whole_answer: "32MiB",
