@@ -16,8 +16,9 @@ const WORKERS = 4;
  * another. Each turn sends the whole conversation so far; the worker's own count of cached tokens says what it had to compute.
  */
 export async function measureAffinity(quick: boolean): Promise<AffinityResult> {
-  const conversations = quick ? 4 : 8;
-  const turns = quick ? 3 : 5;
+  // Four workers divide neither number: round robin would keep a conversation on one worker by accident.
+  const conversations = quick ? 5 : 7;
+  const turns = quick ? 4 : 6;
   await using queen = await startTestQueen({
     config: {
       models: [

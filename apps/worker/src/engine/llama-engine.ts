@@ -1,5 +1,6 @@
 import type { Clock } from "@queen-and-hive/daemon";
 import type { EmbeddingOutcome, Engine, GenerationOutcome, GenerationRequest } from "../domain/generation.ts";
+import { chooseSlot } from "../domain/slot-choice.ts";
 import { Embedder } from "./embedder.ts";
 import { generateText, requireRoom } from "./generate.ts";
 import type { LlamaContext, LlamaContextSequence, LlamaLibrary, LlamaModel, Token } from "./llama-library.ts";
@@ -68,16 +69,16 @@ function takeSequences(context: LlamaContext): LlamaContextSequence[] {
   return Array.from({ length: context.totalSequences }, () => context.getSequence());
 }
 
-/** The slot whose memory shares the longest beginning with the prompt: a chat comes back to its own slot. */
+/** The slot that a chat comes back to, or one for a new chat; free ones come the longest unused first. */
 function closest(free: readonly LlamaContextSequence[], tokens: readonly Token[]): LlamaContextSequence {
   const prompt = [...tokens];
-  const [best] = free
-    .map((sequence) => ({
+  const chosen = chooseSlot(
+    free.map((sequence) => ({
       sequence,
       shared: sequence.compareContextTokens(prompt).firstDifferentIndex,
       held: sequence.nextTokenIndex,
-    }))
-    .sort((one, other) => other.shared - one.shared || one.held - other.held);
-  if (best === undefined) throw new Error("a slot was asked for while none is free");
-  return best.sequence;
+    })),
+  );
+  if (chosen === null) throw new Error("a slot was asked for while none is free");
+  return chosen.sequence;
 }
