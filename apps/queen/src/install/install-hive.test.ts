@@ -1,4 +1,5 @@
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 import { lstat, mkdir, readdir, readFile, readlink, symlink, writeFile } from "node:fs/promises";
 import { readProcessIdentity } from "@queen-and-hive/daemon";
 import { type TemporaryDirectory, temporaryDirectory } from "@queen-and-hive/dev-env";
@@ -129,10 +130,15 @@ describe("installing the hive on a host", () => {
       ...host,
       upload: async (_source, target, options) => {
         const ending = new AbortController();
-        const sent = host.upload({ bytes: new Uint8Array(50_000_000).fill(7) }, target, {
+        const large = place.directory.join("large");
+        await writeFile(large, randomBytes(50_000_000));
+        const sent = host.upload({ file: large }, target, {
           ...options,
           signal: ending.signal,
-          onProgress: () => ending.abort(new QhError("host_unreachable", "cannot go on: the link was cut")),
+          // The host has made its directories by then.
+          onProgress: () => {
+            if (existsSync(place.installDir)) ending.abort(new QhError("host_unreachable", "cannot go on: the link was cut"));
+          },
         });
         await sent;
       },
