@@ -17,7 +17,7 @@ beforeAll(async () => {
       upstreams: [{ id: "bad", url: `${engine.url}/v1`, models: { chat: "chat" }, presence: "best_effort" }],
       health: { interval: "1h", retry: "1h" },
       retry: { attempts: 1 },
-      stream: { first_byte: "500ms", idle: "500ms" },
+      stream: { first_byte: "2s", idle: "2s" },
     },
   });
 });
@@ -70,7 +70,7 @@ describe("an engine that answers nonsense gets one clear error to the client", (
       502,
       "cannot finish the answer",
     ],
-    ["nothing for ever", () => undefined, 504, "longer than 500ms for the engine to begin"],
+    ["nothing for ever", () => undefined, 504, "longer than 2s for the engine to begin"],
   ])("%s", async (_what, behaviour, status, message) => {
     for (const stream of [false, true]) {
       const answer = await ask(behaviour, stream);
@@ -129,7 +129,7 @@ describe("a stream of an engine", () => {
       (socket) => void socket.write(STREAM_HEAD + token("a"), () => setTimeout(() => socket.resetAndDestroy(), 50)),
       "cannot finish the answer",
     ],
-    ["that falls silent", (socket) => void socket.write(STREAM_HEAD + token("a")), "longer than 500ms for the engine to go on"],
+    ["that falls silent", (socket) => void socket.write(STREAM_HEAD + token("a")), "longer than 2s for the engine to go on"],
     ["that ends inside an event", says(`${STREAM_HEAD}${token("a")}data: {"choices`), "without [DONE]"],
     ["with a line of 10 MB", says(`${STREAM_HEAD}${token("a")}data: ${"x".repeat(10_000_000)}\n\n`), "larger than 8388608 bytes"],
   ])("%s ends with an error event and [DONE]", async (_what, behaviour, message) => {

@@ -7,10 +7,13 @@ import type { CommonOptions } from "./program.ts";
 export async function configCheck(options: CommonOptions, around: ConfigSurroundings): Promise<number> {
   const settings = loadSettings(options.config, around, Date.now());
   for (const warning of settings.warnings) process.stderr.write(`warning: ${warning}\n`);
-  const models = settings.models.map((model) => model.id).join(", ");
-  process.stdout.write(
-    `${settings.file ?? "the defaults"}: good. hives: ${settings.hives.map((hive) => hive.id).join(", ") || "none"}; models: ${models || "none"}\n`,
-  );
+  const named = (list: readonly { readonly id: string }[]): string => list.map(({ id }) => id).join(", ") || "none";
+  const parts = [
+    `hives: ${named(settings.hives)}`,
+    `models: ${named(settings.models)}`,
+    `upstreams: ${named(settings.upstreams)}`,
+  ];
+  process.stdout.write(`${settings.file ?? "the defaults"}: good. ${parts.join("; ")}\n`);
   return COMMAND_EXIT.done;
 }
 

@@ -19,8 +19,10 @@ export type Verdict =
   /** No answer at all: another worker, or the error. */
   | { readonly kind: "refuse"; readonly error: QhError; readonly traffic: TrafficOutcome | null; readonly retry: boolean };
 
-/** Bodies up to this size are parsed to see whether they are whole; of larger ones only the last character is looked at. */
+/** Longest body in which an error is looked for. */
 const PARSE_BYTES_MAX = 262_144;
+/** Bodies up to this size are parsed to see whether they are whole; of larger ones only the last character is looked at. */
+const WHOLE_BYTES_MAX = 16_384;
 
 /** Judges an answer; `answersJson`: the route knows no other good answers than JSON. */
 export function judgeAnswer(answer: WholeAnswer, answersJson: boolean): Verdict {
@@ -93,7 +95,7 @@ function another(why: string, traffic: TrafficOutcome | null): Verdict {
 
 /** An engine that dies may end its body in good order. */
 function isCutJson(answer: WholeAnswer): boolean {
-  if (answer.body.length <= PARSE_BYTES_MAX) return parse(answer) === undefined;
+  if (answer.body.length <= WHOLE_BYTES_MAX) return parse(answer) === undefined;
   const last = answer.body.subarray(-16).toString("latin1").trimEnd().at(-1);
   return last !== "}" && last !== "]";
 }
