@@ -103,13 +103,6 @@ case $verb in
   adopt) adopt "$@" ;;
   back) switch_to "$1" "$2" || refuse "the link $dir/current cannot be made" ;;
   unpack) unpack "$@" ;;
-  discard)
-    # What received the upload may still be ending.
-    looks=40
-    while [ -d "$dir/versions/$1" ] && ! rmdir -- "$dir/versions/$1" 2>/dev/null && [ "$looks" -gt 0 ]; do
-      sleep 0.1
-      looks=$((looks - 1))
-    done
-    rmdir -- "$dir/versions" 2>/dev/null && rmdir -- "$dir" 2>/dev/null ;;
+  discard) rmdir -- "$dir/versions/$1" "$dir/versions" "$dir" 2>/dev/null ;;
 esac
 finish

@@ -28,7 +28,12 @@ export class UpstreamFleet implements Disposable {
     const { health, clock, log, metrics } = options;
     const up = metrics.gauge("queen_upstream_up", "1 while an upstream answers", ["upstream"]);
     this.#options = options;
-    this.#traffic = new WorkerTraffic({ failuresMax: health.failures, onTrouble: () => undefined, clock });
+    this.#traffic = new WorkerTraffic({
+      failuresMax: health.failures,
+      isOutOfReach: () => false,
+      onTrouble: () => undefined,
+      clock,
+    });
     this.#upstreams = options.upstreams.map((settings) => {
       up.set({ upstream: settings.id }, 1);
       const changed = (upstream: Upstream, cause: string): void => {

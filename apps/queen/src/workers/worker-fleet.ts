@@ -25,6 +25,7 @@ import { RoomMaker } from "./room-maker.ts";
 import { acceptExited, acceptReady } from "./worker-callbacks.ts";
 import type { ReadyWorker, WorkerDirectory } from "./worker-directory.ts";
 import { WorkerNews } from "./worker-news.ts";
+import { slotsOf } from "./worker-slots.ts";
 import { WorkerSpawner } from "./worker-spawner.ts";
 import { WorkerTable } from "./worker-table.ts";
 import { WorkerTraffic } from "./worker-traffic.ts";
@@ -51,9 +52,6 @@ export interface WorkerFleetOptions {
   readonly random: () => number;
   readonly log: Log;
 }
-
-/** Slots of a worker whose engine does not say how many it has and whose model sets none: engines queue what is too much. */
-const SLOTS_UNKNOWN = 8;
 
 /** All workers of all hives: the directory that the gateway asks, and where hives' messages and event streams arrive. */
 export class WorkerFleet implements Disposable {
@@ -124,7 +122,12 @@ export class WorkerFleet implements Disposable {
     this.#idle = new IdleStop(this.#context, (workerId, cause) => this.#spawner.stop(workerId, cause));
     this.#demand = new ModelDemand(this.#context, this.#failures, this.#spawner, this.#room);
     this.#news = new WorkerNews(this.#context, this.#spawner, this.#demand);
-    this.#traffic = new WorkerTraffic({ failuresMax: options.health.failures, onTrouble: options.onTrafficTrouble, clock });
+    this.#traffic = new WorkerTraffic({
+      failuresMax: options.health.failures,
+      isOutOfReach: (hiveId) => this.#context.hive(hiveId)?.usable === false,
+      onTrouble: options.onTrafficTrouble,
+      clock,
+    });
     this.directory = this.#createDirectory();
     this.#disownChanged(models);
     this.#table.changes.subscribe((model) => {
@@ -290,9 +293,4 @@ export class WorkerFleet implements Disposable {
         });
     });
   }
-}
-
-function slotsOf(model: ModelSettings | undefined, said: number | null): number {
-  if (model === undefined || model.slots === "auto") return said ?? SLOTS_UNKNOWN;
-  return said === null ? model.slots : Math.min(model.slots, said);
 }

@@ -25,7 +25,7 @@ function readyWorker(): ReadyWorker {
 describe("WorkerTraffic", () => {
   it("trusts a worker until it has failed so many in a row, then tries it after a while that grows, and forgives at a success", async () => {
     const clock = new ManualClock();
-    const traffic = new WorkerTraffic({ failuresMax: 3, onTrouble: () => undefined, clock });
+    const traffic = new WorkerTraffic({ failuresMax: 3, isOutOfReach: () => false, onTrouble: () => undefined, clock });
     const worker = readyWorker();
     traffic.report(worker, "server_error");
     traffic.report(worker, "timeout");
@@ -46,12 +46,29 @@ describe("WorkerTraffic", () => {
 
   it("tells of a hive whose worker could not be reached again and again, and of nothing else", () => {
     const troubles: string[] = [];
-    const traffic = new WorkerTraffic({ failuresMax: 2, onTrouble: (hive) => troubles.push(hive), clock: new ManualClock() });
+    const traffic = new WorkerTraffic({
+      failuresMax: 2,
+      isOutOfReach: () => false,
+      onTrouble: (hive) => troubles.push(hive),
+      clock: new ManualClock(),
+    });
     const worker = readyWorker();
     for (const outcome of ["connect_failed", "server_error", "connect_failed", "ok", "connect_failed"] as const)
       traffic.report(worker, outcome);
     expect(troubles).toEqual([]);
     traffic.report(worker, "connect_failed");
     expect(troubles).toEqual(["local"]);
+  });
+
+  it("lays nothing at a worker's door while its hive is out of reach", () => {
+    let isLost = true;
+    const clock = new ManualClock();
+    const traffic = new WorkerTraffic({ failuresMax: 1, isOutOfReach: () => isLost, onTrouble: () => undefined, clock });
+    const worker = readyWorker();
+    traffic.report(worker, "reset");
+    expect(traffic.standing(worker)).toBe("trusted");
+    isLost = false;
+    traffic.report(worker, "reset");
+    expect(traffic.standing(worker)).toBe("shunned");
   });
 });

@@ -6,6 +6,8 @@ import type { ReadyWorker, TrafficOutcome } from "./worker-directory.ts";
 export interface WorkerTrafficOptions {
   /** So many failures in a row cost a worker its standing, and a hive its good name when they are failures to connect. */
   readonly failuresMax: number;
+  /** What fails then says nothing about a worker: it is trusted when its hive is back. */
+  readonly isOutOfReach: (hiveId: string) => boolean;
   /** A hive's worker could not be reached again and again. */
   readonly onTrouble: (hiveId: string) => void;
   readonly clock: Clock;
@@ -36,7 +38,8 @@ export class WorkerTraffic {
       this.#failures.delete(worker);
       return;
     }
-    const { failuresMax, onTrouble, clock } = this.#options;
+    const { failuresMax, isOutOfReach, onTrouble, clock } = this.#options;
+    if (worker.hiveId !== null && isOutOfReach(worker.hiveId)) return;
     const failures = this.#failures.get(worker) ?? { inARow: 0, unreachableInARow: 0, trialAtMs: 0 };
     this.#failures.set(worker, failures);
     failures.inARow += 1;
