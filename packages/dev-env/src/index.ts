@@ -39,7 +39,9 @@ export { startTestCluster, type TestCluster, type TestClusterOptions } from "./q
 export { startTestQueen, type TestQueen, type TestQueenOptions } from "./queen/test-queen.ts";
 export { knownHostsLine, type SshGround, type SshGroundOptions, startSshGround } from "./ssh/ground.ts";
 export { hiveOn } from "./ssh/hive-on.ts";
-export { showTwoHosts, type TwoHostsShow } from "./ssh/show-two-hosts.ts";
+export { showLossAndReturn } from "./ssh/show-loss-and-return.ts";
+export type { TwoHostsShow } from "./ssh/show-steps.ts";
+export { showTwoHosts } from "./ssh/show-two-hosts.ts";
 export { makeSshKey, type SshKey } from "./ssh/ssh-keys.ts";
 export type { SshServerOptions, SshTestHost } from "./ssh/ssh-test-host.ts";
 export { writeStandInEngine } from "./stand-in-engine/write-stand-in.ts";

@@ -1,26 +1,13 @@
 import assert from "node:assert/strict";
-import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { isProcessAlive } from "@queen-and-hive/daemon";
-import { QUEEN_ENDPOINTS, type WorkerRecord } from "@queen-and-hive/protocol";
-import { until } from "../clock/until.ts";
+import type { WorkerRecord } from "@queen-and-hive/protocol";
 import { freePort } from "../net/free-port.ts";
-import { programCommand } from "../processes/surroundings.ts";
 import { fakeModel } from "../queen/fake-runtime.ts";
 import { startTestQueen, type TestQueen } from "../queen/test-queen.ts";
-import { type SshGround, type SshGroundOptions, startSshGround } from "./ground.ts";
+import { type SshGround, startSshGround } from "./ground.ts";
 import { hiveOn } from "./hive-on.ts";
+import { answerOf, downAndProve, installFolder, readyWorkers, type TwoHostsShow } from "./show-steps.ts";
 
-/** How the show is given. */
-export interface TwoHostsShow {
-  /** Hears of each step. */
-  readonly say: (line: string) => void;
-  /** The executable that is installed on the hosts; a small stand-in that starts this checkout's hive when null. */
-  readonly executable: string | null;
-  readonly kind?: SshGroundOptions["kind"];
-}
-
-const READY_WITHIN_MS = 60_000;
+const RUNNING_WITHIN_MS = 60_000;
 
 /**
  * Two empty hosts, one behind a tunnel, one direct: the queen installs and starts a hive on each, a chat is answered by a
@@ -34,7 +21,7 @@ export async function showTwoHosts({ say, executable, kind }: TwoHostsShow): Pro
   say(
     `queen serve, with ${ground.hosts.map(({ url }) => url).join(" by tunnel and ")} direct: installing and starting the hives`,
   );
-  await queen.hivesRunning(["tunnelled", "direct"], READY_WITHIN_MS);
+  await queen.hivesRunning(["tunnelled", "direct"], RUNNING_WITHIN_MS);
 
   say("a chat to a model of each host");
   const workers = [await chatOn(queen, "near-tunnel", "tunnelled"), await chatOn(queen, "near-direct", "direct")];
@@ -50,18 +37,7 @@ export async function showTwoHosts({ say, executable, kind }: TwoHostsShow): Pro
   workers.push(await chatOn(queen, "late-tunnel", "tunnelled"), await chatOn(queen, "late-direct", "direct"));
   await chatOn(queen, "near-tunnel", "tunnelled");
 
-  const { hives } = await queen.peer.call(QUEEN_ENDPOINTS.listHives);
-  const processes = [...hives, ...workers, ...spread];
-  say(`queen down, for ${hives.length} hives and ${workers.length + spread.length} workers`);
-  const down = await queen.command(["down"]);
-  assert.equal(down.exitCode, 0, `${down.stdout}${down.stderr}`);
-  say(down.stdout.trim());
-  for (const { pid, start_time: startTime, boot_id: bootId } of processes) {
-    assert.ok(pid !== null && startTime !== null && bootId !== null, "what was listed has a process");
-    assert.equal(isProcessAlive({ pid, start_time: startTime, boot_id: bootId }), false, `process ${pid} is gone`);
-  }
-  for (const host of ground.hosts) assert.deepEqual(host.processes(), [], `nothing of ours is left on ${host.url}`);
-  say(`nothing of ours is left: ${processes.length} processes are gone by identity, and the hosts were searched`);
+  await downAndProve(queen, ground, [...workers, ...spread], say);
 }
 
 async function startQueenFor(ground: SshGround, executable: string | null): Promise<TestQueen> {
@@ -86,40 +62,11 @@ async function startQueenFor(ground: SshGround, executable: string | null): Prom
   });
 }
 
-/** A folder as `npm run build:hive` makes it. */
-function installFolder({ folder }: SshGround, executable: string | null): string {
-  const from = join(folder, "dist");
-  mkdirSync(from);
-  const file = join(from, `hive-linux-${process.arch}`);
-  const words = programCommand("hive").map((word) => `'${word}'`);
-  if (executable === null) writeFileSync(file, `#!/bin/sh\nexec ${words.join(" ")} "$@"\n`, { mode: 0o755 });
-  else copyFileSync(executable, file);
-  return from;
-}
-
 /** Asks for an answer of a model and returns the worker that gave it, which must be on the hive. */
 async function chatOn(queen: TestQueen, model: string, hiveId: string): Promise<WorkerRecord> {
-  const response = await fetch(`${queen.url}/v1/chat/completions`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ model, messages: [{ role: "user", content: "What is a hive?" }] }),
-  });
-  const text = await response.text();
-  assert.equal(response.status, 200, text);
+  const text = await answerOf(queen, model, "What is a hive?");
   const [worker] = await readyWorkers(queen, model, 1);
   assert.ok(worker !== undefined && worker.hive_id === hiveId, `${model} runs on ${hiveId}`);
   assert.ok(text.includes(worker.worker_id), "the worker itself has answered");
   return worker;
-}
-
-function readyWorkers(queen: TestQueen, model: string, count: number): Promise<readonly WorkerRecord[]> {
-  return until(
-    async () => {
-      const { workers } = await queen.peer.call(QUEEN_ENDPOINTS.listWorkers);
-      const ready = workers.filter((worker) => worker.model === model && worker.state === "ready");
-      return ready.length >= count ? ready : null;
-    },
-    READY_WITHIN_MS,
-    `${count} ready workers of ${model}`,
-  );
 }
