@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isProcessAlive, readProcessIdentity } from "@queen-and-hive/daemon";
 import {
@@ -16,7 +16,7 @@ import {
 import { QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
 import { describe, expect, it } from "vitest";
 import { ask, chat } from "../cluster/ask.ts";
-import { firstOf } from "./on-ground.ts";
+import { daemonsOf, firstOf } from "./on-ground.ts";
 
 /** What the queen says of a hive that she could not start. */
 function troubleOf(queen: TestQueen, hiveId: string): Promise<string> {
@@ -63,7 +63,7 @@ describe("hosts with something wrong", () => {
     expect(await troubleOf(queen, "unwritable")).toMatch(/state/);
     expect(await troubleOf(queen, "gone")).toMatch(/cannot connect/);
     expect((await ask(queen.url, { body: chat("far") })).status).toBe(200);
-    for (const host of [foreign, old, asks, changed, unwritable, gone]) expect(host.processes()).toEqual([]);
+    for (const host of [foreign, old, asks, changed, unwritable, gone]) expect(daemonsOf(host)).toEqual([]);
 
     // What was wrong is put right, and nobody has to tell her.
     await gone.startServer();
@@ -112,14 +112,18 @@ describe("hosts with something wrong", () => {
   }, 120_000);
 
   it("that have other users keep them from the callbacks and from the hive", async () => {
-    await using ground = await startSshGround({ hosts: [{}] });
-    const there = firstOf(ground);
+    await using ground = await startSshGround();
+    const [there, elsewhere] = ground.hosts;
+    if (there === undefined || elsewhere === undefined) throw new Error("a ground of two hosts has them");
     await using queen = await startTestQueen({
-      config: { hives: [await hiveOn(ground, there, "gpu1")], models: [fakeModel("far")] },
+      config: {
+        hives: [await hiveOn(ground, there, "gpu1"), await hiveOn(ground, elsewhere, "gpu2")],
+        models: [fakeModel("far")],
+      },
     });
     await queen.hivesRunning();
     expect((await ask(queen.url, { body: chat("far") })).status).toBe(200);
-    const way = /"a way back from a hive is open".*"url":"unix:([^"]+)"/.exec(queen.program.output())?.[1] ?? "";
+    const way = /"a way back from a hive is open","hive_id":"gpu1".*"url":"unix:([^"]+)"/.exec(queen.program.output())?.[1] ?? "";
     const { url } = await queen.peer.call(QUEEN_ENDPOINTS.getHive, { params: { hive_id: "gpu1" } });
     const asOther = async (script: string): Promise<string> => {
       const argv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", process.execPath, "-e", script];
@@ -130,9 +134,14 @@ describe("hosts with something wrong", () => {
     expect(await asOther(dial)).toBe("EACCES");
     const call = `fetch(${JSON.stringify(`${url}/v1/workers`)}).then((r) => console.log(r.status))`;
     expect(await asOther(call)).toBe("401");
-    // With the right user and no token, the socket answers the three routes alone, and those with 401.
-    const own = `require("node:http").request({ socketPath: ${JSON.stringify(way)}, path: process.argv[1], method: "POST" }, (r) => { console.log(r.statusCode); process.exit(); }).end()`;
-    expect((await there.command([process.execPath, "-e", own, "/v2/workers/ready"])).stdout.trim()).toBe("401");
-    expect((await there.command([process.execPath, "-e", own, "/v2/shutdown"])).stdout.trim()).toBe("404");
+    // With the right user the socket answers the three routes alone, and only to the hive whose socket it is.
+    const own = `require("node:http").request({ socketPath: ${JSON.stringify(way)}, path: process.argv[1], method: "POST", headers: { "content-type": "application/json", authorization: "Bearer " + process.argv[2] } }, (r) => { console.log(r.statusCode); process.exit(); }).end("{}")`;
+    const asUs = async (path: string, token: string): Promise<string> =>
+      (await there.command([process.execPath, "-e", own, path, token])).stdout.trim();
+    const tokenOf = (id: string): string => readFileSync(join(queen.stateDir, "secrets", `hive-${id}.token`), "utf8").trim();
+    expect(await asUs("/v2/workers/ready", "none")).toBe("401");
+    expect(await asUs("/v2/workers/ready", tokenOf("gpu2"))).toBe("401");
+    expect(await asUs("/v2/workers/ready", tokenOf("gpu1"))).toBe("400");
+    expect(await asUs("/v2/shutdown", tokenOf("gpu1"))).toBe("404");
   }, 120_000);
 });

@@ -1,5 +1,5 @@
 import type { Peer } from "@queen-and-hive/daemon";
-import { type SshGround, type SshTestHost, until } from "@queen-and-hive/dev-env";
+import { type FoundProcess, type SshGround, type SshTestHost, until } from "@queen-and-hive/dev-env";
 import { QUEEN_ENDPOINTS, type WorkerRecord } from "@queen-and-hive/protocol";
 
 const READY_WITHIN_MS = 30_000;
@@ -22,4 +22,9 @@ export function readyWorkers(queen: Peer, count: number): Promise<readonly Worke
     READY_WITHIN_MS,
     `${count} ready workers`,
   );
+}
+
+/** The hive daemons of a host; what a queen runs there to look and to start is not meant. */
+export function daemonsOf(host: SshTestHost): readonly FoundProcess[] {
+  return host.processes().filter(({ command }) => /(main\.ts|hive) run( |$)/.test(command));
 }

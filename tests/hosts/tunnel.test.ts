@@ -1,9 +1,11 @@
+import { readdirSync } from "node:fs";
+import { basename, dirname } from "node:path";
 import { isProcessAlive } from "@queen-and-hive/daemon";
 import { fakeModel, hiveOn, startSshGround, startTestQueen, until } from "@queen-and-hive/dev-env";
 import { QUEEN_ENDPOINTS, type WorkerRecord } from "@queen-and-hive/protocol";
 import { describe, expect, it } from "vitest";
 import { ask, chat } from "../cluster/ask.ts";
-import { firstOf, readyWorkers } from "./on-ground.ts";
+import { daemonsOf, firstOf, readyWorkers } from "./on-ground.ts";
 
 describe.each([undefined, "in_process"] as const)("a hive through a tunnel (%s)", (kind) => {
   const one = { hosts: [{}], ...(kind === undefined ? {} : { kind }) };
@@ -43,6 +45,13 @@ describe.each([undefined, "in_process"] as const)("a hive through a tunnel (%s)"
     const [after] = await readyWorkers(queen.peer, 1);
     expect(after).toMatchObject({ worker_id: before?.worker_id, pid: before?.pid, incarnation: 1 });
     expect((await ask(queen.url, { body: chat("far") })).status).toBe(200);
+
+    // Without a queen the command itself stops what her registry has.
+    await queen.stop("SIGKILL");
+    const down = await queen.command(["down"]);
+    expect(down.exitCode, `${down.stdout}${down.stderr}`).toBe(0);
+    expect(there.processes()).toEqual([]);
+    expect(isAlive(after)).toBe(false);
   }, 120_000);
 
   it("goes on after the SSH connection was dropped: a worker that starts afterwards is heard of", async () => {
@@ -59,8 +68,13 @@ describe.each([undefined, "in_process"] as const)("a hive through a tunnel (%s)"
     expect((await ask(queen.url, { body: chat("early") })).status).toBe(200);
     const workers = await readyWorkers(queen.peer, 2);
     expect(workers).toContainEqual(expect.objectContaining({ worker_id: worker?.worker_id, incarnation: 1 }));
-    const ways = queen.program.output().match(/a way back from a hive is open/g) ?? [];
+    const ways = [...queen.program.output().matchAll(/"a way back from a hive is open".*"url":"unix:([^"]+)"/g)].map(
+      ([, path]) => path ?? "",
+    );
     expect(ways.length).toBeGreaterThanOrEqual(2);
+    // What earlier connections have left there is gone.
+    const newest = ways.at(-1) ?? "";
+    expect(readdirSync(dirname(newest)).filter((name) => name.endsWith(".sock"))).toEqual([basename(newest)]);
   }, 120_000);
 
   it("uses a loopback port where the SSH server forbids sockets, and says what to allow where it forbids both", async () => {
@@ -78,7 +92,7 @@ describe.each([undefined, "in_process"] as const)("a hive through a tunnel (%s)"
       return hive.last_error ?? null;
     });
     expect(refused).toContain("AllowStreamLocalForwarding");
-    expect(none.processes()).toEqual([]);
+    expect(daemonsOf(none)).toEqual([]);
   }, 120_000);
 });
 

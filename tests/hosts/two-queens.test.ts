@@ -2,7 +2,7 @@ import { fakeModel, hiveOn, startSshGround, startTestQueen, type TestQueen, unti
 import { type HiveRecord, QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
 import { expect, it } from "vitest";
 import { ask, chat } from "../cluster/ask.ts";
-import { firstOf, readyWorkers } from "./on-ground.ts";
+import { daemonsOf, firstOf, readyWorkers } from "./on-ground.ts";
 
 it("of two queens that start the same hive at the same time one has it, and the other is refused by name", async () => {
   await using ground = await startSshGround({ hosts: [{}] });
@@ -28,8 +28,7 @@ it("of two queens that start the same hive at the same time one has it, and the 
   const [worker] = await readyWorkers(owner.peer, 1);
   expect((await ask(owner.url, { body: chat("far") })).status).toBe(200);
   // One daemon, and the processes of its one worker.
-  const daemons = there.processes().filter(({ command }) => command.includes(" run "));
-  expect(daemons.map(({ identity }) => identity.pid)).toEqual([(await hiveOf(owner)).pid]);
+  expect(daemonsOf(there).map(({ identity }) => identity.pid)).toEqual([(await hiveOf(owner)).pid]);
 
   // The refused one ends without touching what is not hers.
   expect((await refused.stop()).code).not.toBeNull();

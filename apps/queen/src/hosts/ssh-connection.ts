@@ -75,7 +75,7 @@ export class SshConnection {
     using signal = deadline.signal(given);
     return await this.#ask<Socket>(signal, (resolve, reject) =>
       this.#client.forwardOut("127.0.0.1", 0, host, port, (error, channel) => {
-        if (error) return reject(forwardFailed(error, `cannot connect to ${host}:${port} on ${this.#name}`));
+        if (error) return reject(refusedForward(error, `cannot connect to ${host}:${port} on ${this.#name}`));
         // Nobody waits any more for a channel that comes too late.
         if (signal.aborted) channel.destroy();
         resolve(asSocket(channel));
@@ -126,7 +126,7 @@ export class SshConnection {
         if (error) {
           if (reasonOf(error) !== null && !command.signal.aborted) return resolve(null);
           this.#slots.release();
-          return reject(error);
+          return reject(new QhError("host_unreachable", `cannot run ${command.what}: ${error.message}`, { cause: error }));
         }
         channel.once("close", () => this.#slots.release());
         // A short command's whole life may be in the packet that is being read: whoever listens later hears nothing.
@@ -177,9 +177,9 @@ export class SshConnection {
 /** `SSH_OPEN_ADMINISTRATIVELY_PROHIBITED` (RFC 4254, 5.1). */
 const PROHIBITED = 1;
 
-function forwardFailed(cause: Error, what: string): Error {
+function refusedForward(cause: Error, what: string): QhError {
   const reason = reasonOf(cause);
-  if (reason === null) return cause;
+  if (reason === null) return new QhError("host_unreachable", `${what}: ${cause.message}`, { cause });
   const why = reason === PROHIBITED ? "its SSH server forbids TCP forwarding (AllowTcpForwarding)" : "nobody answers there";
   return new QhError("peer_unreachable", `${what}: ${why}`, { cause });
 }
