@@ -99,6 +99,29 @@ describe("queen hive add and rm", () => {
     expect(refused.stdout).not.toContain("[y/N]");
   }, 60_000);
 
+  it("removes a hive whose host is gone only when it is told to", async () => {
+    await using ground = await startSshGround({ hosts: [{}] });
+    await using queen = await startTestQueen();
+    const there = firstOf(ground);
+    expect((await queen.command(await addWords(ground))).exitCode).toBe(COMMAND_EXIT.done);
+    await there.stopServer();
+    const kept = await queen.command(["hive", "rm", "gpu1", "--json"]);
+    expect(kept).toMatchObject({ exitCode: COMMAND_EXIT.failed, json: { error: { code: "stop_failed" } } });
+    expect(kept.stdout).toContain("--force");
+    expect(readFileSync(queen.configFile, "utf8")).toContain("gpu1");
+    const forced = await queen.command(["hive", "rm", "gpu1", "--force", "--json"]);
+    expect(forced).toMatchObject({ exitCode: COMMAND_EXIT.done, json: { hives: [{ fate: { fate: "unreachable" } }] } });
+    expect(readFileSync(queen.configFile, "utf8")).not.toContain("gpu1");
+    const { hives } = await queen.peer.call(QUEEN_ENDPOINTS.listHives);
+    expect(hives.map((hive) => hive.hive_id)).toEqual(["local"]);
+    await there.startServer();
+    await there.command([
+      "sh",
+      "-c",
+      '"$HOME"/.local/share/hive/current/hive stop --json --state-dir "$HOME"/.local/state/hive/*-gpu1',
+    ]);
+  }, 120_000);
+
   it("adds nothing whose host is not fit, unless it is told not to look", async () => {
     await using ground = await startSshGround({ hosts: [{}] });
     await using queen = await startTestQueen({ start: false });

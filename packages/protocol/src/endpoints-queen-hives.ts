@@ -49,12 +49,18 @@ export const QUEEN_HIVE_ENDPOINTS = defineEndpoints({
     method: "DELETE",
     path: "/v2/hives/:hive_id",
     caller: "operator",
-    summary: "Stops a hive with its workers and forgets it, once nothing of it is left; a later queen follows her file.",
+    summary:
+      "Stops a hive with its workers and forgets it, once nothing of it is left (`?force=true`: also where that cannot be proven); a later queen follows her file.",
+    query: typed<{ force?: "true" | "false" }>({
+      type: "object",
+      properties: { force: { enum: ["true", "false"] } },
+      additionalProperties: false,
+    }),
     response: typed<HiveFate>(hiveFateSchema),
     form: "json",
     status: 200,
     unknownFields: "person",
-    errors: ["unauthenticated", "forbidden", "hive_not_found", "stop_failed"],
+    errors: ["unauthenticated", "forbidden", "hive_not_found", "invalid_query", "stop_failed"],
   },
   postHiveStart: {
     method: "POST",

@@ -31,15 +31,15 @@ export async function confirmHostKey(reach: SshReach | null, { expected, deadlin
   }
 }
 
+const COMPARE = "Compare it with what the machine itself says:\n  ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub";
+
 async function isTrusted(name: string, { fingerprint, type }: UnknownHostKey, expected: string | null): Promise<boolean> {
   if (expected !== null) return fingerprint === expected;
   if (!process.stdin.isTTY || !process.stderr.isTTY) return false;
-  process.stderr.write(`The host key of ${name} is not known yet:\n  ${type} ${fingerprint}\n`);
+  process.stderr.write(`The host key of ${name} is not known yet:\n  ${type} ${fingerprint}\n${COMPARE}\n`);
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    const answer = await terminal.question(
-      "Is it the one that the machine itself shows (ssh-keygen -lf /etc/ssh/ssh_host_*.pub)? [y/N] ",
-    );
+    const answer = await terminal.question("Is it the same? [y/N] ");
     return /^y(es)?$/i.test(answer.trim());
   } finally {
     terminal.close();

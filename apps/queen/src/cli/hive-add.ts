@@ -105,5 +105,8 @@ async function takeIntoRunningQueen(id: string, flags: HiveAddFlags, around: Con
   await using queen = openRunningQueen(flags, around);
   if (queen === null) return null;
   await queen.call(QUEEN_ENDPOINTS.putHive, { params: { hive_id: id } });
-  return await followStart(queen, id, flags.json === true ? null : new ProgressLines());
+  const progress = flags.json === true ? null : new ProgressLines();
+  const record = await followStart(queen, id, progress);
+  progress?.end();
+  return record;
 }

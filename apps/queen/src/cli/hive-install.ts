@@ -36,6 +36,7 @@ export async function hiveInstall(ids: readonly string[], flags: HiveInstallFlag
   const settings = loadSettings(flags.config, around, Date.now());
   const progress = flags.json === true || flags.dryRun === true ? null : new ProgressLines();
   const outcomes = await Promise.all(chooseHives(settings, ids).map((hive) => installOne(hive, settings, flags, progress)));
+  progress?.end();
   if (flags.json === true) process.stdout.write(`${JSON.stringify({ hives: outcomes })}\n`);
   else if (flags.dryRun === true) process.stdout.write(`${outcomes.map(planText).join("\n")}\n`);
   return outcomes.some(({ error }) => error !== undefined) ? COMMAND_EXIT.failed : COMMAND_EXIT.done;

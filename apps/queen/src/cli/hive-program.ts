@@ -54,8 +54,13 @@ export function addHiveCommands(program: Command, { around, configured, remote, 
   configured(hive.command("rm"))
     .description("stop hives with their workers and take them out of the configuration file")
     .argument("<hives...>", "ids of hives")
+    .option("--force", "also a hive whose end cannot be proven, for its host is gone for good")
     .option("--json", "print JSON for programs")
-    .action(run(async (ids: string[], options: CommonOptions) => (await import("./hive-rm.ts")).hiveRm(ids, options, around)));
+    .action(
+      run(async (ids: string[], options: CommonOptions & { force?: boolean }) =>
+        (await import("./hive-rm.ts")).hiveRm(ids, options, around),
+      ),
+    );
   remote(hive.command("start"))
     .description("start hives and wait until they run")
     .argument("<hives...>", "ids of hives")

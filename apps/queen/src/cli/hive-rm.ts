@@ -16,7 +16,7 @@ const STOP_MS = 120_000;
  */
 export async function hiveRm(
   ids: readonly string[],
-  options: Pick<CommonOptions, "config" | "json">,
+  options: Pick<CommonOptions, "config" | "json"> & { readonly force?: boolean },
   around: ConfigSurroundings,
 ): Promise<number> {
   const file = requireConfigFile(options.config, around);
@@ -41,13 +41,23 @@ function without(text: string, id: string, file: string): string {
 }
 
 /** Null when no queen runs, or the one that does has never heard of it. */
-async function stopInRunningQueen(id: string, options: CommonOptions, around: ConfigSurroundings): Promise<HiveFate | null> {
+async function stopInRunningQueen(
+  id: string,
+  options: CommonOptions & { readonly force?: boolean },
+  around: ConfigSurroundings,
+): Promise<HiveFate | null> {
   await using queen = openRunningQueen(options, around, STOP_MS);
   if (queen === null) return null;
   try {
-    return await queen.call(QUEEN_ENDPOINTS.deleteHive, { params: { hive_id: id } });
+    return await queen.call(QUEEN_ENDPOINTS.deleteHive, {
+      params: { hive_id: id },
+      query: { force: options.force === true ? "true" : "false" },
+    });
   } catch (error) {
     if (error instanceof QhError && error.kind === "hive_not_found") return null;
+    if (error instanceof QhError && error.kind === "stop_failed") {
+      throw new QhError("stop_failed", `${error.message}, or with --force if it never will`, { cause: error });
+    }
     throw error;
   }
 }

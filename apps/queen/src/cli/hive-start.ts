@@ -23,6 +23,7 @@ export async function hiveStart(
   await using queen = openQueen(findQueen(options, around), ORDER_MS);
   const progress = options.json === true ? null : new ProgressLines();
   const hives = await Promise.all(ids.map((id) => startOne(queen, id, options.wait !== false, progress, order)));
+  progress?.end();
   if (options.json === true) process.stdout.write(`${JSON.stringify({ hives })}\n`);
   return hives.every((hive) => options.wait === false || RUNNING.has(hive.state)) ? COMMAND_EXIT.done : COMMAND_EXIT.failed;
 }

@@ -25,6 +25,7 @@ export async function hiveStop(
       return fate;
     }),
   );
+  progress?.end();
   if (options.json === true) process.stdout.write(`${JSON.stringify({ hives: fates })}\n`);
   return fates.every(isCleanFate) ? COMMAND_EXIT.done : COMMAND_EXIT.failed;
 }

@@ -33,12 +33,24 @@ export class ProgressLines {
     else this.#screen.write(`${name}: ${text}\n`);
   }
 
+  /** The work is over: what did not fit into its line is said whole. */
+  end(): void {
+    if (!this.#screen.isTerminal) return;
+    for (const [name, text] of this.#lines) {
+      if (this.#lineOf(name, text).length > this.#screen.columns) this.#screen.write(`\n${name}: ${text}\n`);
+    }
+  }
+
   #draw(): void {
-    const width = Math.max(...[...this.#lines.keys()].map((name) => name.length));
-    const lines = [...this.#lines].map(([name, text]) => cutLines(`${name.padEnd(width)}  ${text}`, this.#screen.columns));
+    const lines = [...this.#lines].map(([name, text]) => cutLines(this.#lineOf(name, text), this.#screen.columns));
     const back = this.#drawn === 0 ? "" : up(this.#drawn);
     this.#screen.write(`${back}${lines.map((line) => `${line}${CLEAR_LINE}\n`).join("")}`);
     this.#drawn = lines.length;
+  }
+
+  #lineOf(name: string, text: string): string {
+    const width = Math.max(...[...this.#lines.keys()].map((one) => one.length));
+    return `${name.padEnd(width)}  ${text}`;
   }
 }
 

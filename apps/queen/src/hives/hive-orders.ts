@@ -23,8 +23,8 @@ export interface HiveOrders {
   resume(hiveId: string, actor: string): Promise<HiveRecord>;
   /** Brings to their end the stops that an earlier queen was ordered and has not finished. */
   finishStops(): void;
-  /** Stops it and forgets it. Throws `stop_failed` while something of it may be left; then it is still there. */
-  remove(hiveId: string, actor: string): Promise<HiveFate>;
+  /** Stops it and forgets it. Throws `stop_failed` while something of it may be left, unless forced; then it is still there. */
+  remove(hiveId: string, force: boolean, actor: string): Promise<HiveFate>;
   /** The last lines of its daemon's log. Throws `host_unreachable`, `deadline_exceeded`. */
   logs(hiveId: string, lines: number, signal: AbortSignal): Promise<string>;
 }
@@ -98,9 +98,13 @@ export function createHiveOrders(options: HiveOrdersOptions): HiveOrders {
         );
       }
     },
-    async remove(hiveId, actor) {
+    async remove(hiveId, force, actor) {
       const fate = await stop(hiveId, "stop", actor);
-      if (!isCleanFate(fate)) throw notEnded("remove", fate);
+      if (!isCleanFate(fate)) {
+        if (!force) throw notEnded("remove", fate);
+        // Nobody will ask for its workers any more, whether they still run or not.
+        workers.onHiveStopped(hiveId);
+      }
       await hives.remove(hiveId, actor);
       return fate;
     },
