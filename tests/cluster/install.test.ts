@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdir, readdir, readlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readlink, rm, writeFile } from "node:fs/promises";
 import {
   fakeModel,
   programCommand,
@@ -83,6 +83,19 @@ describe("a hive whose program has to come to its host", () => {
     await queen.command(["hive", "start", "local"]);
     await queen.hivesRunning();
     expect(await current(directory)).toBe(`versions/${second}`);
+  }, 120_000);
+
+  it("comes again to a machine that was set up anew, though an earlier queen has found it in place", async () => {
+    await using directory = await temporaryDirectory("qh-dist");
+    await using queen = await queenOn(directory);
+    const sha256 = await build(directory, ":");
+    await queen.start();
+    await queen.hivesRunning();
+    await queen.stop();
+    await rm(directory.join("install"), { recursive: true });
+    await queen.start();
+    await queen.hivesRunning();
+    expect(await current(directory)).toBe(`versions/${sha256}`);
   }, 120_000);
 
   it("says how to build what is not there, and starts once it is", async () => {

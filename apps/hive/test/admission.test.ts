@@ -35,6 +35,12 @@ function serving(gib: number | "auto", more: Partial<WorkerSpec> = {}): WorkerSp
   return { ...spec, runtime: { name: "test", command: ["sh", "-c", "echo up; exec sleep 600"], ready: { log: "^up$" } } };
 }
 
+/** A worker that is ready once there is a file `go` in its directory. */
+function servingLater(gib: number | "auto"): WorkerSpec {
+  const command = ["sh", "-c", "until [ -e go ]; do sleep 0.05; done; echo up; exec sleep 600"];
+  return { ...loading(gib), runtime: { name: "test", command, ready: { log: "^up$" } } };
+}
+
 async function open(devices: TestDevices, config: Parameters<typeof openTestHive>[1] = {}): Promise<TestHive> {
   return await openTestHive(cleanup, { ...config, options: { devices, ...config?.options } });
 }
@@ -116,6 +122,31 @@ test("what is loaded counts once: as used, no longer as reserved", async () => {
     message: expect.stringContaining("24GiB - 10GiB in use - 6GiB reserved"),
   });
   expect((await hive.supervision.spawn(spawnRequest(loading(8)))).created).toBe(true);
+});
+
+test("where the driver does not tell processes apart, what came since a worker got its device is its own", async () => {
+  const devices = new TestDevices([{ id: "GPU-1", usedBytes: 1 * GIB }]);
+  const stateDir = temporaryDir(cleanup);
+  const hive = await open(devices, { stateDir });
+  const [gpu] = devices.gpus;
+  if (gpu === undefined) throw new Error("there is a GPU");
+  const first = spawnRequest(loading(15));
+  await hive.supervision.spawn(first);
+  gpu.usedBytes = 11 * GIB;
+  await expect(hive.supervision.spawn(spawnRequest(loading(9)))).rejects.toMatchObject({
+    message: expect.stringContaining("24GiB - 11GiB in use - 5GiB reserved"),
+  });
+  await hive.supervision.stop(first.worker_id, Deadline.in(10_000));
+  gpu.usedBytes = 1 * GIB;
+  const second = spawnRequest(servingLater("auto"));
+  await hive.supervision.spawn(second);
+  gpu.usedBytes = 7 * GIB;
+  writeFileSync(join(hive.stateDir, "workers", second.worker_id, "go"), "");
+  await until("it is noted", () => readNotes(stateDir).includes(String(6 * GIB)));
+  // What others take afterwards is not its own.
+  gpu.usedBytes = 20 * GIB;
+  await until("a round has passed", () => hive.supervision.get(second.worker_id)?.resident_bytes);
+  expect(readNotes(stateDir)).not.toContain(String(19 * GIB));
 });
 
 test("an unknown need is let in, and what the model then really took is used from then on, also by the next daemon", async () => {

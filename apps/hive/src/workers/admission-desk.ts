@@ -6,7 +6,7 @@ import { estimateNeed, type MemoryNeed } from "../domain/memory-need.ts";
 import { processOf, type WorkerLife } from "../domain/worker-states.ts";
 import { useOfSession } from "../process/machine-facts.ts";
 import { type ProcessTable, readProcessTable } from "../process/process-table.ts";
-import type { Device, DeviceUse } from "../resources/device.ts";
+import type { Device } from "../resources/device.ts";
 import { CPU, cpuDevice, type DeviceReading, type Devices } from "../resources/devices.ts";
 import { identifyModel, readModelFacts } from "../resources/model-facts.ts";
 import type { MemoryNotes } from "../store/memory-notes.ts";
@@ -70,6 +70,8 @@ export class AdmissionDesk {
   readonly #options: AdmissionDeskOptions;
   #queue: Promise<unknown> = Promise.resolve();
   #freedAtMs = Number.NEGATIVE_INFINITY;
+  /** What was in use on a worker's devices when it got them: where the driver does not tell processes apart. */
+  readonly #usedBefore = new Map<WorkerId, ReadonlyMap<string, number | null>>();
 
   constructor(options: AdmissionDeskOptions) {
     this.#options = options;
@@ -93,10 +95,18 @@ export class AdmissionDesk {
   /** Notes what ready workers take now, for the next of their kind, and keeps the numbers of GPUs fresh. */
   async observe(table: ProcessTable, ageMaxMs: number): Promise<void> {
     const { devices, notes, workers, log } = this.#options;
+    const all = workers();
     const hasGpus = devices.latest === null || devices.latest.devices.some(({ kind }) => kind !== "cpu");
-    const reading = hasGpus ? await devices.read(ageMaxMs) : devices.latest;
-    for (const worker of workers()) {
-      const bytes = worker.state === "ready" ? Math.max(0, ...worker.devices.map((id) => taken(worker, id, table, reading))) : 0;
+    // Whoever has become ready since the last round is looked at as it is now.
+    const isFirst = all.some(({ state, workerId }) => state === "ready" && this.#usedBefore.has(workerId));
+    const reading = hasGpus ? await devices.read(isFirst ? 0 : ageMaxMs) : devices.latest;
+    for (const workerId of this.#usedBefore.keys()) {
+      if (!all.some((worker) => worker.workerId === workerId)) this.#usedBefore.delete(workerId);
+    }
+    for (const worker of all.filter(({ state }) => state === "ready")) {
+      const bytes = Math.max(0, ...worker.devices.map((id) => this.#taken(worker, id, table, reading)));
+      // From now on others may change what is in use beside it.
+      this.#usedBefore.delete(worker.workerId);
       if (bytes === 0 || worker.memoryKey === null) continue;
       await notes.note(worker.memoryKey, bytes).catch((error: unknown) => log.warn("cannot note what a model took", { error }));
     }
@@ -115,6 +125,7 @@ export class AdmissionDesk {
         case "admitted":
           if (result.bytesPerDevice === null)
             log.warn("a worker is started whose need of memory nobody knows", { worker_id: workerId, model: spec.model.id });
+          this.#usedBefore.set(workerId, usedOn(result.devices, this.#options.devices.latest));
           return { devices: result.devices, claimBytes: result.bytesPerDevice, memoryKey };
         case "no_such_device":
           throw new QhError(
@@ -147,7 +158,7 @@ export class AdmissionDesk {
     const table = readProcessTable();
     const seen = candidates.map((device): AdmissionDevice => {
       const here = others.filter((worker) => worker.devices.includes(device.id));
-      const reserved = here.map((worker) => outstanding(worker, device.id, table, reading));
+      const reserved = here.map((worker) => this.#outstanding(worker, device.id, table, reading));
       return {
         id: device.id,
         totalBytes: device.memoryTotalBytes,
@@ -160,6 +171,32 @@ export class AdmissionDesk {
     const count = Math.max(1, spec.needs?.devices ?? 1);
     const named = onCpu ? [CPU] : spec.devices;
     return admit({ count, named, ...this.#needOf(applicant, memoryKey, candidates) }, seen);
+  }
+
+  /** What a worker that loads was promised on a device and has not taken yet. */
+  #outstanding(worker: DeskWorker, deviceId: string, table: ProcessTable, reading: DeviceReading): number {
+    if (worker.state !== "loading" || worker.claimBytes === null) return 0;
+    return Math.max(0, worker.claimBytes - this.#taken(worker, deviceId, table, reading));
+  }
+
+  /**
+   * What a worker's processes have of a device now. Where the driver does not tell processes apart, what came since it got
+   * the device: one worker at a time starts there.
+   */
+  #taken(
+    { workerId, session, devices }: DeskWorker,
+    deviceId: string,
+    table: ProcessTable,
+    reading: DeviceReading | null,
+  ): number {
+    if (session === null || !devices.includes(deviceId)) return 0;
+    if (deviceId === CPU) return useOfSession(table, session).residentBytes;
+    const uses = (reading?.uses ?? []).filter((use) => use.deviceId === deviceId);
+    const own = uses.filter(({ pid }) => table.get(pid)?.session === session);
+    if (uses.length > 0) return own.reduce((sum, { bytes }) => sum + bytes, 0);
+    const before = this.#usedBefore.get(workerId)?.get(deviceId) ?? null;
+    const now = usedOn([deviceId], reading).get(deviceId) ?? null;
+    return before === null || now === null ? 0 : Math.max(0, now - before);
   }
 
   #needOf(applicant: Applicant, memoryKey: string, candidates: readonly Device[]): Pick<AdmissionRequest, "needOf" | "because"> {
@@ -184,6 +221,12 @@ export class AdmissionDesk {
   }
 }
 
+/** What is in use on some devices. */
+function usedOn(ids: readonly string[], reading: DeviceReading | null): ReadonlyMap<string, number | null> {
+  const found = ids.map((id) => reading?.devices.find((device) => device.id === id)?.memoryUsedBytes ?? null);
+  return new Map(ids.map((id, index) => [id, found[index] ?? null]));
+}
+
 /** Drivers give memory back 0.5 to 1.5 s after the end of a process. */
 const SETTLE_MS = 2_000;
 const SETTLE_PAUSE_MS = 100;
@@ -205,22 +248,6 @@ function noRoom(spec: WorkerSpec, result: NoRoom): QhError {
     `cannot start a worker of ${spec.model.id} here: ${result.reason}; stop another worker, give it a smaller context or fewer slots, or set place.memory where the estimate is wrong`,
     { details: { cause: "insufficient_memory", needed_bytes: result.neededBytes, free_bytes: result.freeBytes } },
   );
-}
-
-/** What a worker that loads was promised on a device and has not taken yet. */
-function outstanding(worker: DeskWorker, deviceId: string, table: ProcessTable, reading: DeviceReading): number {
-  if (worker.state !== "loading" || worker.claimBytes === null) return 0;
-  return Math.max(0, worker.claimBytes - taken(worker, deviceId, table, reading));
-}
-
-/** What a worker's processes have of a device now; 0 where the driver does not tell processes apart. */
-function taken({ session, devices }: DeskWorker, deviceId: string, table: ProcessTable, reading: DeviceReading | null): number {
-  if (session === null || !devices.includes(deviceId)) return 0;
-  if (deviceId === CPU) return useOfSession(table, session).residentBytes;
-  const isOurs = ({ pid }: DeviceUse): boolean => table.get(pid)?.session === session;
-  return (reading?.uses ?? [])
-    .filter((use) => use.deviceId === deviceId && isOurs(use))
-    .reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
 /** What a measurement is remembered under: the model's content and everything that it is started with. */

@@ -1,6 +1,7 @@
 import { Deadline } from "@queen-and-hive/daemon";
 import { commonProtocol, type HiveStartAnswer, PROTOCOL, QhError } from "@queen-and-hive/protocol";
 import { preflight, requireFit } from "../preflight/preflight.ts";
+import type { InstalledFiles } from "../store/store.ts";
 import { HiveInstallation, type Trial } from "./hive-installation.ts";
 import type { HiveKeeperOptions } from "./hive-keeper-options.ts";
 
@@ -11,7 +12,7 @@ export class HiveBringUp {
   #progress: string | null = null;
   #starting: Promise<unknown> = Promise.resolve();
 
-  constructor(options: HiveKeeperOptions) {
+  constructor(options: HiveKeeperOptions, known: InstalledFiles | null) {
     const { settings: hive, host, install, preflight: limits, log } = options;
     this.#options = options;
     const { limits: installLimits, withWorker } = install;
@@ -21,6 +22,7 @@ export class HiveBringUp {
       limits: installLimits,
       commandMs: limits.deadlineMs,
       withWorker,
+      known,
       log,
     });
   }
@@ -28,6 +30,11 @@ export class HiveBringUp {
   /** What is being done, for people; null when nothing is. */
   get progress(): string | null {
     return this.#progress;
+  }
+
+  /** What of ours is known to be in use on its host. */
+  get installed(): InstalledFiles | null {
+    return this.#installation.inPlace;
   }
 
   /** Settles when no `hive start` is under way: cut off half-way it could leave a daemon behind. */
@@ -42,14 +49,23 @@ export class HiveBringUp {
   async start(isFirst: boolean, signal: AbortSignal): Promise<HiveStartAnswer> {
     try {
       if (isFirst) await this.#lookAtHost(signal);
-      const trial = await this.#installation.prepare(signal, (text) => {
-        this.#progress = text;
-      });
-      this.#progress = null;
-      return trial === null ? await this.#callStart(signal) : await this.#tryVersion(trial, signal);
+      return await this.#installAndStart(signal);
+    } catch (error) {
+      // A machine that was set up anew has lost what was found there before.
+      const isGone = error instanceof QhError && error.kind === "hive_not_installed" && this.#installation.forget();
+      if (!isGone || signal.aborted) throw error;
+      return await this.#installAndStart(signal);
     } finally {
       this.#progress = null;
     }
+  }
+
+  async #installAndStart(signal: AbortSignal): Promise<HiveStartAnswer> {
+    const trial = await this.#installation.prepare(signal, (text) => {
+      this.#progress = text;
+    });
+    this.#progress = null;
+    return trial === null ? await this.#callStart(signal) : await this.#tryVersion(trial, signal);
   }
 
   async #lookAtHost(signal: AbortSignal): Promise<void> {

@@ -3,8 +3,10 @@ import { type ErrorKind, formatBytes, QhError } from "@queen-and-hive/protocol";
 import type { HiveSettings, InstallSettings, ModelSettings } from "../config/settings.ts";
 import { mayRunOn } from "../domain/placement.ts";
 import type { Host } from "../hosts/host.ts";
+import { isUpToDate } from "../install/executables.ts";
 import { carryOut, goBack, type HostPlan, type InstallOptions, planFor } from "../install/install-hive.ts";
 import { short } from "../install/install-plan.ts";
+import type { InstalledFiles } from "../store/store.ts";
 
 /** What an installation before a start needs to know. */
 export interface HiveInstallationOptions {
@@ -14,6 +16,8 @@ export interface HiveInstallationOptions {
   /** How long a single command on the host may take, milliseconds. */
   readonly commandMs: number;
   readonly withWorker: boolean;
+  /** What an earlier start has found in place. */
+  readonly known: InstalledFiles | null;
   readonly log: Log;
 }
 
@@ -35,15 +39,33 @@ export class HiveInstallation {
   readonly #options: HiveInstallationOptions;
   /** Versions whose hand-shake failed here; they are not tried again by this queen. */
   readonly #refused = new Set<string>();
+  #inPlace: InstalledFiles | null;
 
   constructor(options: HiveInstallationOptions) {
     this.#options = options;
+    this.#inPlace = options.known;
   }
 
-  /** Installs what is not in place. Null when nothing was switched. Throws `install_failed`, `upload_failed`, `hive_not_installed`. */
+  /** What of ours is known to be in use there. */
+  get inPlace(): InstalledFiles | null {
+    return this.#inPlace;
+  }
+
+  /** There is no program there any more: the next start looks again. False when that was not known to be otherwise. */
+  forget(): boolean {
+    const wasKnown = this.#inPlace !== null;
+    this.#inPlace = null;
+    return wasKnown;
+  }
+
+  /**
+   * Installs what is not in place; what an earlier start has found in place is not looked for again. Null when nothing was
+   * switched. Throws `install_failed`, `upload_failed`, `hive_not_installed`.
+   */
   async prepare(signal: AbortSignal, onProgress: (text: string) => void): Promise<Trial | null> {
-    const { hive, host, log } = this.#options;
+    const { hive, host, limits, withWorker, log } = this.#options;
     if (hive.installDir === null) return null;
+    if (this.#inPlace !== null && (await isUpToDate(limits.from, this.#inPlace, withWorker))) return null;
     const options = this.#installOptions(hive.installDir, signal, onProgress);
     const planned = await planFor(options);
     if (options.withWorker && planned.ours.worker === null && planned.ours.hive !== null) {
@@ -54,9 +76,13 @@ export class HiveInstallation {
         },
       );
     }
-    if (planned.plan.steps.length === 0) return null;
+    if (planned.plan.steps.length === 0) {
+      this.#inPlace = planned.plan.installed;
+      return null;
+    }
     log.info(`installing the hive on ${host.name}: ${planned.plan.found}`, { hive_id: hive.id });
     const { version, previous } = await carryOut(planned, options);
+    this.#inPlace = planned.plan.installed;
     if (version === null) return null;
     log.info("the hive was installed", { hive_id: hive.id, sha256: version });
     return { goBack: (error) => this.#goBack(planned, options, { version, previous, error }) };
@@ -83,6 +109,7 @@ export class HiveInstallation {
   ): Promise<boolean> {
     if (!isVersionFault(error)) return false;
     this.#refused.add(version);
+    this.#inPlace = null;
     if (previous === null) return false;
     const { hive, host, log } = this.#options;
     log.error(`version ${short(version)} of the hive does not work on ${host.name}: going back to ${previous}`, {

@@ -17,6 +17,7 @@ import type { HiveCalls } from "./hive-calls.ts";
 import { hiveStateEntry, logHiveState } from "./hive-journal.ts";
 import type { HiveKeeperOptions } from "./hive-keeper-options.ts";
 import { hiveRecord, isHopeful } from "./hive-record.ts";
+import { newHiveRow } from "./hive-row.ts";
 import { hiveTimerMs } from "./hive-timers.ts";
 import { type HiveStopOutcome, HiveWork } from "./hive-work.ts";
 
@@ -35,25 +36,14 @@ export class HiveKeeper implements AsyncDisposable {
   constructor(options: HiveKeeperOptions, known: HiveRow | null) {
     this.#options = options;
     this.hiveId = options.settings.id;
-    this.#row = known ?? {
-      hiveId: this.hiveId,
-      state: "stopped",
-      since: new Date(options.clock.nowMs()).toISOString(),
-      identity: null,
-      restarts: 0,
-      lastError: null,
-      stateDir: options.settings.stateDir,
-      reach: options.settings.reach,
-      installDir: options.settings.installDir,
-      last: null,
-    };
+    this.#row = known ?? newHiveRow(options.settings, options.clock.nowMs());
     this.#machine = { ...INITIAL_HIVE_MACHINE, isDrained: this.#row.isDrained === true };
     this.#mailbox = new Mailbox({
       name: `hive ${this.hiveId}`,
       log: options.log,
       handle: (event) => this.#handle(event),
     });
-    this.#work = new HiveWork(options, (event) => this.post(event));
+    this.#work = new HiveWork(options, this.#row, (event) => this.post(event));
   }
 
   /** Starts the hive or adopts the one that runs; one that an operator stopped stays so. */
@@ -212,6 +202,7 @@ export class HiveKeeper implements AsyncDisposable {
       stateDir: settings.stateDir,
       reach: settings.reach,
       installDir: settings.installDir,
+      installed: this.#work.installed,
     };
     try {
       this.#save(row, isMove ? [hiveStateEntry(this.hiveId, before, machine, event)] : []);

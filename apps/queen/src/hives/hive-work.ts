@@ -1,11 +1,13 @@
 import { Deadline } from "@queen-and-hive/daemon";
 import { type HiveIdentity, type HiveRecord, type HiveStopAnswer, QhError } from "@queen-and-hive/protocol";
 import type { HiveMachineEvent } from "../domain/hive-states.ts";
+import type { HiveRow, InstalledFiles } from "../store/store.ts";
 import { diagnose } from "./diagnosis.ts";
 import { HiveBringUp } from "./hive-bring-up.ts";
 import { createHiveCalls, type HiveCalls } from "./hive-calls.ts";
 import type { HiveKeeperOptions } from "./hive-keeper-options.ts";
 import { HiveLink } from "./hive-link.ts";
+import { stillInstalled } from "./hive-row.ts";
 
 /** How a stop went: what `hive stop` proved, that another queen owns the hive, or why nothing could be proven. */
 export type HiveStopOutcome =
@@ -21,9 +23,9 @@ export class HiveWork implements AsyncDisposable {
   #link: HiveLink | null = null;
   #devices: HiveRecord["devices"];
 
-  constructor(options: HiveKeeperOptions, post: (event: HiveMachineEvent) => void) {
+  constructor(options: HiveKeeperOptions, known: HiveRow, post: (event: HiveMachineEvent) => void) {
     this.#options = options;
-    this.#bringUp = new HiveBringUp(options);
+    this.#bringUp = new HiveBringUp(options, stillInstalled(known, options.settings));
     this.#post = post;
   }
 
@@ -35,6 +37,11 @@ export class HiveWork implements AsyncDisposable {
   /** What the host computes on; undefined before it was reached. */
   get devices(): HiveRecord["devices"] {
     return this.#devices;
+  }
+
+  /** What of ours is known to be in use on its host. */
+  get installed(): InstalledFiles | null {
+    return this.#bringUp.installed;
   }
 
   /** What is being done before the daemon is called; null when nothing is. */

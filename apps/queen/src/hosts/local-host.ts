@@ -51,6 +51,8 @@ async function run(argv: Argv, { deadline, input = "", signal: given }: ExecOpti
   }
   const result = await Promise.race([child, aborted(signal)]);
   if (result === null || signal.aborted) {
+    // What reads its input sees the end of it, and can tidy up before it is killed.
+    child.stdin?.destroy();
     if (signal.reason instanceof QhError && signal.reason.kind !== "deadline_exceeded") throw signal.reason;
     if (given?.aborted === true) throw given.reason;
     throw new QhError("deadline_exceeded", `cannot finish "${argv.join(" ")}" in time: it was ended`, { cause: signal.reason });

@@ -4,6 +4,8 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { errorCodeOf } from "@queen-and-hive/daemon";
+import { ARCHITECTURES } from "../hosts/architectures.ts";
+import type { InstalledFiles } from "../store/store.ts";
 
 /** A file of ours that can be installed. */
 export interface Installable {
@@ -32,6 +34,13 @@ export async function findInstallables(from: string | null, arch: string): Promi
   const workerFile = join(folder, `hive-worker-linux-${arch}.tar.gz`);
   const [hive, worker] = await Promise.all([installableOf(hiveFile), installableOf(workerFile)]);
   return { hive, worker, hiveFile, workerFile };
+}
+
+/** Whether files on a host are what this queen would install there, whatever its architecture. */
+export async function isUpToDate(from: string | null, { hive, worker }: InstalledFiles, withWorker: boolean): Promise<boolean> {
+  const all = await Promise.all(Object.values(ARCHITECTURES).map((arch) => findInstallables(from, arch)));
+  const ours = all.find((one) => one.hive?.sha256 === hive);
+  return ours !== undefined && (!withWorker || ours.worker === null || ours.worker.sha256 === worker);
 }
 
 const known = new Map<string, Promise<Installable>>();

@@ -1,12 +1,14 @@
-import { createHash } from "node:crypto";
-import { lstat, mkdir, readdir, readFile, readlink, symlink, writeFile } from "node:fs/promises";
+import { createHash, randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { chmod, lstat, mkdir, readdir, readFile, readlink, symlink, writeFile } from "node:fs/promises";
 import { readProcessIdentity } from "@queen-and-hive/daemon";
 import { type TemporaryDirectory, temporaryDirectory } from "@queen-and-hive/dev-env";
 import { QhError } from "@queen-and-hive/protocol";
 import { execa } from "execa";
 import { describe, expect, it } from "vitest";
-import type { Host } from "../hosts/host.ts";
+import type { Argv, Host } from "../hosts/host.ts";
 import { createLocalHost } from "../hosts/local-host.ts";
+import { uploadFile } from "../hosts/upload-file.ts";
 import { carryOut, goBack, type InstallOptions, planFor } from "./install-hive.ts";
 
 const ARCH = process.arch;
@@ -46,6 +48,7 @@ async function ground(): Promise<Ground> {
   };
 }
 
+const AS_NOBODY: Argv = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
 const GOOD = (version: string): string => `[ "$1" = --version ] && echo 'hive ${version}' || sleep "$2"`;
 
 async function install(options: InstallOptions) {
@@ -129,10 +132,15 @@ describe("installing the hive on a host", () => {
       ...host,
       upload: async (_source, target, options) => {
         const ending = new AbortController();
-        const sent = host.upload({ bytes: new Uint8Array(50_000_000).fill(7) }, target, {
+        const large = place.directory.join("large");
+        await writeFile(large, randomBytes(50_000_000));
+        const sent = host.upload({ file: large }, target, {
           ...options,
           signal: ending.signal,
-          onProgress: () => ending.abort(new QhError("host_unreachable", "cannot go on: the link was cut")),
+          // The host has made its directories by then.
+          onProgress: () => {
+            if (existsSync(place.installDir)) ending.abort(new QhError("host_unreachable", "cannot go on: the link was cut"));
+          },
         });
         await sent;
       },
@@ -142,6 +150,40 @@ describe("installing the hive on a host", () => {
     expect(await lstat(place.installDir).catch(() => null)).toBeNull();
     await install(place.options());
     expect((await planFor(place.options())).plan.steps).toEqual([]);
+  });
+
+  it("leaves nothing of an upload that the disk did not take", async () => {
+    await using place = await ground();
+    const large = place.directory.join("dist", `hive-linux-${ARCH}`);
+    await writeFile(large, randomBytes(5_000_000));
+    const host = createLocalHost();
+    // A file of the host cannot grow beyond this: its writes fail half-way, as on a disk that is full.
+    const limited: Host = {
+      ...host,
+      upload: (source, target, options) =>
+        uploadFile((argv, how) => host.exec(["prlimit", "--fsize=1000000", ...argv], how), source, target, options),
+    };
+    const failure = await install(place.options({ host: limited })).catch((error: unknown) => error);
+    expect(kindOf(failure)).toBe("upload_failed");
+    expect(String(failure)).toContain("look at the space");
+    expect(await lstat(place.installDir).catch(() => null)).toBeNull();
+  });
+
+  it("refuses a home without write access before anything is sent", async () => {
+    await using place = await ground();
+    await place.build(GOOD("1.0.0"));
+    await mkdir(place.installDir, { recursive: true });
+    await chmod(place.directory.path, 0o755);
+    await chmod(place.installDir, 0o555);
+    const host = createLocalHost();
+    // Root may write everywhere: then the host is entered as nobody.
+    const nobody: Host = { ...host, exec: (argv, how) => host.exec([...AS_NOBODY, ...argv], how) };
+    const failure = await install(place.options({ host: process.getuid?.() === 0 ? nobody : host })).catch(
+      (error: unknown) => error,
+    );
+    expect(kindOf(failure)).toBe("install_failed");
+    expect(String(failure)).toContain("cannot be written to");
+    expect(await readdir(place.installDir)).toEqual([]);
   });
 
   it("refuses another program in its place, uses a hive that somebody else installed, and touches neither", async () => {

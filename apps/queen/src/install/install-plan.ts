@@ -1,4 +1,5 @@
 import { formatBytes, QhError } from "@queen-and-hive/protocol";
+import type { InstalledFiles } from "../store/store.ts";
 import type { Installable, Installables } from "./executables.ts";
 import type { InstallationReport } from "./installation-report.ts";
 
@@ -12,6 +13,8 @@ export type InstallStep =
 export interface InstallPlan {
   readonly found: string;
   readonly steps: readonly InstallStep[];
+  /** What of ours is in use once the steps are taken; null when something else is. */
+  readonly installed: InstalledFiles | null;
 }
 
 /** What a plan is made for. */
@@ -34,18 +37,21 @@ export function planInstall(report: InstallationReport, ours: Installables, ques
   const currentVersion = report.current === null ? null : versionOf(report.current);
   if (hive === null || question.refused.has(hive.sha256)) return planWithout(report, ours, question, currentVersion);
   const worker = workerStep(report, ours, question, hive.sha256);
+  const unpacked = worker.length === 0 ? (report.workers.get(hive.sha256) ?? null) : (ours.worker?.sha256 ?? null);
+  const installed = { hive: hive.sha256, worker: unpacked };
   if (currentVersion === hive.sha256 && report.currentRuns)
-    return { found: `version ${short(hive.sha256)} is in place`, steps: worker };
+    return { found: `version ${short(hive.sha256)} is in place`, steps: worker, installed };
   if (report.runningPid !== null && report.currentRuns) {
     return {
       found: `${currentVersion === null ? "another version" : short(currentVersion)} runs as process ${report.runningPid}; ${short(hive.sha256)} comes before its next start`,
       steps: [],
+      installed: null,
     };
   }
   const upload: readonly InstallStep[] = report.versions.includes(hive.sha256) ? [] : [{ kind: "upload_hive", source: hive }];
   const steps: readonly InstallStep[] = [...upload, ...worker, { kind: "adopt", version: hive.sha256 }];
   requireRoom(report, steps, question);
-  return { found: foundText(report, currentVersion), steps };
+  return { found: foundText(report, currentVersion), steps, installed };
 }
 
 /** A step as one line for people. */
@@ -66,7 +72,8 @@ export function short(sha256: string): string {
 }
 
 function planForeign(says: string, { hostName, installDir }: PlanQuestion): InstallPlan {
-  if (/^hive [0-9]/.test(says)) return { found: `${installDir}/current is looked after by somebody else: ${says}`, steps: [] };
+  if (/^hive [0-9]/.test(says))
+    return { found: `${installDir}/current is looked after by somebody else: ${says}`, steps: [], installed: null };
   throw new QhError(
     "install_failed",
     `cannot install the hive on ${hostName}: ${installDir}/current is there, is not ours and no hive (it says ${JSON.stringify(says)}); move it away, or set install_dir`,
@@ -80,7 +87,8 @@ function planWithout(
   { hostName, installDir }: PlanQuestion,
   current: string | null,
 ): InstallPlan {
-  if (report.currentRuns) return { found: `version ${current === null ? "of somebody" : short(current)} is in place`, steps: [] };
+  if (report.currentRuns)
+    return { found: `version ${current === null ? "of somebody" : short(current)} is in place`, steps: [], installed: null };
   throw new QhError(
     "hive_not_installed",
     `cannot start a hive on ${hostName}: there is none in ${installDir}, and no ${ours.hiveFile} to install; build it with "npm run build:hive" on a machine of that architecture (${report.arch})`,

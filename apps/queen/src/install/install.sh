@@ -103,6 +103,13 @@ case $verb in
   adopt) adopt "$@" ;;
   back) switch_to "$1" "$2" || refuse "the link $dir/current cannot be made" ;;
   unpack) unpack "$@" ;;
-  discard) rmdir -- "$dir/versions/$1" "$dir/versions" "$dir" 2>/dev/null ;;
+  discard)
+    # What received the upload may still be ending.
+    looks=40
+    while [ -d "$dir/versions/$1" ] && ! rmdir -- "$dir/versions/$1" 2>/dev/null && [ "$looks" -gt 0 ]; do
+      sleep 0.1
+      looks=$((looks - 1))
+    done
+    rmdir -- "$dir/versions" 2>/dev/null && rmdir -- "$dir" 2>/dev/null ;;
 esac
 finish

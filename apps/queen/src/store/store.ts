@@ -3,6 +3,13 @@ import type { HiveIdentity, HiveState, JournalEvent, WorkerRecord, WorkerSpec } 
 import type { SshReach } from "../config/ssh-reach.ts";
 import type { MessagePosition } from "../domain/callback-freshness.ts";
 
+/** Files of ours on a host, by SHA-256. */
+export interface InstalledFiles {
+  readonly hive: string;
+  /** The bundle of the embedded worker; null when there is none. */
+  readonly worker: string | null;
+}
+
 /** A hive in the registry. */
 export interface HiveRow {
   readonly hiveId: string;
@@ -19,6 +26,8 @@ export interface HiveRow {
   readonly reach?: SshReach | null;
   /** Where its program is installed; null or absent for this checkout's. */
   readonly installDir?: string | null;
+  /** What was brought there and found in place; a start that finds no program there looks again. */
+  readonly installed?: InstalledFiles | null;
   /** The last announcement of this hive that took effect. */
   readonly last: MessagePosition | null;
   /** An operator stopped it: no queen starts it before an operator does. */
