@@ -224,6 +224,7 @@ class QueenBuild {
       contextLengthOf: (modelId) => models.contextLengthOf(modelId),
       hives: () => hives.records((hiveId) => workers.countOf(hiveId)),
       workers: () => workers.list(),
+      upstreams: () => models.upstreams(),
       hiveReady: (hiveId, message) => hives.announce(hiveId, message),
       workerReady: (hiveId, message) => workers.acceptReady(hiveId, message),
       workerExited: (hiveId, message) => workers.acceptExited(hiveId, message),

@@ -33,6 +33,7 @@ describe("an upstream", () => {
     expect(stats.last[0]?.body).toMatchObject({ model: "qwen3:8b", unheard_of: 1 });
     expect(await modelOf(queen, "small")).toMatchObject({ status: "loaded", context_length: 4_096, where: ["upstream:mac"] });
     expect((await fetch(`${queen.url}/readyz`)).status).toBe(200);
+    expect((await queen.command(["status"])).stdout).toContain(": ok; workers: none; upstreams: 1 up");
     expect(await queen.command(["config", "show", "--origin"])).toMatchObject({ stdout: expect.not.stringContaining(KEY) });
     expect((await queen.command(["events", "--json"])).stdout).not.toContain(KEY);
     expect(queen.program.output()).not.toContain(KEY);

@@ -200,7 +200,7 @@ export const QUEEN_ENDPOINTS = defineEndpoints({
     method: "GET",
     path: "/health",
     caller: "anyone",
-    summary: "A summary for people: how many hives and workers in which state.",
+    summary: "A summary for people: how many hives, workers and upstreams in which state.",
     response: typed<QueenHealth>(queenHealthSchema),
     form: "json",
     status: 200,

@@ -25,6 +25,15 @@ async function ask(queen: Peer): Promise<{ readonly health: QueenHealth; readonl
 }
 
 function headline(health: QueenHealth): string {
-  const workers = Object.entries(health.workers ?? {}).map(([state, count]) => `${count} ${state}`);
-  return `queen ${health.version ?? ""}: ${health.status}; workers: ${workers.length === 0 ? "none" : workers.join(", ")}`;
+  const { version = "", status: state, workers = {}, upstreams = {} } = health;
+  const used = Object.keys(upstreams).length === 0 ? "" : `; upstreams: ${counted(upstreams)}`;
+  return `queen ${version}: ${state}; workers: ${counted(workers)}${used}`;
+}
+
+function counted(counts: Readonly<Record<string, number>>): string {
+  return (
+    Object.entries(counts)
+      .map(([state, count]) => `${count} ${state}`)
+      .join(", ") || "none"
+  );
 }

@@ -1,7 +1,7 @@
 import { overallStatus } from "./overall-status.ts";
 import type { QueenHandler, QueenView } from "./queen-view.ts";
 
-/** `GET /health`: a summary for people: how many hives and workers in which state. */
+/** `GET /health`: a summary for people: how many hives, workers and upstreams in which state. */
 export function getHealth(queen: QueenView): QueenHandler<"getHealth"> {
   return async () => ({
     body: {
@@ -9,6 +9,7 @@ export function getHealth(queen: QueenView): QueenHandler<"getHealth"> {
       version: queen.version,
       hives: countBy(queen.hives().map((hive) => hive.state)),
       workers: countBy(queen.workers().map((worker) => worker.state)),
+      upstreams: countBy(queen.upstreams()),
     },
   });
 }

@@ -40,6 +40,8 @@ export interface QueenView {
   /** What operators may order of hives. */
   readonly orders: HiveOrders;
   workers(): readonly WorkerRecord[];
+  /** The state of each upstream. */
+  upstreams(): readonly ("up" | "down")[];
   hiveReady(hiveId: string, message: HiveReady): CallbackAnswer;
   workerReady(hiveId: string, message: WorkerReady): CallbackAnswer;
   workerExited(hiveId: string, message: WorkerExited): CallbackAnswer;

@@ -41,6 +41,11 @@ export class ModelShelf {
     return this.#own.has(modelId) ? this.#parts.statusOf(modelId) : "failed";
   }
 
+  /** The state of each upstream. */
+  upstreams(): readonly ("up" | "down")[] {
+    return this.#parts.upstreams.states();
+  }
+
   /** The hives and `upstream:<id>`s that can serve a model now. */
   whereIs(modelId: string): readonly string[] {
     return [...new Set(this.#parts.directory.ready(modelId).map(({ hiveId, workerId }) => hiveId ?? workerId))];

@@ -54,6 +54,11 @@ export class UpstreamFleet implements Disposable {
     return [...new Set(this.#upstreams.flatMap(({ settings }) => Object.keys(settings.models)))];
   }
 
+  /** The state of each. */
+  states(): readonly ("up" | "down")[] {
+    return this.#upstreams.map(({ isUp }) => (isUp ? "up" : "down"));
+  }
+
   /** Upstreams that are up and have a model. */
   ready(modelId: string): readonly ReadyWorker[] {
     const ready: ReadyWorker[] = [];

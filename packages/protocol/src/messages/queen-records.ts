@@ -151,6 +151,7 @@ export const queenHealthSchema = {
     version: field.version,
     hives: { type: "object", additionalProperties: { type: "integer", minimum: 0 } },
     workers: { type: "object", additionalProperties: { type: "integer", minimum: 0 } },
+    upstreams: { type: "object", additionalProperties: { type: "integer", minimum: 0 } },
   },
   required: ["status"],
   additionalProperties: false,
