@@ -1,11 +1,13 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { REPOSITORY, runCommand, startTestHive, type TestHive, temporaryDirectory } from "@queen-and-hive/dev-env";
-import { HIVE_ENDPOINTS, newQueenId, newWorkerId, type SpawnRequest } from "@queen-and-hive/protocol";
+import { HIVE_ENDPOINTS } from "@queen-and-hive/protocol";
+import { hiveProgram } from "./hive-program.ts";
+import { memoryOf } from "./process-figures.ts";
+import { sleeperOrder } from "./sleeper.ts";
 import { median } from "./statistics.ts";
 import type { Row } from "./table.ts";
 
@@ -14,13 +16,10 @@ const STARTS = 15;
 const IDLE_MS = 5_000;
 /** What the hive writes into its log once it listens; no terminal reads it here, so it is a JSON line. */
 const LISTENS = "the hive listens";
-const EXECUTABLE = `${REPOSITORY}/dist/hive-linux-${process.arch}`;
 
 /** Spawn call to running process, memory, and start times; of the executable where `npm run build:hive` has made it. */
 export async function benchHive(): Promise<readonly Row[]> {
-  const built = existsSync(EXECUTABLE);
-  if (!built) console.error(`${EXECUTABLE} is not there, so the sources are measured; \`npm run build:hive\` makes it.`);
-  const command = built ? [EXECUTABLE] : [process.execPath, `${REPOSITORY}/apps/hive/src/main.ts`];
+  const { command, name } = hiveProgram();
   await using hive = await startTestHive({ command });
   await sleep(IDLE_MS);
   const idle = memoryOf(hive.identity.pid);
@@ -28,7 +27,6 @@ export async function benchHive(): Promise<readonly Row[]> {
   const busy = memoryOf(hive.identity.pid);
   const versions = await versionTimes(command);
   const listening = await listenTimes(command);
-  const name = built ? "executable" : "sources";
   const spawned = { unit: "ms", atMost: null, samples: spawns.length } as const;
   const memory = { unit: "MB", samples: 1 } as const;
   return [
@@ -75,39 +73,16 @@ export async function benchHive(): Promise<readonly Row[]> {
 }
 
 async function spawnTimes(hive: TestHive): Promise<readonly number[]> {
-  const queen = { queen_id: newQueenId(), queen_epoch: 1, queen_url: "http://127.0.0.1:9" };
   const times: number[] = [];
   for (let index = 0; index < SPAWNS; index += 1) {
     const started = performance.now();
     const record = await hive.peer.call(HIVE_ENDPOINTS.postWorker, {
-      body: { worker_id: newWorkerId(), ...queen, spec: sleeper() },
+      body: sleeperOrder(),
     });
     times.push(performance.now() - started);
     if (record.pid === null) throw new Error("cannot bench a spawn: the answer names no process");
   }
   return times;
-}
-
-function sleeper(): SpawnRequest["spec"] {
-  const breaker = { restarts: 5, window_s: 300, unready_in_a_row: 3 };
-  return {
-    model: { id: "sleeper" },
-    runtime: { name: "sleeper", command: ["sleep", "1000"], ready: { callback: true } },
-    args: [],
-    env: {},
-    devices: [],
-    slots: 1,
-    start: { silence_s: null, total_s: null, warmup: false },
-    restart: { first_s: 1, factor: 2, max_s: 60, jitter: 0, breaker, retry_open_every_s: null },
-    labels: {},
-  };
-}
-
-/** Anonymous and resident memory of a process, from /proc/<pid>/smaps_rollup (kB there). */
-function memoryOf(pid: number): { readonly anonymousBytes: number; readonly residentBytes: number } {
-  const text = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
-  const kib = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(text)?.[1] ?? Number.NaN);
-  return { anonymousBytes: kib("Anonymous") * 1_024, residentBytes: kib("Rss") * 1_024 };
 }
 
 async function versionTimes(command: readonly string[]): Promise<readonly number[]> {

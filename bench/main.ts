@@ -6,11 +6,13 @@ import { benchGateway } from "./gateway.ts";
 import { benchHive } from "./hive.ts";
 import { benchReadiness } from "./readiness.ts";
 import { benchSsh } from "./ssh.ts";
+import { benchSupervision } from "./supervision/supervision.ts";
 import { type Row, tableOf } from "./table.ts";
 
 const BENCHES: Readonly<Record<string, { readonly title: string; readonly run: (quick: boolean) => Promise<readonly Row[]> }>> = {
   readiness: { title: "From a worker's ready callback to the waiting request", run: benchReadiness },
   gateway: { title: "The gateway", run: benchGateway },
+  supervision: { title: "Workers that cannot be lost", run: benchSupervision },
   hive: { title: "The hive daemon", run: benchHive },
   ssh: { title: "Hosts over SSH", run: benchSsh },
 };

@@ -4,7 +4,7 @@ export interface Row {
   readonly id: string;
   readonly what: string;
   readonly value: number;
-  readonly unit: "ms" | "us" | "MB" | "MB/s" | "requests" | "per second" | "descriptors" | "times";
+  readonly unit: "ms" | "us" | "MB" | "MB/s" | "%" | "requests" | "processes" | "per second" | "descriptors" | "times";
   /** The most that this may be, in the same unit; null where a row is there for comparison. */
   readonly atMost: number | null;
   /** The least that this has to be, where that is what counts. */
@@ -38,6 +38,6 @@ function holds({ value, atMost, atLeast }: Row): string {
 
 /** With as many digits as mean something. */
 function figureOf(value: number, unit: Row["unit"]): string {
-  if (unit === "requests" || unit === "descriptors") return `${value} ${unit}`;
+  if (unit === "requests" || unit === "processes" || unit === "descriptors") return `${value} ${unit}`;
   return `${value < 10 ? value.toFixed(2) : value < 100 ? value.toFixed(1) : value.toFixed(0)} ${unit}`;
 }

@@ -196,17 +196,24 @@ export class Worker implements Disposable {
     if (this.#isDisposed) return false;
     const step = nextWorker(this.#life, event);
     if (step.life === this.#life) return false;
-    for (const effect of step.effects) await this.#say(effect, processOf(step.life.phase));
     const facts = factsAfter(this.#facts, event, { from: this.#life, to: step.life, nowMs: this.#context.options.clock.nowMs() });
     // A launch records and publishes its own intent, and the last word comes when the record is removed.
     const isSaidLater = step.life.phase.name === "stopped" || step.effects.some(({ type }) => type === "launch");
+    // An end is a fact and no decision: lists and streams show it at once, and only what follows from it waits for the disk.
+    const isFact = event.type === "process_ended";
+    if (isFact) this.#become(step.life, facts, !isSaidLater);
+    for (const effect of step.effects) await this.#say(effect, processOf(step.life.phase));
     if (!isSaidLater) await keepRecord(this.#context, step.life, facts, event.type === "launched");
-    this.#life = step.life;
-    this.#facts = facts;
-    if (!isStarting(step.life.phase)) this.#launching.endTurn();
-    if (!isSaidLater) this.#publish();
+    if (!isFact) this.#become(step.life, facts, !isSaidLater);
     for (const effect of step.effects) await this.#run(effect);
     return true;
+  }
+
+  #become(life: WorkerLife, facts: WorkerFacts, publishes: boolean): void {
+    this.#life = life;
+    this.#facts = facts;
+    if (!isStarting(life.phase)) this.#launching.endTurn();
+    if (publishes) this.#publish();
   }
 
   async #say(effect: WorkerEffect, process: WorkerProcess | null): Promise<void> {
