@@ -1,5 +1,4 @@
-import { readFileSync } from "node:fs";
-import { readProcStat } from "@queen-and-hive/daemon";
+import { readdirSync, readFileSync } from "node:fs";
 
 /** Anonymous and resident memory of a process, from /proc/<pid>/smaps_rollup (kB there). */
 export function memoryOf(pid: number): { readonly anonymousBytes: number; readonly residentBytes: number } {
@@ -8,12 +7,14 @@ export function memoryOf(pid: number): { readonly anonymousBytes: number; readon
   return { anonymousBytes: kib("Anonymous") * 1_024, residentBytes: kib("Rss") * 1_024 };
 }
 
-/** CPU time that a process has used so far, in milliseconds. */
+/**
+ * CPU time that the live threads of a process have used so far, in milliseconds: the scheduler's own nanoseconds
+ * (`/proc/<pid>/task/<tid>/schedstat`), since the ticks of `stat` are 10 ms.
+ */
 export function cpuMsOf(pid: number): number {
-  const stat = readProcStat(pid);
-  if (stat === null) throw new Error(`cannot bench process ${pid}: it has ended`);
-  return (stat.utime + stat.stime) * TICK_MS;
+  const tasks = readdirSync(`/proc/${pid}/task`);
+  return tasks.reduce(
+    (sum, task) => sum + Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, "utf8").split(" ")[0]) / 1e6,
+    0,
+  );
 }
-
-/** USER_HZ is 100 on every architecture that Node supports (proc_pid_stat(5)). */
-const TICK_MS = 10;

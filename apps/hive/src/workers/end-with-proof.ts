@@ -2,7 +2,7 @@ import { type Clock, Deadline, isProcessAlive, readProcStat } from "@queen-and-h
 import { QhError, type StopStep } from "@queen-and-hive/protocol";
 import type { WorkerProcess } from "../domain/worker-states.ts";
 import { type EndedHow, type EndOptions, endProcesses } from "../process/end-processes.ts";
-import type { FoundProcess, KnownProcesses } from "../process/find-ours.ts";
+import type { FoundProcess } from "../process/find-ours.ts";
 import { openConnections } from "../process/open-connections.ts";
 import { isPortFree } from "../process/ports.ts";
 import { waitForDeviceMemory } from "./device-memory.ts";
@@ -16,7 +16,6 @@ export interface EndingParts {
   readonly facts: WorkerFacts;
   readonly incarnation: number;
   readonly process: WorkerProcess | null;
-  readonly known: KnownProcesses;
   /** Whether somebody may still wait for its answers. */
   readonly isServing: boolean;
   readonly deadline: () => Deadline;
@@ -72,7 +71,7 @@ const PORT_FREE_MS = 1_000;
 const PAUSE_MS = 10;
 
 type Say = (step: StopStep, outcome: WorkerStep["outcome"], sinceMs: number, pids?: readonly number[]) => void;
-type StepParts = Pick<EndingParts, "context" | "facts" | "incarnation" | "known">;
+type StepParts = Pick<EndingParts, "context" | "facts" | "incarnation">;
 
 function sayer({ context, facts, incarnation }: StepParts): Say {
   const { clock } = context.options;
@@ -88,12 +87,12 @@ function sayer({ context, facts, incarnation }: StepParts): Say {
 }
 
 function endOptions(
-  { context, facts, known }: StepParts,
+  { context, facts }: StepParts,
   say: Say,
 ): Pick<EndOptions, "find" | "killCgroup" | "verifyMs" | "clock" | "onStep"> {
   const { config, clock } = context.options;
   return {
-    find: () => context.find(facts.workerId, known),
+    find: () => context.views.oursOf(facts.workerId),
     killCgroup: () => context.cgroups.kill(facts.workerId),
     verifyMs: config.stop.verifyMs,
     clock,

@@ -12,7 +12,7 @@ import type { WorkerProcess } from "../domain/worker-states.ts";
 import { askFirstToken } from "../process/first-token.ts";
 import { useOfSession } from "../process/machine-facts.ts";
 import { outputSize } from "../process/output-log.ts";
-import { readProcessTable } from "../process/process-table.ts";
+import type { ProcessViews } from "../process/process-views.ts";
 import { probeReady } from "../process/ready-probe.ts";
 
 /** How often a worker that was ready is looked at, and how long it may be silent; the hive's `health`. */
@@ -35,6 +35,7 @@ export interface HealthWatchOptions {
   readonly outputPath: string;
   readonly isHung: boolean;
   readonly settings: HealthSettings;
+  readonly views: ProcessViews;
   readonly clock: Clock;
   readonly log: Log;
   readonly onMute: () => void;
@@ -138,7 +139,11 @@ export class HealthWatch implements Disposable {
 
   #workNow(atMs: number): Work {
     const { process, outputPath } = this.#options;
-    return { atMs, cpuMs: useOfSession(readProcessTable(), process.shim.pid).cpuMs, logBytes: outputSize(outputPath) };
+    return {
+      atMs,
+      cpuMs: useOfSession(this.#options.views.table(TABLE_AGE_MS_MAX), process.shim.pid).cpuMs,
+      logBytes: outputSize(outputPath),
+    };
   }
 
   #limits(): HealthLimits {
@@ -146,6 +151,9 @@ export class HealthWatch implements Disposable {
     return { hungAfterMs, replaceAfterMs, gapMsMax: 2 * (everyMs + timeoutMs) };
   }
 }
+
+/** Workers that are looked at together share one reading of the processes. */
+const TABLE_AGE_MS_MAX = 100;
 
 function healthPathOf({ runtime }: WorkerSpec): string | null {
   return runtime.check?.http ?? runtime.ready?.http ?? (runtime.name === "embedded" ? "/health" : null);

@@ -6,7 +6,7 @@ import { askSlots } from "../process/ask-slots.ts";
 import { askFirstToken } from "../process/first-token.ts";
 import { type SessionUse, useOfSession } from "../process/machine-facts.ts";
 import { outputSize, readOutput } from "../process/output-log.ts";
-import { readProcessTable } from "../process/process-table.ts";
+import type { ProcessViews } from "../process/process-views.ts";
 import { listensOnLoopbackOnly } from "../process/reach-worker.ts";
 import { probeReady } from "../process/ready-probe.ts";
 
@@ -24,6 +24,7 @@ export interface StartWatchOptions {
   /** How long the start has lasted already: an adopted worker. */
   readonly alreadyMs: number;
   readonly pauses: { readonly firstMs: number; readonly maxMs: number };
+  readonly views: ProcessViews;
   readonly clock: Clock;
   readonly log: Log;
   /** Told with the slots that the engine said, or null when it says nothing of them. */
@@ -176,7 +177,7 @@ export class StartWatch implements Disposable {
     const atMs = this.#options.clock.monotonicMs();
     // Reading all processes costs milliseconds; a sign of life may be seen a little later.
     if (atMs - this.#useAtMs >= USE_EVERY_MS) {
-      this.#use = useOfSession(readProcessTable(), this.#options.process.shim.pid);
+      this.#use = useOfSession(this.#options.views.table(TABLE_AGE_MS_MAX), this.#options.process.shim.pid);
       this.#useAtMs = atMs;
     }
     return { atMs, logBytes: outputSize(this.#options.outputPath), saidLoading, ...this.#use };
@@ -205,5 +206,7 @@ const WARM_PAUSE_MS = 500;
 /** Between two descriptions of a worker that says nothing. */
 const DESCRIBE_EVERY_MS = 5_000;
 const WARMING = "asked for a first token";
+/** Workers that are looked at together share one reading of the processes. */
+const TABLE_AGE_MS_MAX = 100;
 const USE_EVERY_MS = 1_000;
 const LINE_CHARACTERS_MAX = 65_536;

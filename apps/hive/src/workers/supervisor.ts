@@ -14,11 +14,11 @@ import {
 import { isSameSpec } from "../domain/spec-equality.ts";
 import { newWorkerLife } from "../domain/worker-machine.ts";
 import { processOf, type WorkerEvent } from "../domain/worker-states.ts";
-import { findOurs } from "../process/find-ours.ts";
 import { followLog } from "../process/output-follow.ts";
 import { historyTail } from "../process/output-history.ts";
 import { PortPool } from "../process/ports.ts";
-import { type ProcessTable, readProcessTable, treeOf } from "../process/process-table.ts";
+import { type ProcessTable, treeOf } from "../process/process-table.ts";
+import { ProcessViews } from "../process/process-views.ts";
 import { listensOnLoopbackOnly } from "../process/reach-worker.ts";
 import { type ProcessTree, Sampler } from "../process/sampler.ts";
 import { WorkerCgroups } from "../process/worker-cgroups.ts";
@@ -77,11 +77,11 @@ class Supervisor implements Supervision {
       ledger,
       ports: new PortPool(config.workerHost, config.workerPorts),
       bootId: readBootId(),
-      find: (workerId, known) =>
-        findOurs(
-          { stateId: options.stateId, workersDir: ledger.dir, inCgroups: cgroups.members() },
-          new Map([[workerId, known]]),
-        ).filter((found) => found.workerId === workerId),
+      views: new ProcessViews(
+        clock,
+        () => ({ stateId: options.stateId, workersDir: ledger.dir, inCgroups: cgroups.members() }),
+        () => new Map([...this.#workers].map(([workerId, worker]) => [workerId, worker.known])),
+      ),
       use: (identity) => this.#sampler.latest(identity),
       starts: new StartTurns(),
       cgroups,
@@ -263,7 +263,7 @@ class Supervisor implements Supervision {
   /** Looks at all processes once, for everything that wants to know of them; returns what is to be measured. */
   #observe(): readonly ProcessTree[] {
     // Reading all processes costs milliseconds, which an idle hive need not spend.
-    const table: ProcessTable = this.#workers.size === 0 ? new Map() : readProcessTable();
+    const table: ProcessTable = this.#workers.size === 0 ? new Map() : this.#context.views.table(0);
     for (const worker of this.#workers.values()) worker.observe(table);
     void this.#context.desk.observe(table, this.#options.config.sampleEveryMs * DEVICE_ROUNDS);
     return [...this.#workers.values()].flatMap(({ life }) => {

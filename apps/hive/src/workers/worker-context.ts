@@ -1,7 +1,7 @@
 import type { ProcessIdentity } from "@queen-and-hive/daemon";
-import type { WorkerExit, WorkerId } from "@queen-and-hive/protocol";
-import type { FoundProcess, KnownProcesses } from "../process/find-ours.ts";
+import type { WorkerExit } from "@queen-and-hive/protocol";
 import type { PortPool } from "../process/ports.ts";
+import type { ProcessViews } from "../process/process-views.ts";
 import type { ProcessUse } from "../process/sampler.ts";
 import type { WorkerCgroups } from "../process/worker-cgroups.ts";
 import type { Ledger } from "../store/ledger.ts";
@@ -18,8 +18,8 @@ export interface WorkerContext {
   readonly ports: PortPool;
   /** The boot of the machine now. */
   readonly bootId: string;
-  /** Every live process of one worker, wherever it went. */
-  readonly find: (workerId: WorkerId, known: KnownProcesses) => readonly FoundProcess[];
+  /** Looks at the machine's processes that all workers share. */
+  readonly views: ProcessViews;
   readonly use: (identity: ProcessIdentity) => ProcessUse | null;
   readonly starts: StartTurns;
   readonly cgroups: WorkerCgroups;

@@ -56,7 +56,6 @@ export class WorkerEnding implements Disposable {
         incarnation,
         process,
         isServing: phase.name === "stopping" && phase.reason === "operator" && phase.readyAtMs !== null,
-        known: this.#watches.known,
         deadline: () => this.#stop.deadline ?? own,
       });
       this.#stop.ended(how);
@@ -74,7 +73,7 @@ export class WorkerEnding implements Disposable {
     const { context, facts, life, tellLater } = this.#worker;
     const { clock, log } = context.options;
     try {
-      await clearLeftovers({ context, facts: facts(), incarnation, known: this.#watches.known });
+      await clearLeftovers({ context, facts: facts(), incarnation });
       tellLater({ type: "leftovers_cleared", incarnation });
     } catch (error) {
       log.error("a worker's leftovers cannot be cleared; it is not started again before they are gone", { error });

@@ -110,6 +110,7 @@ export class WorkerWatches implements Disposable {
       outputFrom: logOffset,
       alreadyMs: Math.max(0, clock.nowMs() - (spawnedAtMs ?? clock.nowMs())),
       pauses: config.readyProbe,
+      views: context.views,
       clock,
       log,
       onReady: async (slots) => {
@@ -149,6 +150,7 @@ export class WorkerWatches implements Disposable {
       outputPath: paths.output,
       isHung: phase.name === "hung",
       settings: config.health,
+      views: context.views,
       clock,
       log,
       onMute: () => tellLater({ type: "went_mute", incarnation }),
