@@ -84,11 +84,17 @@ export function readBootId(): string {
 
 /** `/proc/<pid>/stat` of a process; null when there is none. */
 export function readProcStat(pid: number): ProcStat | null {
+  let descriptor: number;
   try {
-    return parseProcStat(readFileSync(`/proc/${pid}/stat`, "utf8"));
+    descriptor = openSync(`/proc/${pid}/stat`, "r");
   } catch (error) {
     if (isGone(error)) return null;
     throw error;
+  }
+  try {
+    return readStatBehind(descriptor);
+  } finally {
+    closeSync(descriptor);
   }
 }
 
@@ -118,6 +124,8 @@ const WAIT_FIRST_MS = 2;
 const WAIT_MAX_MS = 100;
 /** A stat line is about 350 bytes; the command in it has at most 64. */
 const STAT_BYTES_MAX = 4_096;
+/** One for all reads, which are done before anything else can run: a look at all processes reads hundreds of files. */
+const statBuffer = Buffer.alloc(STAT_BYTES_MAX);
 
 let bootId: string | null = null;
 
@@ -162,10 +170,9 @@ function isAliveBehind(descriptor: number): boolean {
 }
 
 function readStatBehind(descriptor: number): ProcStat | null {
-  const buffer = Buffer.alloc(STAT_BYTES_MAX);
   try {
-    const length = readSync(descriptor, buffer, 0, STAT_BYTES_MAX, 0);
-    return length === 0 ? null : parseProcStat(buffer.toString("utf8", 0, length));
+    const length = readSync(descriptor, statBuffer, 0, STAT_BYTES_MAX, 0);
+    return length === 0 ? null : parseProcStat(statBuffer.toString("utf8", 0, length));
   } catch (error) {
     if (isGone(error)) return null;
     throw error;

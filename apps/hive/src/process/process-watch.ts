@@ -17,7 +17,7 @@ export interface WatchOptions {
 
 /**
  * Hears of the end of a process, our child or not. End of file on the FIFO that its shim holds means "look now"; only the
- * identity decides. Since a FIFO can be lost, it is also looked at every `LOOK_EVERY_MS`.
+ * identity decides. Since a FIFO can be lost, it is also looked at now and then.
  */
 export function watchProcess({ process, alivePath, exitPath, clock, onEnd }: WatchOptions): Disposable {
   const controller = new AbortController();
@@ -29,7 +29,8 @@ export function watchProcess({ process, alivePath, exitPath, clock, onEnd }: Wat
     if (controller.signal.aborted) return;
     if (isProcessAlive(process.engine)) {
       timer?.[Symbol.dispose]();
-      timer = clock.after(LOOK_EVERY_MS, look);
+      const isTold = pipe !== null && !pipe.destroyed;
+      timer = clock.after(isTold ? LOOK_EVERY_WITH_PIPE_MS : LOOK_EVERY_MS, look);
       return;
     }
     if (isEnding) return;
@@ -57,6 +58,8 @@ export function watchProcess({ process, alivePath, exitPath, clock, onEnd }: Wat
 
 /** How often an identity is looked at when no event has come; a look is one small read. */
 const LOOK_EVERY_MS = 250;
+/** The same while the FIFO is open: the shim alone holds it, and ends right after the engine. */
+const LOOK_EVERY_WITH_PIPE_MS = 1_000;
 /** How long a shim may take to write the status down and end. */
 const SHIM_END_MS = 2_000;
 

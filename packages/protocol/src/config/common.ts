@@ -39,7 +39,7 @@ export const workerHealthSchema = {
 } as const satisfies JsonSchema;
 
 /** How workers are looked at when nothing else is said. */
-export const WORKER_HEALTH_DEFAULTS = { interval: "5s", timeout: "5s", hung_after: "60s", replace_after: "30s" } as const;
+export const WORKER_HEALTH_DEFAULTS = { interval: "10s", timeout: "5s", hung_after: "60s", replace_after: "30s" } as const;
 
 /** `restart:` back-off and breaker of what crashed. */
 export const restartSchema = {
