@@ -1,6 +1,7 @@
 import { beforeAll, expect, it } from "vitest";
 import { benchHive } from "../../bench/hive.ts";
 import { benchReadiness } from "../../bench/readiness.ts";
+import { benchSupervision } from "../../bench/supervision/supervision.ts";
 import type { Row } from "../../bench/table.ts";
 import { buildHive } from "./built-hive.ts";
 
@@ -16,6 +17,12 @@ it("the bench of readiness: no request to learn of it, and an answer long before
 it("the bench of the hive: its memory is within its aim", async () => {
   const rows = await benchHive();
   expect(figureOf(rows, "idle_anonymous")).toBeLessThanOrEqual(60);
+});
+
+it("the bench of the supervision: kill -9 of the daemon leaves no orphan and no duplicate, and idling costs little memory", async () => {
+  const rows = await benchSupervision();
+  expect([figureOf(rows, "orphans_hive"), figureOf(rows, "duplicates_hive")]).toEqual([0, 0]);
+  expect(figureOf(rows, "idle_workers_anonymous")).toBeLessThanOrEqual(70);
 });
 
 function figureOf(rows: readonly Row[], id: string): number | undefined {
