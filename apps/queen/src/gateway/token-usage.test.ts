@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { UsageReader } from "./token-usage.ts";
 
@@ -26,5 +27,16 @@ describe("UsageReader", () => {
 
   it("does not believe text that speaks of usage", () => {
     expect(read(JSON.stringify({ content: '"prompt_tokens": 99' }))).toEqual({ promptTokens: null, completionTokens: null });
+  });
+
+  it("keeps the end whole however it was cut", () => {
+    const usage = '{"usage":{"prompt_tokens":12,"completion_tokens":34}}';
+    const pieces = fc.array(fc.integer({ min: 1, max: 9_000 }), { maxLength: 12 });
+    fc.assert(
+      fc.property(pieces, fc.integer({ min: 1, max: usage.length }), (sizes, cut) => {
+        const chunks = [...sizes.map((size) => "x".repeat(size)), usage.slice(0, cut), usage.slice(cut)];
+        expect(read(...chunks)).toEqual({ promptTokens: 12, completionTokens: 34 });
+      }),
+    );
   });
 });

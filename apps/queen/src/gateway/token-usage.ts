@@ -6,34 +6,41 @@ export interface TokenUsage {
 
 /** `usage` stands near the start (some embeddings) or near the end (all else) of an answer. */
 const HEAD_BYTES = 2_048;
-const TAIL_BYTES = 8_192;
+const TAIL_BYTES = 4_096;
+const FIRST_TAIL_BYTES = 1_024;
 
 /** Keeps the two ends of an answer that passes by, and finds its usage there. */
 export class UsageReader {
   #head = "";
-  #tail: Uint8Array[] = [];
-  #tailBytes = 0;
+  /** The last bytes, up to `#filled`; it grows to twice what is kept, so that they are moved only now and then. */
+  #tail: Buffer | null = null;
+  #filled = 0;
 
-  /** The next bytes of the answer; they are kept, not copied. */
+  /** The next bytes of the answer. The few that matter are copied: a chunk that is kept would outlive its moment, a thousand times. */
   take(chunk: Uint8Array): void {
     if (this.#head.length < HEAD_BYTES) this.#head += latin1(chunk.subarray(0, HEAD_BYTES - this.#head.length));
-    const end = chunk.subarray(-TAIL_BYTES);
-    this.#tail.push(end);
-    this.#tailBytes += end.length;
-    for (
-      let oldest = this.#tail[0];
-      oldest !== undefined && this.#tailBytes - oldest.length >= TAIL_BYTES;
-      oldest = this.#tail[0]
-    ) {
-      this.#tail.shift();
-      this.#tailBytes -= oldest.length;
-    }
+    const end = chunk.length > TAIL_BYTES ? chunk.subarray(-TAIL_BYTES) : chunk;
+    this.#roomFor(end.length).set(end, this.#filled);
+    this.#filled += end.length;
   }
 
   /** The newest usage that was said. */
   read(): TokenUsage {
-    const text = `${this.#head}\n${this.#tail.map(latin1).join("")}`;
+    const text = `${this.#head}\n${this.#tail?.toString("latin1", 0, this.#filled) ?? ""}`;
     return { promptTokens: lastNumber(text, PROMPT_TOKENS), completionTokens: lastNumber(text, COMPLETION_TOKENS) };
+  }
+
+  #roomFor(bytes: number): Buffer {
+    this.#tail ??= Buffer.allocUnsafe(FIRST_TAIL_BYTES);
+    const tail = this.#tail;
+    if (this.#filled + bytes <= tail.length) return tail;
+    const keep = Math.min(this.#filled, TAIL_BYTES);
+    const isFull = tail.length >= 2 * TAIL_BYTES;
+    const next = isFull ? tail : Buffer.allocUnsafe(Math.min(2 * TAIL_BYTES, 2 * (keep + bytes)));
+    tail.copy(next, 0, this.#filled - keep, this.#filled);
+    this.#filled = keep;
+    this.#tail = next;
+    return next;
   }
 }
 
