@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from "node:util";
 import type { Clock, Log, Metrics } from "@queen-and-hive/daemon";
 import {
   type CallbackAnswer,
@@ -14,6 +13,7 @@ import {
 import type { HealthSettings, ModelSettings, RestartSettings } from "../config/settings.ts";
 import type { EvictionRules } from "../domain/eviction.ts";
 import type { Store } from "../store/store.ts";
+import { disownChanged } from "./disown-changed.ts";
 import type { FleetContext, FleetHive } from "./fleet-context.ts";
 import { createFleetMetrics } from "./fleet-metrics.ts";
 import { HiveMemory } from "./hive-memory.ts";
@@ -22,6 +22,7 @@ import { ModelDemand } from "./model-demand.ts";
 import { ModelFailures } from "./model-failures.ts";
 import { readyWorkers } from "./ready-workers.ts";
 import { RoomMaker } from "./room-maker.ts";
+import { StandIns } from "./stand-ins.ts";
 import { acceptExited, acceptReady } from "./worker-callbacks.ts";
 import type { ReadyWorker, WorkerDirectory } from "./worker-directory.ts";
 import { WorkerNews } from "./worker-news.ts";
@@ -68,6 +69,7 @@ export class WorkerFleet implements Disposable {
   readonly #memory: HiveMemory;
   readonly #room: RoomMaker;
   readonly #idle: IdleStop;
+  readonly #standIns: StandIns;
   #timer: Disposable | null = null;
   #stopping = false;
 
@@ -120,6 +122,7 @@ export class WorkerFleet implements Disposable {
       },
     });
     this.#idle = new IdleStop(this.#context, (workerId, cause) => this.#spawner.stop(workerId, cause));
+    this.#standIns = new StandIns(this.#context, (workerId, cause) => this.#spawner.stop(workerId, cause));
     this.#demand = new ModelDemand(this.#context, this.#failures, this.#spawner, this.#room);
     this.#news = new WorkerNews(this.#context, this.#spawner, this.#demand);
     this.#traffic = new WorkerTraffic({
@@ -129,11 +132,8 @@ export class WorkerFleet implements Disposable {
       clock,
     });
     this.directory = this.#createDirectory();
-    this.#disownChanged(models);
-    this.#table.changes.subscribe((model) => {
-      this.#idle.touch(model);
-      this.#room.look();
-    });
+    disownChanged(this.#table, models);
+    this.#table.changes.subscribe((model) => this.#lookAtIdle(model));
     this.#schedulePoll();
   }
 
@@ -171,6 +171,7 @@ export class WorkerFleet implements Disposable {
   onHiveState(hiveId: string): void {
     for (const model of new Set(this.#table.ofHive(hiveId).map(({ row }) => row.record.model)))
       this.#table.changes.publish(model);
+    this.#standIns.onHiveState(hiveId);
     this.#demand.ensure();
     for (const model of this.#context.models.keys()) this.#table.changes.publish(model);
   }
@@ -223,7 +224,7 @@ export class WorkerFleet implements Disposable {
 
   #createDirectory(): WorkerDirectory {
     return {
-      ready: (modelId) => readyWorkers(this.#context, modelId, (workerId) => this.#room.isYielding(workerId)),
+      ready: (modelId) => readyWorkers(this.#context, modelId, (workerId) => this.#isLeaving(workerId)),
       starting: (modelId) => this.#demand.starting(modelId),
       want: (modelId) => this.#demand.want(modelId),
       failure: (modelId) => this.#demand.failure(modelId),
@@ -233,11 +234,18 @@ export class WorkerFleet implements Disposable {
         if (outcome === "timeout") this.#doubt(worker);
       },
       standing: (worker) => this.#traffic.standing(worker),
-      idle: ({ model }) => {
-        this.#idle.touch(model);
-        this.#room.look();
-      },
+      idle: ({ model }) => this.#lookAtIdle(model),
     };
+  }
+
+  #lookAtIdle(modelId: string): void {
+    this.#idle.touch(modelId);
+    this.#room.look();
+    this.#standIns.look();
+  }
+
+  #isLeaving(workerId: string): boolean {
+    return this.#room.isYielding(workerId) || this.#standIns.isLeaving(workerId);
   }
 
   /** Counts the end of an incarnation once, whichever of its hive's two ways of telling comes first. */
@@ -255,19 +263,6 @@ export class WorkerFleet implements Disposable {
     calls
       ?.checkWorker(workerId)
       .catch((error: unknown) => this.#options.log.warn("cannot have a worker checked", { error, worker_id: workerId }));
-  }
-
-  #disownChanged(models: ReadonlyMap<string, ModelSettings>): void {
-    for (const { row } of this.#table.all()) {
-      const spec = models.get(row.record.model)?.spec;
-      const isSame = row.spec === null ? spec !== undefined : isDeepStrictEqual(spec, row.spec);
-      if (!row.wanted || isSame) continue;
-      this.#table.change(
-        row.record.worker_id,
-        { wanted: false, record: { state: "stopping" } },
-        { actor: "queen", cause: "configuration_changed" },
-      );
-    }
   }
 
   #counted(message: string, accept: () => CallbackAnswer): CallbackAnswer {
