@@ -1,6 +1,7 @@
 import { type RunningFakeWorker, startFakeWorker, startTestCluster, until } from "@queen-and-hive/dev-env";
 import { QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
 import { describe, expect, it } from "vitest";
+import { silence, TestEngine } from "./gateway-engine.ts";
 import { GatewayHarness } from "./gateway-harness.ts";
 
 /** An engine that would go on for hours. */
@@ -100,5 +101,33 @@ describe("the engine stops", () => {
     await expect(again).rejects.toMatchObject({ kind: "request_not_found" });
     const events = await queen.command(["events", "--json"]);
     expect(events.stdout).toContain('"kind":"request.cancelled","actor":"key:local","request_id":"the-long-one"');
+  });
+});
+
+describe("the list of open requests", () => {
+  it("tells what each waits for, and one that is cancelled in the queue gets a status that nobody tries again", async () => {
+    await using engine = await TestEngine.start(silence);
+    await using queen = await GatewayHarness.start();
+    const stateOf = (id: string) => queen.gateway.requests().find((request) => request.request_id === id)?.state;
+    const ask = (id: string) => queen.chat({}, { headers: { "x-request-id": id } });
+    const first = ask("first");
+    await until(() => stateOf("first") === "waiting_for_worker", 20_000, "the first waits for a worker");
+    queen.directory.add("chat", { url: engine.url, slots: 1 });
+    await until(() => stateOf("first") === "placed", 20_000, "the first is placed");
+    const second = ask("second");
+    await until(() => stateOf("second") === "queued", 20_000, "the second waits for a slot");
+    expect(queen.gateway.requests().map((request) => request.request_id)).toEqual(["first", "second"]);
+    expect(queen.gateway.cancel("nobody")).toBe(0);
+    for (const [id, answer] of [
+      ["second", second],
+      ["first", first],
+    ] as const) {
+      expect(queen.gateway.cancel(id)).toBe(1);
+      const { status, headers } = await answer;
+      expect([status, headers["x-should-retry"]]).toEqual([503, "false"]);
+      expect((await (await answer).json()).error).toMatchObject({ code: "request_cancelled", request_id: id });
+    }
+    await (await engine.call(1)).aborted;
+    expect(engine.calls.length).toBe(1);
   });
 });

@@ -1,5 +1,5 @@
-import type { AddressInfo } from "node:net";
-import { createServer } from "node:net";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { startProgram, temporaryDirectory, testEnvironment, until } from "@queen-and-hive/dev-env";
 import { describe, expect, it } from "vitest";
 import {
   answers,
@@ -150,6 +150,34 @@ describe("before the engine's first byte", () => {
     const answer = await queen.chat();
     expect(answer.status).toBe(502);
     expect((await answer.json()).error).toMatchObject({ code: "engine_unreachable" });
+  });
+
+  it("a worker whose connections are not accepted is given up at the limit for connecting", async () => {
+    await using directory = await temporaryDirectory("qh-full");
+    const listen =
+      'const full = require("net").createServer().listen({ port: 0, host: "127.0.0.1", backlog: 1 }, () => console.log("port", full.address().port, "."))';
+    const program = await startProgram([process.execPath, "-e", listen], {
+      env: testEnvironment(directory.path),
+      cwd: directory.path,
+      logFile: directory.join("full.log"),
+    });
+    const fillers: Socket[] = [];
+    try {
+      const port = await until(() => /port (\d+) \./.exec(program.output())?.[1] ?? null, 20_000, "it listens");
+      // The kernel takes connections for a stopped process until its backlog is full; what comes after that hangs.
+      program.send("SIGSTOP");
+      for (let count = 0; count < 8; count += 1) fillers.push(connect(Number(port), "127.0.0.1").on("error", () => undefined));
+      await until(() => fillers.filter((filler) => !filler.connecting).length >= 2, 20_000, "the backlog is full");
+      await using queen = await GatewayHarness.start({ stream: { connectMs: 500 }, retry: { attempts: 1, waitMs: 10 } });
+      queen.directory.add("chat", { url: `http://127.0.0.1:${port}` });
+      const answer = await queen.chat();
+      expect([answer.status, (await answer.json()).error["code"]]).toEqual([502, "engine_unreachable"]);
+      expect(queen.directory.reports.map((report) => report.outcome)).toEqual(["connect_failed"]);
+    } finally {
+      for (const filler of fillers) filler.destroy();
+      program.send("SIGKILL");
+      await program.ended();
+    }
   });
 
   it("an engine that never answers is a timeout, and is told to stop", async () => {
