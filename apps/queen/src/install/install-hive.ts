@@ -70,7 +70,7 @@ async function take(step: InstallStep, installDir: string, options: InstallOptio
     case "upload_hive": {
       const { sha256, bytes } = step.source;
       await upload("hive", step, executablePath(installDir, sha256), options).catch(async (error: unknown) => {
-        await host.exec(discardArgv(installDir, sha256), { deadline: Deadline.in(commandMs) }).catch(() => undefined);
+        await host.exec(discardArgv(installDir, sha256), { deadline: Deadline.in(DISCARD_MS) }).catch(() => undefined);
         throw error;
       });
       options.onProgress("hive", bytes, bytes);
@@ -106,5 +106,7 @@ async function upload(
     throw new QhError("shutting_down", `cannot finish the installation on ${host.name}: it was given up`);
 }
 
+/** How long tidying up after an upload that failed may delay the failure, milliseconds: its link may be cut. */
+const DISCARD_MS = 6_000;
 const EXECUTABLE = 0o755;
 const PLAIN = 0o600;
