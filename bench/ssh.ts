@@ -211,5 +211,13 @@ function reachOf(ground: SshGround, there: SshTestHost): SshReach {
   const target = parseSshTarget(there.url);
   if (target === null) throw new Error(`a host's address can be read: ${there.url}`);
   const { key, knownHosts, folder } = ground;
-  return { name: there.url, target, identityFile: key.path, knownHosts, agent: null, home: folder };
+  return {
+    name: there.url,
+    target,
+    identityFile: key.path,
+    knownHosts,
+    agent: null,
+    home: folder,
+    limits: { connectMs: 10_000, keepAliveMs: 3_000, keepAlivesMissed: 3, sessions: 8 },
+  };
 }

@@ -5,6 +5,7 @@ import {
   fakeModel,
   hiveOn,
   makeSshKey,
+  programCommand,
   type SshTestHost,
   startProgram,
   startSshGround,
@@ -16,7 +17,7 @@ import {
 import { QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
 import { describe, expect, it } from "vitest";
 import { ask, chat } from "../cluster/ask.ts";
-import { daemonsOf, firstOf } from "./on-ground.ts";
+import { daemonsOf, firstOf, readyWorkers } from "./on-ground.ts";
 
 /** What the queen says of a hive that she could not start. */
 function troubleOf(queen: TestQueen, hiveId: string): Promise<string> {
@@ -71,22 +72,28 @@ describe("hosts with something wrong", () => {
     await queen.hivesRunning(["gone", "unwritable"], 90_000);
   }, 180_000);
 
-  it("are used as they are when they only are peculiar: banners at every login, one session at a time", async () => {
+  it("are used as they are when they only are peculiar: banners at every login, one session at a time, an older hive", async () => {
     await using ground = await startSshGround({
-      hosts: [{ loginNoise: 'Welcome! {"pid": 1, "error": {"message": "no"}}' }, { maxSessions: 1 }],
+      hosts: [{ loginNoise: 'Welcome! {"pid": 1, "error": {"message": "no"}}' }, { maxSessions: 1 }, {}],
     });
-    const [noisy, narrow] = ground.hosts;
-    if (noisy === undefined || narrow === undefined) throw new Error("a ground of two hosts has them");
+    const [noisy, narrow, older] = ground.hosts;
+    if (noisy === undefined || narrow === undefined || older === undefined) throw new Error("a ground of three hosts has them");
+    const hive = programCommand("hive").join(" ");
+    const speaks = `sed 's/"version":"[^"]*"/"version":"0.0.9"/; s/"already_running":false/"already_running":true/'`;
+    writeFileSync(programOf(older), `#!/bin/sh\n[ "$1" = start ] || exec ${hive} "$@"\n${hive} "$@" | ${speaks}\n`);
+    const named = { noisy, narrow, older };
     await using queen = await startTestQueen({
       config: {
-        hives: [await hiveOn(ground, noisy, "noisy"), await hiveOn(ground, narrow, "narrow")],
-        models: [fakeModel("far", "fake", { workers: { min: 2, max: 2 } })],
+        hives: await Promise.all(Object.entries(named).map(([id, host]) => hiveOn(ground, host, id))),
+        models: [fakeModel("far", "fake", { workers: { min: 3, max: 3 } })],
       },
     });
     await queen.hivesRunning();
+    expect(new Set((await readyWorkers(queen.peer, 3)).map(({ hive_id: hiveId }) => hiveId)).size).toBe(3);
     expect((await ask(queen.url, { body: chat("far") })).status).toBe(200);
+    expect(queen.program.output()).toMatch(/the hive runs version 0\.0\.9, this queen is version/);
     expect((await queen.stop()).code).toBe(0);
-    expect([...noisy.processes(), ...narrow.processes()]).toEqual([]);
+    for (const host of ground.hosts) expect(host.processes()).toEqual([]);
   }, 120_000);
 
   it("with a foreign process on the port name it and leave it alone", async () => {

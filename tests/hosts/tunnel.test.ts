@@ -32,28 +32,6 @@ describe.each([undefined, "in_process"] as const)("a hive through a tunnel (%s)"
     await until(() => there.connections() === 0);
   }, 120_000);
 
-  it("adopts the hive and its worker that a killed queen has left, and hears of it on a new socket", async () => {
-    await using ground = await startSshGround(one);
-    const there = firstOf(ground);
-    await using queen = await startTestQueen({
-      config: { hives: [await hiveOn(ground, there, "gpu1")], models: [fakeModel("far", "fake", { workers: { min: 1 } })] },
-    });
-    const [before] = await readyWorkers(queen.peer, 1);
-    await queen.stop("SIGKILL");
-    await queen.start();
-    await queen.hivesRunning();
-    const [after] = await readyWorkers(queen.peer, 1);
-    expect(after).toMatchObject({ worker_id: before?.worker_id, pid: before?.pid, incarnation: 1 });
-    expect((await ask(queen.url, { body: chat("far") })).status).toBe(200);
-
-    // Without a queen the command itself stops what her registry has.
-    await queen.stop("SIGKILL");
-    const down = await queen.command(["down"]);
-    expect(down.exitCode, `${down.stdout}${down.stderr}`).toBe(0);
-    expect(there.processes()).toEqual([]);
-    expect(isAlive(after)).toBe(false);
-  }, 120_000);
-
   it("goes on after the SSH connection was dropped: a worker that starts afterwards is heard of", async () => {
     await using ground = await startSshGround(one);
     const there = firstOf(ground);
@@ -76,25 +54,47 @@ describe.each([undefined, "in_process"] as const)("a hive through a tunnel (%s)"
     const newest = ways.at(-1) ?? "";
     expect(readdirSync(dirname(newest)).filter((name) => name.endsWith(".sock"))).toEqual([basename(newest)]);
   }, 120_000);
-
-  it("uses a loopback port where the SSH server forbids sockets, and says what to allow where it forbids both", async () => {
-    await using ground = await startSshGround({ ...one, hosts: [{ forwarding: "tcp" }, { forwarding: "none" }] });
-    const [port, none] = ground.hosts;
-    if (port === undefined || none === undefined) throw new Error("a ground of two hosts has them");
-    await using queen = await startTestQueen({
-      config: { hives: [await hiveOn(ground, port, "port"), await hiveOn(ground, none, "none")], models: [fakeModel("far")] },
-    });
-    await queen.hivesRunning(["port"]);
-    expect((await ask(queen.url, { body: chat("far") })).status).toBe(200);
-    expect(queen.program.output()).toMatch(/"a way back from a hive is open".*"url":"http:\/\/127\.0\.0\.1:/);
-    const refused = await until(async () => {
-      const hive = await queen.peer.call(QUEEN_ENDPOINTS.getHive, { params: { hive_id: "none" } });
-      return hive.last_error ?? null;
-    });
-    expect(refused).toContain("AllowStreamLocalForwarding");
-    expect(daemonsOf(none)).toEqual([]);
-  }, 120_000);
 });
+
+it("a tunnel uses a loopback port where the SSH server forbids sockets, and says what to allow where it forbids both", async () => {
+  await using ground = await startSshGround({ hosts: [{ forwarding: "tcp" }, { forwarding: "none" }] });
+  const [port, none] = ground.hosts;
+  if (port === undefined || none === undefined) throw new Error("a ground of two hosts has them");
+  await using queen = await startTestQueen({
+    config: { hives: [await hiveOn(ground, port, "port"), await hiveOn(ground, none, "none")], models: [fakeModel("far")] },
+  });
+  await queen.hivesRunning(["port"]);
+  expect((await ask(queen.url, { body: chat("far") })).status).toBe(200);
+  expect(queen.program.output()).toMatch(/"a way back from a hive is open".*"url":"http:\/\/127\.0\.0\.1:/);
+  const refused = await until(async () => {
+    const hive = await queen.peer.call(QUEEN_ENDPOINTS.getHive, { params: { hive_id: "none" } });
+    return hive.last_error ?? null;
+  });
+  expect(refused).toContain("AllowStreamLocalForwarding");
+  expect(daemonsOf(none)).toEqual([]);
+}, 120_000);
+
+it("a tunnel adopts the hive and its worker that a killed queen has left, and hears of it on a new socket", async () => {
+  await using ground = await startSshGround({ hosts: [{}] });
+  const there = firstOf(ground);
+  await using queen = await startTestQueen({
+    config: { hives: [await hiveOn(ground, there, "gpu1")], models: [fakeModel("far", "fake", { workers: { min: 1 } })] },
+  });
+  const [before] = await readyWorkers(queen.peer, 1);
+  await queen.stop("SIGKILL");
+  await queen.start();
+  await queen.hivesRunning();
+  const [after] = await readyWorkers(queen.peer, 1);
+  expect(after).toMatchObject({ worker_id: before?.worker_id, pid: before?.pid, incarnation: 1 });
+  expect((await ask(queen.url, { body: chat("far") })).status).toBe(200);
+
+  // Without a queen the command itself stops what her registry has.
+  await queen.stop("SIGKILL");
+  const down = await queen.command(["down"]);
+  expect(down.exitCode, `${down.stdout}${down.stderr}`).toBe(0);
+  expect(there.processes()).toEqual([]);
+  expect(isAlive(after)).toBe(false);
+}, 120_000);
 
 function isAlive(worker: WorkerRecord | undefined): boolean {
   if (worker?.pid == null || worker.start_time === null || worker.boot_id === null)

@@ -21,6 +21,7 @@ it("leaks no connection, descriptor or listener in 200 rounds of good and bad en
     knownHosts: ground.knownHosts,
     agent: null,
     home: ground.folder,
+    limits: { connectMs: 10_000, keepAliveMs: 3_000, keepAlivesMissed: 3, sessions: 8 },
   };
   const stranger = makeSshKey(join(ground.folder, "stranger")).path;
   const unknown = join(ground.folder, "empty");

@@ -8,7 +8,7 @@ import { describe, expect, it } from "vitest";
 import type { SshReach } from "../src/config/ssh-reach.ts";
 import { parseSshTarget } from "../src/config/ssh-target.ts";
 import { SshHost } from "../src/hosts/ssh-host.ts";
-import { firstOf, reachOf } from "./ssh-reach.ts";
+import { firstOf, LIMITS, reachOf } from "./ssh-reach.ts";
 
 const soon = (): Deadline => Deadline.in(60_000);
 
@@ -18,7 +18,7 @@ function reachByAlias(ground: SshGround, alias: string, config: string): SshReac
   if (target === null) throw new Error(`${alias} is an alias`);
   mkdirSync(join(ground.folder, ".ssh"), { recursive: true });
   writeFileSync(join(ground.folder, ".ssh", "config"), config, { mode: 0o600 });
-  return { name: alias, target, identityFile: null, knownHosts: null, agent: null, home: ground.folder };
+  return { name: alias, target, identityFile: null, knownHosts: null, agent: null, home: ground.folder, limits: LIMITS };
 }
 
 describe("a host that is named as for ssh", () => {

@@ -2,6 +2,9 @@ import type { SshGround, SshTestHost } from "@queen-and-hive/dev-env";
 import type { SshReach } from "../src/config/ssh-reach.ts";
 import { parseSshTarget } from "../src/config/ssh-target.ts";
 
+/** The defaults of `ssh:`. */
+export const LIMITS = { connectMs: 10_000, keepAliveMs: 3_000, keepAlivesMissed: 3, sessions: 8 };
+
 /** How a queen of the test reaches a host of its ground. */
 export function reachOf(ground: SshGround, host: SshTestHost, more: Partial<SshReach> = {}): SshReach {
   const target = parseSshTarget(host.url);
@@ -13,6 +16,7 @@ export function reachOf(ground: SshGround, host: SshTestHost, more: Partial<SshR
     knownHosts: ground.knownHosts,
     agent: null,
     home: ground.folder,
+    limits: LIMITS,
     ...more,
   };
 }

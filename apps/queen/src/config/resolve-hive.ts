@@ -3,11 +3,12 @@ import { expandHome } from "@queen-and-hive/daemon";
 import {
   HIVE_CONFIG_DEFAULTS,
   type HiveConfigInput,
+  parseDurationMs,
   QUEEN_CONFIG_DEFAULTS,
   type QueenConfigInput,
 } from "@queen-and-hive/protocol";
 import type { HiveSettings } from "./settings.ts";
-import type { SshReach } from "./ssh-reach.ts";
+import type { SshLimits, SshReach } from "./ssh-reach.ts";
 import { parseSshTarget } from "./ssh-target.ts";
 
 type HiveInput = NonNullable<QueenConfigInput["hives"]>[number];
@@ -38,7 +39,7 @@ export function hostOf(hive: HiveInput): string {
  */
 export function resolveHive(config: QueenConfigInput, input: HiveInput, place: HivePlace): HiveSettings {
   const hive = { ...QUEEN_CONFIG_DEFAULTS.defaults.hive, ...config.defaults?.hive, ...input };
-  const reach = reachOf(hive, place);
+  const reach = reachOf(config, hive, place);
   const here = (path: string): string => resolvePath(place.base, expandHome(path, place.home));
   const there = reach === null ? here : (path: string): string => path;
   const stateDir = hive.state_dir === undefined ? defaultStateDir(hive.id, reach, place) : there(hive.state_dir);
@@ -78,13 +79,31 @@ export function resolveHive(config: QueenConfigInput, input: HiveInput, place: H
 
 type MergedHive = HiveInput & { readonly on_queen_exit: "stop" | "keep" };
 
-function reachOf(hive: MergedHive, { base, home, sshAgent }: HivePlace): SshReach | null {
+function reachOf(config: QueenConfigInput, hive: MergedHive, { base, home, sshAgent }: HivePlace): SshReach | null {
   const name = hostOf(hive);
   const target = name === "local" ? null : parseSshTarget(name);
   if (target === null) return null;
   const here = (path: string | undefined): string | null =>
     path === undefined ? null : resolvePath(base, expandHome(path, home));
-  return { name, target, identityFile: here(hive.identity_file), knownHosts: here(hive.known_hosts), agent: sshAgent, home };
+  return {
+    name,
+    target,
+    identityFile: here(hive.identity_file),
+    knownHosts: here(hive.known_hosts),
+    agent: sshAgent,
+    home,
+    limits: sshLimits(config),
+  };
+}
+
+function sshLimits(config: QueenConfigInput): SshLimits {
+  const ssh = { ...QUEEN_CONFIG_DEFAULTS.ssh, ...config.ssh };
+  return {
+    connectMs: parseDurationMs(ssh.connect),
+    keepAliveMs: parseDurationMs(ssh.keep_alive),
+    keepAlivesMissed: ssh.keep_alives_missed,
+    sessions: ssh.sessions,
+  };
 }
 
 function defaultStateDir(hiveId: string, reach: SshReach | null, { home, machineId }: HivePlace): string | null {

@@ -1,5 +1,15 @@
 import type { SshTarget } from "./ssh-target.ts";
 
+/** Limits of the connections to hosts. */
+export interface SshLimits {
+  readonly connectMs: number;
+  readonly keepAliveMs: number;
+  /** After so many silences a connection is lost. */
+  readonly keepAlivesMissed: number;
+  /** Commands of one connection at the same time. */
+  readonly sessions: number;
+}
+
 /** How a machine is reached over SSH; what is null here is decided by ssh's own configuration. */
 export interface SshReach {
   /** How lists name it. */
@@ -13,4 +23,5 @@ export interface SshReach {
   readonly agent: string | null;
   /** Our own home directory, with `.ssh` in it. */
   readonly home: string;
+  readonly limits: SshLimits;
 }

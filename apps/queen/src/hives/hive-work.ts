@@ -2,6 +2,7 @@ import { Deadline } from "@queen-and-hive/daemon";
 import { type HiveIdentity, type HiveRecord, type HiveStopAnswer, QhError } from "@queen-and-hive/protocol";
 import type { HiveMachineEvent } from "../domain/hive-states.ts";
 import type { HiveRow, InstalledFiles } from "../store/store.ts";
+import { QUEEN_VERSION } from "../version.ts";
 import { diagnose } from "./diagnosis.ts";
 import { HiveBringUp } from "./hive-bring-up.ts";
 import { createHiveCalls, type HiveCalls } from "./hive-calls.ts";
@@ -60,6 +61,14 @@ export class HiveWork implements AsyncDisposable {
         pid: run.pid,
         url: run.url,
       });
+      if (run.version !== QUEEN_VERSION) {
+        log.warn(
+          `the hive runs version ${run.version}, this queen is version ${QUEEN_VERSION}: restart it to bring it up to date`,
+          {
+            hive_id: settings.id,
+          },
+        );
+      }
       this.#post({ type: "start_answered", run });
     } catch (error) {
       this.#post({ type: "start_refused", error: messageOf(error), why: this.#whyRefused(error), atMs: clock.monotonicMs() });

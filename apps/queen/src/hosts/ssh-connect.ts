@@ -9,12 +9,6 @@ import { type SshLogin, sshLogin } from "./ssh-login.ts";
 import { type SshProxy, startSshProxy } from "./ssh-proxy.ts";
 import { findSshRoute, type SshRoute } from "./ssh-route.ts";
 
-/** How long one attempt may take from the first packet to the log-in, milliseconds: a mute server is given up. */
-const CONNECT_MS = 10_000;
-/** Asked this often whether it still lives; after so many silences the connection is lost. */
-const KEEP_ALIVE_MS = 3_000;
-const KEEP_ALIVES_MAX = 3;
-
 /**
  * Opens a connection: the host key verified, no question ever asked. Throws `host_unreachable`, `host_key_refused`,
  * `host_login_refused`, `deadline_exceeded`, the signal's reason.
@@ -27,7 +21,7 @@ export async function openSshConnection(reach: SshReach, deadline: Deadline, giv
   const proxy = route.proxy === null ? null : startSshProxy(route.proxy);
   const attempt: Attempt = { reach, route, known, login, proxy, refusal: null };
   try {
-    return await connect(attempt, Math.min(CONNECT_MS, deadline.remainingMs()), signal);
+    return await connect(attempt, Math.min(reach.limits.connectMs, deadline.remainingMs()), signal);
   } catch (error) {
     proxy?.stream.destroy();
     throw error;
@@ -55,7 +49,7 @@ async function connect(attempt: Attempt, withinMs: number, signal: AbortSignal):
   signal.addEventListener("abort", onAbort, { once: true });
   try {
     await connecting;
-    return new SshConnection({ client, name: attempt.reach.name });
+    return new SshConnection({ client, name: attempt.reach.name, sessions: attempt.reach.limits.sessions });
   } catch (cause) {
     client.destroy();
     if (signal.aborted) throw signal.reason;
@@ -73,9 +67,10 @@ function configOf(attempt: Attempt, withinMs: number): Parameters<NodeSSH["conne
     username: route.user,
     ...(proxy === null ? {} : { sock: proxy.stream }),
     authHandler: login.methods,
-    readyTimeout: withinMs,
-    keepaliveInterval: KEEP_ALIVE_MS,
-    keepaliveCountMax: KEEP_ALIVES_MAX,
+    readyTimeout: finiteMs(withinMs),
+    // 0 is ssh2's word for never.
+    keepaliveInterval: finiteMs(reach.limits.keepAliveMs),
+    keepaliveCountMax: reach.limits.keepAlivesMissed,
     algorithms: { serverHostKey: { prepend: algorithmsOf(known), append: [], remove: [] } },
     hostVerifier: (key: Buffer) => {
       const files = route.knownHostsFiles;
@@ -83,6 +78,10 @@ function configOf(attempt: Attempt, withinMs: number): Parameters<NodeSSH["conne
       return attempt.refusal === null;
     },
   };
+}
+
+function finiteMs(ms: number): number {
+  return Number.isFinite(ms) ? ms : 0;
 }
 
 const RSA: readonly ServerHostKeyAlgorithm[] = ["rsa-sha2-512", "rsa-sha2-256"];

@@ -8,8 +8,6 @@ import { SessionSlots } from "./session-slots.ts";
 import { shellLine } from "./shell-words.ts";
 import { type RunningCommand, runOnChannel } from "./ssh-command.ts";
 
-/** Sessions of one connection at the same time; OpenSSH allows 10 (sshd_config(5), MaxSessions). */
-const SESSIONS_MAX = 8;
 /** How often a session is asked for again that was refused although no other is open, and how long it waits each time. */
 const REFUSALS_MAX = 8;
 const REFUSAL_PAUSE_MS = 150;
@@ -19,20 +17,23 @@ export interface SshConnectionParts {
   readonly client: Client;
   /** How the machine is named in messages. */
   readonly name: string;
+  /** Commands at the same time; further ones wait in line. */
+  readonly sessions: number;
 }
 
 /** One open SSH connection. It never throws on its own: whoever uses it hears of its end. */
 export class SshConnection {
   readonly #client: Client;
   readonly #name: string;
-  readonly #slots = new SessionSlots(SESSIONS_MAX);
+  readonly #slots: SessionSlots;
   readonly #ended = new AbortController();
   /** Why it ended, as far as the connection itself said so. */
   #cause: unknown = null;
 
-  constructor({ client, name }: SshConnectionParts) {
+  constructor({ client, name, sessions }: SshConnectionParts) {
     this.#client = client;
     this.#name = name;
+    this.#slots = new SessionSlots(sessions);
     client.setNoDelay(true);
     // Without a listener for it, an error of the connection would end the process.
     client.on("error", (error) => {

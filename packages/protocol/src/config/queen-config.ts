@@ -265,6 +265,17 @@ export const queenConfigSchema = {
       },
       additionalProperties: false,
     },
+    ssh: {
+      type: "object",
+      description: "connections to hosts that are reached over SSH",
+      properties: {
+        connect: { ...value.duration, description: "how long one attempt may take, from the first packet to the log-in" },
+        keep_alive: { ...value.duration, description: "how often a connection is asked whether it still lives" },
+        keep_alives_missed: { type: "integer", minimum: 1, description: "after so many silences it is lost" },
+        sessions: { type: "integer", minimum: 1, description: "commands of one connection at the same time; OpenSSH allows 10" },
+      },
+      additionalProperties: false,
+    },
     install: {
       type: "object",
       description: "how the hive's executable comes to hosts with an install_dir",

@@ -58,5 +58,6 @@ export const QUEEN_CONFIG_DEFAULTS = {
   shutdown: { budget: "30s", drain: "10s" },
   stop: { term: "8s", verify: "5s" },
   preflight: { deadline: "20s", program: "5s", clock_skew: "5s", disk_free: "1GiB", memory_free: "512MiB" },
+  ssh: { connect: "10s", keep_alive: "3s", keep_alives_missed: 3, sessions: 8 },
   install: { upload: "15m", keep: 3 },
 } as const satisfies QueenConfigInput;
