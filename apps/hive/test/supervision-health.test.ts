@@ -14,11 +14,13 @@ import {
   until,
   untilState,
 } from "./supervision-kit.ts";
+import { TestDevices } from "./test-devices.ts";
 
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
 
-const quick: Partial<SupervisorConfig> = { health: { everyMs: 50, timeoutMs: 200, hungAfterMs: 400, replaceAfterMs: 400 } };
+const HEALTH = { everyMs: 50, timeoutMs: 1_000, hungAfterMs: 1_500, replaceAfterMs: 1_000 };
+const quick: Partial<SupervisorConfig> = { health: HEALTH };
 
 /** A fake worker that is ready by its health path. */
 function fakeSpec(flags: readonly string[], parts: Partial<WorkerSpec> = {}): WorkerSpec {
@@ -48,7 +50,7 @@ describe("a worker that was ready and hangs", () => {
   });
 
   test("is ready again when it answers before that, and the queen is told", async () => {
-    const hive = await openTestHive(cleanup, { config: { health: { ...health(), replaceAfterMs: 60_000 } } });
+    const hive = await openTestHive(cleanup, { config: { health: { ...HEALTH, replaceAfterMs: 60_000 } } });
     const request = spawnRequest(fakeSpec([]));
     await hive.supervision.spawn(request);
     const { pid } = identityOf(await untilState(hive, request.worker_id, "ready"));
@@ -62,7 +64,7 @@ describe("a worker that was ready and hangs", () => {
   });
 
   test("is found behind a health path that lies, once requests to it got no answer", async () => {
-    const hive = await openTestHive(cleanup, { config: { health: { ...health(), timeoutMs: 100 } } });
+    const hive = await openTestHive(cleanup, { config: quick });
     const request = spawnRequest(fakeSpec(["--fault", "lying-health"]));
     await hive.supervision.spawn(request);
     await untilState(hive, request.worker_id, "ready");
@@ -85,7 +87,7 @@ describe("a worker that was ready and hangs", () => {
 test("a busy worker is never taken for dead, however long it does not answer", async () => {
   const hive = await openTestHive(cleanup, { config: quick });
   // One request computes for longer than a hung worker would live, and its health path is deaf meanwhile.
-  const request = spawnRequest(fakeSpec(["--fault", "long-prefill=3000"]));
+  const request = spawnRequest(fakeSpec(["--fault", "long-prefill=6000"]));
   await hive.supervision.spawn(request);
   const { url, pid } = await untilState(hive, request.worker_id, "ready");
   const answer = await fetch(`${url}/v1/chat/completions`, { method: "POST", body: '{"messages": []}' });
@@ -138,6 +140,19 @@ describe("a start without a word", () => {
     expect(hive.exited).toEqual([]);
   });
 
+  test("lives because the memory of its device grows", async () => {
+    const devices = new TestDevices([{ id: "GPU-1" }]);
+    const hive = await openTestHive(cleanup, { options: { devices } });
+    const request = spawnRequest(fakeSpec(["--load-ms", "4000", "--fault", "silent-load"], { start, devices: ["GPU-1"] }));
+    await hive.supervision.spawn(request);
+    const loading = setInterval(() => {
+      for (const gpu of devices.gpus) gpu.usedBytes += 64 * 1024 * 1024;
+    }, 100);
+    cleanup.defer(() => clearInterval(loading));
+    await untilState(hive, request.worker_id, "ready", 1);
+    expect(hive.exited).toEqual([]);
+  });
+
   test("is given up when it does nothing", async () => {
     const hive = await openTestHive(cleanup);
     const spec = fakeSpec(["--load-ms", "60000", "--fault", "silent-load"], {
@@ -161,10 +176,6 @@ test("a worker that drains keeps its process and its address, and is not started
   await until("it has left the list", () => hive.supervision.get(request.worker_id) === null);
   expect(hive.exited).toMatchObject([{ signal: "SIGKILL", will_restart: false }]);
 });
-
-function health() {
-  return { everyMs: 50, timeoutMs: 200, hungAfterMs: 400, replaceAfterMs: 400 };
-}
 
 async function started(url: string | null): Promise<unknown> {
   const body: unknown = await (await fetch(`${url}/stats`)).json();

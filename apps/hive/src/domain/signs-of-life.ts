@@ -9,6 +9,10 @@ export interface StartLook {
   /** CPU time of all its processes so far, in ms. */
   readonly cpuMs: number;
   readonly residentBytes: number;
+  /** Memory in use on its devices, by whomever. */
+  readonly deviceBytes: number;
+  /** Whether one of its devices computes. */
+  readonly deviceIsBusy: boolean;
   /** Whether the worker answered that it is loading since the last look. */
   readonly saidLoading: boolean;
 }
@@ -26,8 +30,8 @@ export interface StartLimits {
   readonly totalMs: number | null;
 }
 
-/** Growth of resident memory below which it is no sign of life. */
-const RESIDENT_SIGN_BYTES = 1024 * 1024;
+/** Growth of memory, the machine's or a device's, below which it is no sign of life. */
+const MEMORY_SIGN_BYTES = 1024 * 1024;
 
 /** Begins to watch a start that may have begun `alreadyMs` ago (an adopted worker). */
 export function beginVigil(first: StartLook, alreadyMs: number): StartVigil {
@@ -43,9 +47,11 @@ export function judgeLook(
   const { lastSign } = vigil;
   const isAlive =
     look.saidLoading ||
+    look.deviceIsBusy ||
+    look.deviceBytes - lastSign.deviceBytes >= MEMORY_SIGN_BYTES ||
     look.logBytes !== lastSign.logBytes ||
     look.cpuMs - lastSign.cpuMs >= Math.max(1, look.atMs - lastSign.atMs) * CPU_SIGN_RATIO ||
-    look.residentBytes - lastSign.residentBytes >= RESIDENT_SIGN_BYTES;
+    look.residentBytes - lastSign.residentBytes >= MEMORY_SIGN_BYTES;
   const next: StartVigil = isAlive ? { startedAtMs: vigil.startedAtMs, lastSign: look } : vigil;
   if (limits.totalMs !== null && look.atMs - vigil.startedAtMs >= limits.totalMs)
     return { vigil: next, giveUp: "start_too_long" };

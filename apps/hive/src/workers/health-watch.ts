@@ -14,6 +14,7 @@ import { useOfSession } from "../process/machine-facts.ts";
 import { outputSize } from "../process/output-log.ts";
 import type { ProcessViews } from "../process/process-views.ts";
 import { probeReady } from "../process/ready-probe.ts";
+import type { DeviceSigns } from "./device-signs.ts";
 
 /** How often a worker that was ready is looked at, and how long it may be silent; the hive's `health`. */
 export interface HealthSettings {
@@ -36,6 +37,7 @@ export interface HealthWatchOptions {
   readonly isHung: boolean;
   readonly settings: HealthSettings;
   readonly views: ProcessViews;
+  readonly deviceSigns: () => DeviceSigns;
   readonly clock: Clock;
   readonly log: Log;
   readonly onMute: () => void;
@@ -46,6 +48,7 @@ export interface HealthWatchOptions {
 /** What its processes have done so far. */
 interface Work {
   readonly atMs: number;
+  readonly deviceIsBusy: boolean;
   readonly cpuMs: number;
   readonly logBytes: number;
 }
@@ -143,6 +146,7 @@ export class HealthWatch implements Disposable {
       atMs,
       cpuMs: useOfSession(this.#options.views.table(TABLE_AGE_MS_MAX), process.shim.pid).cpuMs,
       logBytes: outputSize(outputPath),
+      deviceIsBusy: this.#options.deviceSigns().deviceIsBusy,
     };
   }
 
@@ -160,5 +164,6 @@ function healthPathOf({ runtime }: WorkerSpec): string | null {
 }
 
 function hasWorked(before: Work, now: Work): boolean {
+  if (now.deviceIsBusy) return true;
   return now.logBytes !== before.logBytes || now.cpuMs - before.cpuMs >= Math.max(1, now.atMs - before.atMs) * CPU_SIGN_RATIO;
 }

@@ -9,6 +9,7 @@ import { outputSize, readOutput } from "../process/output-log.ts";
 import type { ProcessViews } from "../process/process-views.ts";
 import { listensOnLoopbackOnly } from "../process/reach-worker.ts";
 import { probeReady } from "../process/ready-probe.ts";
+import type { DeviceSigns } from "./device-signs.ts";
 
 /** What to watch while a worker loads. */
 export interface StartWatchOptions {
@@ -25,6 +26,7 @@ export interface StartWatchOptions {
   readonly alreadyMs: number;
   readonly pauses: { readonly firstMs: number; readonly maxMs: number };
   readonly views: ProcessViews;
+  readonly deviceSigns: () => DeviceSigns;
   readonly clock: Clock;
   readonly log: Log;
   /** Told with the slots that the engine said, or null when it says nothing of them. */
@@ -180,7 +182,8 @@ export class StartWatch implements Disposable {
       this.#use = useOfSession(this.#options.views.table(TABLE_AGE_MS_MAX), this.#options.process.shim.pid);
       this.#useAtMs = atMs;
     }
-    return { atMs, logBytes: outputSize(this.#options.outputPath), saidLoading, ...this.#use };
+    const logBytes = outputSize(this.#options.outputPath);
+    return { atMs, logBytes, saidLoading, ...this.#use, ...this.#options.deviceSigns() };
   }
 
   #limits(): StartLimits {

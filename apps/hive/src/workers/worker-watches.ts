@@ -8,6 +8,7 @@ import { outputTail } from "../process/output-log.ts";
 import { descendantKeys, isLiveKey, type ProcessTable, processKey } from "../process/process-table.ts";
 import { watchProcess } from "../process/process-watch.ts";
 import type { WorkerPaths } from "../store/ledger.ts";
+import { type DeviceSigns, deviceSignsOf } from "./device-signs.ts";
 import { HealthWatch } from "./health-watch.ts";
 import { StartWatch } from "./start-watch.ts";
 import type { WorkerContext } from "./worker-context.ts";
@@ -111,6 +112,7 @@ export class WorkerWatches implements Disposable {
       alreadyMs: Math.max(0, clock.nowMs() - (spawnedAtMs ?? clock.nowMs())),
       pauses: config.readyProbe,
       views: context.views,
+      deviceSigns: () => this.#deviceSigns(),
       clock,
       log,
       onReady: async (slots) => {
@@ -151,6 +153,7 @@ export class WorkerWatches implements Disposable {
       isHung: phase.name === "hung",
       settings: config.health,
       views: context.views,
+      deviceSigns: () => this.#deviceSigns(),
       clock,
       log,
       onMute: () => tellLater({ type: "went_mute", incarnation }),
@@ -190,6 +193,10 @@ export class WorkerWatches implements Disposable {
 
   #key(): string | null {
     return this.#worker.context.options.workerKey?.(this.#worker.facts().workerId) ?? null;
+  }
+
+  #deviceSigns(): DeviceSigns {
+    return deviceSignsOf(this.#worker.context.options.devices.latest, this.#worker.facts().devices);
   }
 
   /** What is known of a worker that a probe or a log line found ready. */
