@@ -1,5 +1,7 @@
 export { ManualClock } from "./clock/manual-clock.ts";
 export { until } from "./clock/until.ts";
+export { makeDebianRoot } from "./docker/debian-root.ts";
+export { type ComposeShow, showCompose } from "./docker/show-compose.ts";
 export { describeFaults, FAULTS } from "./fake-worker/faults.ts";
 export { type RunningFakeWorker, type StartFakeWorkerOptions, startFakeWorker } from "./fake-worker/start-fake-worker.ts";
 export type { CallbackAttempt, FakeWorkerStats, SeenRequest } from "./fake-worker/statistics.ts";
@@ -23,6 +25,7 @@ export {
 } from "./net/recording-server.ts";
 export { killAtExit } from "./processes/kill-at-exit.ts";
 export { expectNoProcesses, killProcesses } from "./processes/leave-nothing.ts";
+export { type MustRunOptions, mustRun } from "./processes/must-run.ts";
 export {
   describeProcesses,
   type FoundProcess,

@@ -21,3 +21,9 @@ export const COMPILE_CACHE = { NODE_COMPILE_CACHE: join(tmpdir(), "queen-and-hiv
 export function testEnvironment(home: string, more: Readonly<Record<string, string>> = {}): Record<string, string> {
   return { PATH: process.env["PATH"] ?? "/usr/bin:/bin", HOME: home, LANG: "C.UTF-8", NO_COLOR: "1", ...COMPILE_CACHE, ...more };
 }
+
+/** The environment of whoever runs the tests (a proxy for the package archive, say), for tools that are not under test. */
+export function callersEnvironment(more: Readonly<Record<string, string>> = {}): Record<string, string> {
+  const own = Object.entries(process.env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const]));
+  return { ...Object.fromEntries(own), ...more };
+}
