@@ -1,4 +1,4 @@
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { isProcessAlive } from "@queen-and-hive/daemon";
 import { fakeModel, hiveOn, startSshGround, startTestQueen, until } from "@queen-and-hive/dev-env";
@@ -26,7 +26,10 @@ describe.each([undefined, "in_process"] as const)("a hive through a tunnel (%s)"
     expect(hive.url).toMatch(/^http:\/\/127\.0\.0\.1:/);
     expect(queen.program.output()).toMatch(/"a way back from a hive is open".*"url":"unix:/);
 
+    const way = /"a way back from a hive is open".*"url":"unix:([^"]+)"/.exec(queen.program.output())?.[1] ?? "";
+    expect(existsSync(way)).toBe(true);
     expect((await queen.stop()).code).toBe(0);
+    expect(existsSync(way)).toBe(false);
     expect(there.processes()).toEqual([]);
     expect(isAlive(worker)).toBe(false);
     await until(() => there.connections() === 0);

@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import { type Clock, Deadline, type Log, type RunningServer } from "@queen-and-hive/daemon";
 import type { QueenAddress } from "@queen-and-hive/protocol";
 import type { HiveSettings } from "../config/settings.ts";
-import { openCallbackSocket } from "../hosts/callback-socket.ts";
+import { openCallbackSocket, removeCallbackSocket } from "../hosts/callback-socket.ts";
 import { defaultHiveStateDir, hostPath } from "../hosts/host-path.ts";
 import type { SshConnection } from "../hosts/ssh-connection.ts";
 import type { SshHost } from "../hosts/ssh-host.ts";
@@ -60,6 +60,10 @@ export class Tunnel implements HiveTransport {
     this.#options.host.forward(address, { traffic: "tokens", deadline: Deadline.in(withinMs, this.#options.clock) });
 
   async [Symbol.asyncDispose](): Promise<void> {
+    const way = this.#way;
+    this.#way = null;
+    if (way !== null && !way.connection.ended.aborted && this.#lastUrl !== "")
+      await removeCallbackSocket(way.connection, this.#lastUrl, Deadline.in(REMOVE_MS, this.#options.clock));
     const server = this.#server;
     this.#server = null;
     await (await server)?.close(Deadline.in(0, this.#options.clock));
@@ -79,5 +83,7 @@ export class Tunnel implements HiveTransport {
   }
 }
 
+/** How long taking the socket away at the end may take, milliseconds. */
+const REMOVE_MS = 1_000;
 /** How long opening a way back may take, milliseconds. */
 const WAY_BACK_MS = 10_000;

@@ -69,6 +69,19 @@ export async function openCallbackSocket(
   );
 }
 
+/** Takes a socket away that nobody is told of any more, and its directory of /tmp. Never throws: the next start does it too. */
+export async function removeCallbackSocket(connection: SshConnection, url: string, deadline: Deadline): Promise<void> {
+  if (!url.startsWith(UNIX)) return;
+  const path = url.slice(UNIX.length);
+  const argv: Argv = ["sh", "-c", REMOVE_SCRIPT, "queen-callbacks", path, posix.dirname(path)];
+  await connection.exec(argv, { deadline }).catch(() => undefined);
+}
+
+const UNIX = "unix:";
+const SHARED = "/tmp/hive-";
+/** $1 the socket, $2 its directory; a state directory stays. */
+const REMOVE_SCRIPT = `rm -f -- "$1"; case $2 in ${SHARED}*) rmdir -- "$2" ;; esac`;
+
 interface SocketDirectory {
   readonly path: string;
   readonly isShared: boolean;
@@ -78,7 +91,7 @@ function directoryOf({ stateDir, facts }: CallbackPlace, prefix: string): Socket
   const longest = posix.join(stateDir, `${prefix}0000.sock`);
   if (Buffer.byteLength(longest) <= PATH_BYTES_MAX) return { path: stateDir, isShared: false };
   // Before the first start there is no HIVE_STATE_ID yet, and the state directory stands for it as well.
-  return { path: `/tmp/hive-${facts.uid}-${shortHash(stateDir)}`, isShared: true };
+  return { path: `${SHARED}${facts.uid}-${shortHash(stateDir)}`, isShared: true };
 }
 
 async function prepare(

@@ -22,6 +22,8 @@ export async function hiveOn(ground: SshGround, host: SshTestHost, id: string, m
     identity_file: ground.key.path,
     known_hosts: ground.knownHosts,
     listen,
+    // Short enough for sockets inside.
+    state_dir: `~/hive-${id}`,
     ...ports,
     ...direct,
     ...more,
