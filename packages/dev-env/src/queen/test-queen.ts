@@ -16,7 +16,7 @@ import { programCommand, testEnvironment } from "../processes/surroundings.ts";
 import { fakeRuntime } from "./fake-runtime.ts";
 
 const WORKER_PORTS = 30;
-const LIVE_WITHIN_MS = 20_000;
+const LIVE_WITHIN_MS = 60_000;
 const RUNNING_WITHIN_MS = 30_000;
 const END_WITHIN_MS = 45_000;
 const CALL_TIMEOUT_MS = 60_000;
