@@ -15,7 +15,7 @@ const FILE = `hive-linux-${process.arch}`;
 
 /** An executable that runs this checkout's hive, after some words of the test's own. Returns its SHA-256. */
 async function build(directory: TemporaryDirectory, words: string): Promise<string> {
-  const [node, main] = programCommand("hive");
+  const [node = "", main = ""] = programCommand("hive");
   const script = `#!/bin/sh\n${words}\nexec '${node}' '${main}' "$@"\n`;
   await mkdir(directory.join("dist"), { recursive: true });
   await writeFile(directory.join("dist", FILE), script, { mode: 0o755 });

@@ -6,7 +6,7 @@ import { text } from "node:stream/consumers";
 import { programCommand } from "../processes/surroundings.ts";
 
 const [queenUrl = "", queenProxyUrl = "", hiveUrl = "", hiveProxyUrl = "", ...args] = process.argv.slice(2);
-const [node, main] = programCommand("hive");
+const [node = "", main = ""] = programCommand("hive");
 const said = process.stdin.isTTY ? "" : await text(process.stdin);
 const child = spawn(node, [main, ...args], { stdio: ["pipe", "pipe", "inherit"] });
 child.stdin.on("error", () => undefined);

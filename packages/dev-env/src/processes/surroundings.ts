@@ -5,10 +5,11 @@ import { fileURLToPath } from "node:url";
 /** The folder of this repository, in which tests find the programs that they start. */
 export const REPOSITORY = fileURLToPath(new URL("../../../..", import.meta.url)).replace(/\/$/, "");
 
-/** A program of this repository as the first words of a command line. */
-export function programCommand(program: "hive" | "queen" | "worker" | "fake-worker"): readonly [string, string] {
+/** A program of this repository as the first words of a command line, the queen with the flags of `npm start`. */
+export function programCommand(program: "hive" | "queen" | "worker" | "fake-worker"): readonly string[] {
   const main = program === "fake-worker" ? "packages/dev-env/src/fake-worker/main.ts" : `apps/${program}/src/main.ts`;
-  return [process.execPath, join(REPOSITORY, main)];
+  const flags = program === "queen" ? ["--max-semi-space-size=16"] : [];
+  return [process.execPath, ...flags, join(REPOSITORY, main)];
 }
 
 /** Compiled sources, kept between the many short runs of tests: a third of the start-up time. */
