@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { isProcessAlive } from "@queen-and-hive/daemon";
+import { Deadline, isProcessAlive } from "@queen-and-hive/daemon";
 import { processesOf, startTestHive, type TestHive, until } from "@queen-and-hive/dev-env";
 import { HIVE_ENDPOINTS, newQueenId, newWorkerId, type SpawnRequest, type WorkerRecord } from "@queen-and-hive/protocol";
 import { expect, it } from "vitest";
@@ -9,7 +9,7 @@ const KILLS = Number(process.env["KILLS"] ?? 200);
 const SPAWNS_AT_ONCE = 4;
 /** From before the first intent is on disk to after the last process runs, on a fast machine and on a slow one. */
 const KILL_WITHIN_MS = 250;
-const SETTLE_MS = 20_000;
+const SETTLE_MS = 30_000;
 const QUEEN_ID = newQueenId();
 
 it(
@@ -36,12 +36,21 @@ it(
       await until(async () => strangers(hive, await listOf(hive)).length === 0, SETTLE_MS).catch(async () =>
         expect(strangers(hive, await listOf(hive)), `${story}: every engine is a worker's, and each worker has one`).toEqual([]),
       );
-      await Promise.all(workers.map(({ worker_id }) => hive.peer.call(HIVE_ENDPOINTS.deleteWorker, { params: { worker_id } })));
+      for (const stopped of await Promise.allSettled(workers.map(({ worker_id }) => stop(hive, worker_id)))) {
+        if (stopped.status === "fulfilled") continue;
+        const now = JSON.stringify(await listOf(hive), null, 1);
+        throw new Error(`${story}: a worker is not stopped; now there are ${now}`, { cause: stopped.reason });
+      }
       expect(enginesOf(hive), `${story}: all stopped`).toEqual([]);
     }
   },
   KILLS * 10_000,
 );
+
+async function stop(hive: TestHive, worker_id: string): Promise<void> {
+  const deadline = Deadline.in(SETTLE_MS);
+  await hive.peer.call(HIVE_ENDPOINTS.deleteWorker, { params: { worker_id }, deadline });
+}
 
 async function listOf(hive: TestHive): Promise<readonly WorkerRecord[]> {
   return (await hive.peer.call(HIVE_ENDPOINTS.listWorkers)).workers;
