@@ -6,6 +6,7 @@ import {
   COMPILE_CACHE,
   freePort,
   isPortFree,
+  killAtExit,
   type Program,
   REPOSITORY,
   runCommand,
@@ -51,6 +52,8 @@ const SLOTS = 1_024;
 export async function startTargets(): Promise<Targets> {
   await using started = new AsyncDisposableStack();
   const folder = started.use(await temporaryDirectory("qh-bench"));
+  // A bench that is cut short leaves nothing behind.
+  started.use(killAtExit(folder.path));
   const testQueen = started.use(await startQueen());
   const enginePort = await loadEngine(testQueen);
   const program = async (name: string, argv: readonly string[], port: number, env: Readonly<Record<string, string>> = {}) => {
