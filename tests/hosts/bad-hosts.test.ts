@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isProcessAlive, readProcessIdentity } from "@queen-and-hive/daemon";
 import {
@@ -46,8 +46,8 @@ describe("hosts with something wrong", () => {
     chmodSync(programOf(old), 0o755);
     await changed.stopServer();
     await changed.startServer({ hostKey: makeSshKey(join(ground.folder, "another")) });
-    mkdirSync(join(unwritable.home, ".local"), { recursive: true });
-    writeFileSync(join(unwritable.home, ".local/state"), "");
+    const inTheWay = join(unwritable.home, "hive-unwritable");
+    writeFileSync(inTheWay, "");
     await gone.stopServer();
     const named = { good, foreign, old, asks, changed, unwritable, gone };
     await using queen = await startTestQueen({
@@ -61,14 +61,14 @@ describe("hosts with something wrong", () => {
     expect(await troubleOf(queen, "old")).toMatch(/cannot understand|cannot work with|hive/);
     expect(await troubleOf(queen, "asks")).toMatch(/cannot log in/);
     expect(await troubleOf(queen, "changed")).toMatch(/CHANGED.*SHA256:.*SHA256:/s);
-    expect(await troubleOf(queen, "unwritable")).toMatch(/state/);
+    expect(await troubleOf(queen, "unwritable")).toMatch(/hive-unwritable/);
     expect(await troubleOf(queen, "gone")).toMatch(/cannot connect/);
     expect((await ask(queen.url, { body: chat("far") })).status).toBe(200);
     for (const host of [foreign, old, asks, changed, unwritable, gone]) expect(daemonsOf(host)).toEqual([]);
 
     // What was wrong is put right, and nobody has to tell her.
     await gone.startServer();
-    rmSync(join(unwritable.home, ".local/state"));
+    rmSync(inTheWay);
     await queen.hivesRunning(["gone", "unwritable"], 90_000);
   }, 180_000);
 
