@@ -23,6 +23,11 @@ const END_WITHIN_MS = 60_000;
 const LOCK_WITHIN_MS = 600_000;
 const IP_FORWARD = "/proc/sys/net/ipv4/ip_forward";
 
+const UNUSED_TABLES = [
+  "*filter\n:INPUT ACCEPT\n:FORWARD ACCEPT\n:OUTPUT ACCEPT\nCOMMIT\n",
+  "*nat\n:PREROUTING ACCEPT\n:INPUT ACCEPT\n:OUTPUT ACCEPT\n:POSTROUTING ACCEPT\nCOMMIT\n",
+];
+
 /**
  * The engine that runs on this machine; else one that is started for this scope, with all that it keeps in a temporary
  * folder, for which root and Debian's `docker.io` are needed. Throws, with its log, when there is neither.
@@ -99,7 +104,9 @@ async function rememberNetwork(): Promise<() => Promise<void>> {
   const bridge = "/sys/class/net/docker0";
   const hadBridge = existsSync(bridge);
   const forwards = readFileSync(IP_FORWARD, "utf8");
-  const { stdout: filter } = await mustRun(["iptables-save"], { withinMs });
+  const { stdout: saved } = await mustRun(["iptables-save"], { withinMs });
+  // A table that nobody has used yet is not in the list, and would keep what the engine adds to it.
+  const filter = UNUSED_TABLES.filter((table) => !saved.includes(table.slice(0, table.indexOf("\n")))).join("") + saved;
   return async () => {
     await mustRun(["iptables-restore"], { withinMs, input: filter });
     if (!hadBridge && existsSync(bridge)) await mustRun(["ip", "link", "delete", "docker0"], { withinMs });

@@ -14,6 +14,8 @@ export interface ComposeShow {
 
 const NODES = ["node1", "node2"] as const;
 const CALL_TIMEOUT_MS = 60_000;
+/** How much of each container's log is told when something is not so. */
+const LOG_LINES = 40;
 const READY_WITHIN_MS = 180_000;
 const NOTICED_WITHIN_MS = 30_000;
 
@@ -30,8 +32,13 @@ export async function showCompose({ say }: ComposeShow): Promise<void> {
   await using project = await openComposeProject(engine, images);
   say("docker compose build");
   await project.build();
-  await showCluster(project, say);
-  await showSolo(project, say);
+  try {
+    await showCluster(project, say);
+    await showSolo(project, say);
+  } catch (error) {
+    say(await project.compose("--profile", "solo", "logs", "--tail", String(LOG_LINES)));
+    throw error;
+  }
 }
 
 async function showCluster(project: ComposeProject, say: ComposeShow["say"]): Promise<void> {
