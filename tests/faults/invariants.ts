@@ -1,6 +1,7 @@
-import { type TestCluster, until } from "@queen-and-hive/dev-env";
+import { until } from "@queen-and-hive/dev-env";
 import { QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
 import { askOnce, type RequestEnd } from "./client-load.ts";
+import type { FaultGround } from "./fault-ground.ts";
 import { daemonsOf, enginesOf, workerIdOf } from "./processes.ts";
 
 /** When the queen could not answer, on the clock of the requests. */
@@ -13,22 +14,22 @@ const SETTLED_WITHIN_MS = 60_000;
 const ASK_WITHIN_MS = 30_000;
 
 /** Waits until the cluster has found itself again after all faults were healed: no invariant broken, a chat answered. */
-export async function settled(cluster: TestCluster, workersMin: number): Promise<void> {
-  await cluster.queen.hivesRunning(undefined, SETTLED_WITHIN_MS);
+export async function settled(ground: FaultGround, workersMin: number): Promise<void> {
+  await ground.queen.hivesRunning(undefined, SETTLED_WITHIN_MS);
   const calm = async (): Promise<boolean> => {
-    const workers = await cluster.workers();
+    const workers = await ground.workers();
     return workers.length >= workersMin && workers.every(({ state }) => state === "ready");
   };
   await until(calm, SETTLED_WITHIN_MS, `at least ${workersMin} workers, all of them ready`);
   const whole = async (): Promise<boolean> => {
-    const broken = await brokenInvariants(cluster);
+    const broken = await brokenInvariants(ground);
     if (broken.length > 0) throw new Error(broken.join("; "));
     return true;
   };
   await until(whole, SETTLED_WITHIN_MS, "a cluster with nothing wrong");
   await until(
     async () => {
-      const { kind, detail } = await askOnce({ url: cluster.queen.url, model: "fake", hungMs: ASK_WITHIN_MS });
+      const { kind, detail } = await askOnce({ url: ground.queen.url, model: "fake", hungMs: ASK_WITHIN_MS });
       if (kind !== "complete") throw new Error(`${kind}: ${detail}`);
       return true;
     },
@@ -38,18 +39,18 @@ export async function settled(cluster: TestCluster, workersMin: number): Promise
 }
 
 /** What is wrong with a cluster at a quiet point, one line each; nothing of it may be. */
-async function brokenInvariants(cluster: TestCluster): Promise<readonly string[]> {
-  const { hives } = await cluster.queen.peer.call(QUEEN_ENDPOINTS.listHives);
-  const workers = await cluster.workers();
+async function brokenInvariants(ground: FaultGround): Promise<readonly string[]> {
+  const { hives } = await ground.queen.peer.call(QUEEN_ENDPOINTS.listHives);
+  const workers = await ground.workers();
   const broken: string[] = [];
-  for (const hive of cluster.queen.config.hives ?? []) {
+  for (const hive of ground.queen.config.hives ?? []) {
     const daemons = daemonsOf(hive.state_dir ?? "");
     const known = hives.find(({ hive_id }) => hive_id === hive.id)?.pid;
     const pids = daemons.map(({ identity }) => identity.pid);
     if (pids.length !== 1 || pids[0] !== known)
       broken.push(`daemons of ${hive.id}: ${pids.join(", ")}; the queen knows ${known}`);
   }
-  const engines = Map.groupBy(enginesOf(cluster.queen.folder), workerIdOf);
+  const engines = Map.groupBy(enginesOf(ground.folder), workerIdOf);
   for (const [workerId, found] of engines) {
     const known = workers.find(({ worker_id }) => worker_id === workerId);
     const pids = found.map(({ identity }) => identity.pid).join(", ");
@@ -63,9 +64,9 @@ async function brokenInvariants(cluster: TestCluster): Promise<readonly string[]
 }
 
 /** Workers and hives with more than one live process, which none may have at any moment, one line each. */
-export function duplicates(cluster: TestCluster): readonly string[] {
-  const daemons = (cluster.queen.config.hives ?? []).map((hive) => [hive.id, daemonsOf(hive.state_dir ?? "")] as const);
-  return [...daemons, ...Map.groupBy(enginesOf(cluster.queen.folder), workerIdOf)]
+export function duplicates(ground: FaultGround): readonly string[] {
+  const daemons = (ground.queen.config.hives ?? []).map((hive) => [hive.id, daemonsOf(hive.state_dir ?? "")] as const);
+  return [...daemons, ...Map.groupBy(enginesOf(ground.folder), workerIdOf)]
     .filter(([, found]) => found.length > 1)
     .map(([id, found]) => `${id} has the processes ${found.map(({ identity }) => identity.pid).join(", ")}`);
 }

@@ -1,7 +1,8 @@
 import { type ProcessIdentity, signalProcess } from "@queen-and-hive/daemon";
-import type { TestCluster } from "@queen-and-hive/dev-env";
+import type { SshTestHost } from "@queen-and-hive/dev-env";
 import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+import type { FaultGround } from "./fault-ground.ts";
 import { enginesOf, workerIdOf } from "./processes.ts";
 
 /** Numbers from a seed: the same seed gives the same run of faults. */
@@ -32,7 +33,8 @@ export interface ActiveFault {
   heal(): Promise<void>;
 }
 
-type Fault = (cluster: TestCluster, random: SeededRandom) => Promise<ActiveFault | null>;
+/** Begins a fault; null when there is nothing to strike now. */
+export type Fault = (ground: FaultGround, random: SeededRandom) => Promise<ActiveFault | null>;
 
 /** The faults of one machine: KILL and STOP of queen, hives and workers, each by verified identity. */
 export const PROCESS_FAULTS: readonly Fault[] = [
@@ -54,16 +56,33 @@ export const PROCESS_FAULTS: readonly Fault[] = [
     const hive = await anyHive(queen, random);
     return hive === null ? null : frozen(`the hive ${hive.id}`, hive.identity);
   },
-  async (cluster, random) => {
-    const worker = await anyWorker(cluster, random);
+  async (ground, random) => {
+    const worker = await anyWorker(ground, random);
     if (worker === null || !signalProcess(worker.identity, "SIGKILL")) return null;
     return { what: `kill -9 of ${worker.id}`, cutsClients: false, heal: async () => undefined };
   },
-  async (cluster, random) => {
-    const worker = await anyWorker(cluster, random);
+  async (ground, random) => {
+    const worker = await anyWorker(ground, random);
     return worker === null ? null : frozen(worker.id, worker.identity);
   },
 ];
+
+/** The faults of links: silence both ways, silence one way, and SSH connections that end. */
+export function linkFaults(hosts: readonly SshTestHost[]): readonly Fault[] {
+  const on = (what: string, begin: (host: SshTestHost) => void): Fault => {
+    return async (_ground, random) => {
+      const host = random.pick(hosts);
+      if (host === null) return null;
+      begin(host);
+      return { what: `${what} ${host.address}`, cutsClients: false, heal: async () => host.mendLink() };
+    };
+  };
+  return [
+    on("a cut link to", (host) => host.cutLink()),
+    on("a link that is silent in one direction, from", (host) => host.cutLinkBack()),
+    on("dropped SSH connections to", (host) => host.dropConnections()),
+  ];
+}
 
 interface Target {
   readonly id: string;
@@ -79,7 +98,7 @@ function frozen(name: string, identity: ProcessIdentity): ActiveFault | null {
   };
 }
 
-async function anyHive(queen: TestCluster["queen"], random: SeededRandom): Promise<Target | null> {
+async function anyHive(queen: FaultGround["queen"], random: SeededRandom): Promise<Target | null> {
   const id = random.pick((queen.config.hives ?? []).map((hive) => hive.id));
   if (id === null) return null;
   const { identity } = await queen.hive(id).status();
@@ -87,7 +106,7 @@ async function anyHive(queen: TestCluster["queen"], random: SeededRandom): Promi
 }
 
 /** Found in the process table: the queen may be frozen and answer nothing. */
-async function anyWorker({ queen }: TestCluster, random: SeededRandom): Promise<Target | null> {
-  const engine = random.pick(enginesOf(queen.folder));
+async function anyWorker({ folder }: FaultGround, random: SeededRandom): Promise<Target | null> {
+  const engine = random.pick(enginesOf(folder));
   return engine === null ? null : { id: workerIdOf(engine), identity: engine.identity };
 }

@@ -79,6 +79,9 @@ export async function startInProcessHost(parts: SshTestHostParts): Promise<SshTe
       const bound = listening.address();
       port = typeof bound === "object" && bound !== null ? bound.port : 0;
     },
+    cutLinkBack: () => {
+      for (const socket of sockets) socket.cork();
+    },
     cutLink: () => {
       isCut = true;
       for (const socket of sockets) hold(socket);

@@ -13,6 +13,8 @@ export interface NetworkNamespace extends Disposable {
   inside(argv: readonly string[]): readonly string[];
   /** Takes the link down: packets are lost in silence, as with a cable that was pulled. */
   cut(): void;
+  /** Loses what it sends to us; what we send arrives. */
+  cutBack(): void;
   mend(): void;
   /** Delays every packet to it. False where this kernel has no netem. */
   delay(ms: number): boolean;
@@ -77,7 +79,9 @@ function registered({ name, device, gateway, address }: Made): NetworkNamespace 
     gateway,
     inside: (argv) => ["ip", "netns", "exec", name, ...argv],
     cut: () => void runTool(["ip", "-n", name, "link", "set", INNER, "down"]),
+    cutBack: () => void runTool(["ip", "-n", name, "route", "replace", "blackhole", `${gateway}/32`]),
     mend: () => {
+      tryTool(["ip", "-n", name, "route", "delete", "blackhole", `${gateway}/32`]);
       runTool(["ip", "-n", name, "link", "set", INNER, "up"]);
       // The kernel takes a route away together with its interface.
       runTool(["ip", "-n", name, "route", "replace", "default", "via", gateway]);

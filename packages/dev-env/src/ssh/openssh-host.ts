@@ -67,6 +67,7 @@ export async function startOpensshHost(parts: SshTestHostParts): Promise<SshTest
       server = await startServer(network, parts, home, options);
     },
     cutLink: () => network.cut(),
+    cutLinkBack: () => network.cutBack(),
     mendLink: () => network.mend(),
     [Symbol.asyncDispose]: async () => {
       await host.stopServer();

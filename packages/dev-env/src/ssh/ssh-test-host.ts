@@ -54,6 +54,8 @@ export interface SshTestHost extends AsyncDisposable {
   startServer(options?: SshServerOptions): Promise<void>;
   /** From now on packets are lost in silence. */
   cutLink(): void;
+  /** From now on what the host sends is lost in silence; what it is sent arrives. */
+  cutLinkBack(): void;
   mendLink(): void;
 }
 
