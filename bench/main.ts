@@ -5,6 +5,7 @@ import { parseArgs } from "node:util";
 import { benchGateway } from "./gateway.ts";
 import { benchHive } from "./hive.ts";
 import { benchReadiness } from "./readiness.ts";
+import { benchRecovery } from "./recovery.ts";
 import { benchSsh } from "./ssh.ts";
 import { benchSupervision } from "./supervision/supervision.ts";
 import { type Row, tableOf } from "./table.ts";
@@ -14,6 +15,7 @@ const BENCHES: Readonly<Record<string, { readonly title: string; readonly run: (
   gateway: { title: "The gateway", run: benchGateway },
   supervision: { title: "Workers that cannot be lost", run: benchSupervision },
   hive: { title: "The hive daemon", run: benchHive },
+  recovery: { title: "Loss and return", run: benchRecovery },
   ssh: { title: "Hosts over SSH", run: benchSsh },
 };
 
