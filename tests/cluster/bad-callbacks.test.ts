@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { signalProcess } from "@queen-and-hive/daemon";
 import { fakeModel, startTestCluster, type TestCluster, until } from "@queen-and-hive/dev-env";
-import { newWorkerId, QUEEN_ENDPOINTS, type WorkerReady, type WorkerRecord } from "@queen-and-hive/protocol";
+import { newWorkerId, QUEEN_ENDPOINTS, type WorkerExited, type WorkerReady, type WorkerRecord } from "@queen-and-hive/protocol";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Answer, ask, chat, errorOf, statesOf } from "./ask.ts";
 import { identityOf } from "./identity.ts";
@@ -72,6 +72,22 @@ test("a ready callback with no token, a wrong one or another hive's is refused",
   await expectUnchanged();
 });
 
+test.each<[string, Partial<Record<keyof WorkerExited, unknown>>, string, number, string]>([
+  ["for an unknown worker", { worker_id: newWorkerId() }, "one", 410, "worker_gone"],
+  ["in the name of another hive", { hive_id: "two" }, "one", 403, "forbidden"],
+  ["about a worker of another hive", { hive_id: "two" }, "two", 403, "forbidden"],
+  ["of an older epoch", { hive_epoch: 0 }, "one", 409, "stale_epoch"],
+  ["out of order", { sequence: 1 }, "one", 409, "stale_sequence"],
+])("a message %s that a worker has ended for good is refused and changes nothing", async (_what, wrong, hive, status, code) => {
+  expect((await send({ ...message, sequence: nextSequence() })).status).toBe(200);
+  const { worker_id, hive_id, hive_epoch } = message;
+  const end = { exit_code: 1, signal: null, cause: "bad_flag", log_tail: [], will_restart: false };
+  const exited = { worker_id, hive_id, hive_epoch, incarnation: 7, sequence: nextSequence(), ...end, ...wrong };
+  const answer = await send(exited, tokenOf(hive), "/v2/workers/exited");
+  expect([answer.status, errorOf(answer.text).code]).toEqual([status, code]);
+  await expectUnchanged();
+});
+
 test("a ready callback that comes twice is acknowledged twice and takes effect once", async () => {
   const body = { ...message, sequence: nextSequence() };
   for (const delivery_attempt of [1, 2]) {
@@ -115,8 +131,8 @@ function tokenOf(hiveId: string): string {
   return readFileSync(`${cluster.queen.hive(hiveId).place.stateDir}/secrets/token`, "utf8").trim();
 }
 
-function send(body: object, token = tokenOf(message.hive_id)): Promise<Answer> {
-  return ask(cluster.queen.url, { path: "/v2/workers/ready", body, headers: { authorization: `Bearer ${token}` } });
+function send(body: object, token = tokenOf(message.hive_id), path = "/v2/workers/ready"): Promise<Answer> {
+  return ask(cluster.queen.url, { path, body, headers: { authorization: `Bearer ${token}` } });
 }
 
 async function recordOf(workerId: string): Promise<WorkerRecord> {

@@ -81,13 +81,13 @@ export class QueenStop {
     this.#phase = "stopping";
     const deadline = Deadline.in(shutdown.budgetMs, clock);
     const running = workers.list().filter((worker) => worker.pid !== null).length;
-    log.info("stopping", { hives: hives.stoppable(workers).map(({ hiveId }) => hiveId), workers: running, how, actor });
+    log.info("stopping", { hives: hives.stoppable(workers, actor).map(({ hiveId }) => hiveId), workers: running, how, actor });
     recordOrAlarm(store, log, { kind: "queen.stopping", actor, cause: how });
     workers.stopStarting();
     gateway.refuse(Math.ceil(shutdown.budgetMs / 1_000));
     const drain = deadline.earlier(stop.termMs + stop.verifyMs + CASCADE_RESERVE_MS).min(Deadline.in(shutdown.drainMs, clock));
     await this.#drain(gateway, drain);
-    const answer = await stopHives(hives.stoppable(workers), how, deadline, (fate) => {
+    const answer = await stopHives(hives.stoppable(workers, actor), how, deadline, (fate) => {
       if (isCleanFate(fate) && fate.fate !== "kept") forgetWorkers(workers, fate.hive_id, log);
       onFate(fate);
     });

@@ -1,6 +1,6 @@
 import { createMetrics, silentLog } from "@queen-and-hive/daemon";
 import { ManualClock, type TemporaryDirectory, temporaryDirectory } from "@queen-and-hive/dev-env";
-import type { QueenConfigInput } from "@queen-and-hive/protocol";
+import { QhError, type QueenConfigInput, type WorkerReady } from "@queen-and-hive/protocol";
 import { resolveSettings } from "../src/config/resolve.ts";
 import { Dispatcher } from "../src/dispatch/dispatcher.ts";
 import type { Lease } from "../src/dispatch/ticket.ts";
@@ -24,7 +24,11 @@ export class FleetWorld implements AsyncDisposable {
   readonly fleet: WorkerFleet;
   readonly dispatcher: Dispatcher;
   readonly asked: AskedRequest[] = [];
+  /** What the hive's ready messages were answered. */
+  readonly answers: string[] = [];
   readonly store: Store;
+  /** While true, nothing can be recorded. */
+  isDiskFull = false;
   readonly #folder: TemporaryDirectory;
 
   private constructor(folder: TemporaryDirectory, config: QueenConfigInput, hive: { readonly bytes: number }) {
@@ -33,7 +37,14 @@ export class FleetWorld implements AsyncDisposable {
     const place = { file: null, workingDirectory: folder.path, home: folder.path, machineId: "machine", sshAgent: null };
     const settings = resolveSettings({ runtimes: { fake: { command: ["fake"] } }, ...config }, place, clock.nowMs());
     this.hive = new SimulatedHive({ ...hive, loadMs: 2_000, stopMs: 100, clock });
-    this.store = openSqliteStore({ path: folder.join("queen.db"), clock, onRequestsLost: () => undefined });
+    const store = openSqliteStore({ path: folder.join("queen.db"), clock, onRequestsLost: () => undefined });
+    this.store = {
+      ...store,
+      commit: (change) => {
+        if (this.isDiskFull) throw new QhError("storage_failed", "cannot write the registry: ENOSPC");
+        return store.commit(change);
+      },
+    };
     this.fleet = new WorkerFleet({
       store: this.store,
       models: settings.models,
@@ -53,7 +64,7 @@ export class FleetWorld implements AsyncDisposable {
     });
     const limits = { ...settings.queue, retryWaitMs: 1_000 };
     this.dispatcher = new Dispatcher({ directory: this.fleet.directory, limits, clock, depthChanged: () => undefined });
-    this.hive.tellReady = (message) => void this.fleet.acceptReady("local", message);
+    this.hive.tellReady = (message) => this.deliver(message);
   }
 
   static async start(config: QueenConfigInput, hive: { readonly bytes: number }): Promise<FleetWorld> {
@@ -73,6 +84,16 @@ export class FleetWorld implements AsyncDisposable {
         request.error = error;
       });
     return request;
+  }
+
+  /** A ready message as a hive's outbox delivers it: again every second until it is acknowledged. */
+  deliver(message: WorkerReady): void {
+    try {
+      this.answers.push(this.fleet.acceptReady("local", message).applied ? "applied" : "repeated");
+    } catch (error) {
+      this.answers.push(error instanceof QhError ? error.kind : String(error));
+      this.clock.after(1_000, () => this.deliver({ ...message, delivery_attempt: message.delivery_attempt + 1 }));
+    }
   }
 
   /** Lets time pass until nothing waits, at most so long. */

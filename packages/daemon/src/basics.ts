@@ -7,6 +7,7 @@ export { errorCodeOf } from "./error-code.ts";
 export { isNetworkFileSystem } from "./files/network-file-system.ts";
 export { ensurePrivateDir } from "./files/private-dir.ts";
 export { setAside } from "./files/set-aside.ts";
+export { peekStateFile, readStateFile, readTextIfThere, type StateFileContent } from "./files/state-file.ts";
 export { writeFileDurable, writeFileDurableSync } from "./files/write-durable.ts";
 export {
   isProcessAlive,

@@ -11,6 +11,7 @@ export { errorCodeOf } from "./error-code.ts";
 export { isNetworkFileSystem, nameNetworkFileSystem } from "./files/network-file-system.ts";
 export { ensurePrivateDir } from "./files/private-dir.ts";
 export { setAside } from "./files/set-aside.ts";
+export { peekStateFile, readStateFile, readTextIfThere, type StateFileContent } from "./files/state-file.ts";
 export { writeFileDurable, writeFileDurableSync } from "./files/write-durable.ts";
 export { discardRest, readChunks, readJsonBody, requireJson } from "./http/body.ts";
 export { ANSWER_BYTES_MAX, type CallOptions, createPeer, type Peer, type PeerOptions } from "./http/client.ts";

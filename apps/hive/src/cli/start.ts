@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { Deadline, writeFileDurable } from "@queen-and-hive/daemon/basics";
+import { Deadline, peekStateFile, writeFileDurable } from "@queen-and-hive/daemon/basics";
 import {
   HIVE_CONFIG_DEFAULTS,
   type HiveConfigInput,
@@ -16,7 +16,6 @@ import { locateStateDir } from "../config-place.ts";
 import { readLiveIdentity } from "../store/identity-file.ts";
 import { checkClaim, peekOwner, writeOwner } from "../store/ownership.ts";
 import { openStateDirectory } from "../store/state-directory.ts";
-import { peekStateFile } from "../store/state-file.ts";
 import type { StatePaths } from "../store/state-paths.ts";
 import { readToken, writeToken } from "../store/token-file.ts";
 import { launchOrFind } from "./launch-or-find.ts";

@@ -1,6 +1,5 @@
-import { type Clock, writeFileDurableSync } from "@queen-and-hive/daemon/basics";
+import { type Clock, readStateFile, writeFileDurableSync } from "@queen-and-hive/daemon/basics";
 import { lazyValidator } from "@queen-and-hive/protocol";
-import { readStateFile } from "./state-file.ts";
 import type { StatePaths } from "./state-paths.ts";
 
 interface EpochFile {

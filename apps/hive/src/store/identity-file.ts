@@ -1,6 +1,5 @@
-import { isProcessAlive, writeFileDurableSync } from "@queen-and-hive/daemon/basics";
+import { isProcessAlive, peekStateFile, writeFileDurableSync } from "@queen-and-hive/daemon/basics";
 import { type HiveIdentity, hiveIdentitySchema, lazyValidator } from "@queen-and-hive/protocol";
-import { peekStateFile } from "./state-file.ts";
 import type { StatePaths } from "./state-paths.ts";
 
 /** What the file says: who runs here, and whether it is on its way out. */

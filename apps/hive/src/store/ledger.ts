@@ -1,10 +1,9 @@
 import { existsSync, mkdirSync, readdirSync, realpathSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { ensurePrivateDir, errorCodeOf, writeFileDurable } from "@queen-and-hive/daemon";
+import { ensurePrivateDir, errorCodeOf, readStateFile, writeFileDurable } from "@queen-and-hive/daemon";
 import { parseWorkerId, QhError, type WorkerId } from "@queen-and-hive/protocol";
 import { type LedgerEntry, validateLedgerEntry } from "./ledger-entry.ts";
-import { readStateFile } from "./state-file.ts";
 
 /** Where everything of one worker lies. */
 export interface WorkerPaths {

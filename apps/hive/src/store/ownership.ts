@@ -1,6 +1,5 @@
-import { Broadcast, writeFileDurableSync } from "@queen-and-hive/daemon/basics";
+import { Broadcast, peekStateFile, readStateFile, writeFileDurableSync } from "@queen-and-hive/daemon/basics";
 import { lazyValidator, QhError, type QueenAddress, queenAddressSchema } from "@queen-and-hive/protocol";
-import { peekStateFile, readStateFile } from "./state-file.ts";
 import type { StatePaths } from "./state-paths.ts";
 
 /** The queen that a hive belongs to, and where her callbacks go. */

@@ -1,6 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { setAside, writeFileDurableSync } from "@queen-and-hive/daemon/basics";
-import { readTextIfThere } from "./state-file.ts";
+import { readTextIfThere, setAside, writeFileDurableSync } from "@queen-and-hive/daemon/basics";
 import type { StatePaths } from "./state-paths.ts";
 
 const STATE_ID_BYTES = 12;

@@ -1,8 +1,7 @@
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { statSync } from "node:fs";
-import { ensurePrivateDir, writeFileDurable } from "@queen-and-hive/daemon/basics";
+import { ensurePrivateDir, readTextIfThere, writeFileDurable } from "@queen-and-hive/daemon/basics";
 import { QhError } from "@queen-and-hive/protocol";
-import { readTextIfThere } from "./state-file.ts";
 import type { StatePaths } from "./state-paths.ts";
 
 const TOKEN_BYTES = 32;

@@ -166,11 +166,11 @@ export class HiveFleet implements AsyncDisposable {
   }
 
   /** Hives as the stop cascade sees them. */
-  stoppable(workers: WorkerNewsReceiver): readonly StoppableHive[] {
+  stoppable(workers: WorkerNewsReceiver, actor: string): readonly StoppableHive[] {
     return [...this.#hives.values()].map(({ settings, host, keeper }) => ({
       hiveId: settings.id,
       onQueenExit: settings.onQueenExit,
-      stop: (how, deadline) => keeper.stop(how, deadline),
+      stop: (how, deadline) => keeper.stop(how, deadline, actor),
       letGo: () => keeper[Symbol.asyncDispose](),
       workers: () => workers.list().filter((worker) => worker.hive_id === settings.id),
       isAlive: (identity) => host.isAlive(identity),

@@ -152,8 +152,8 @@ export class HiveKeeper implements AsyncDisposable {
   }
 
   /** Stops the hive with or without its workers and says how it went; never throws. */
-  stop(workers: "stop" | "keep", deadline: Deadline): Promise<HiveStopOutcome> {
-    return this.#begin(workers, deadline, "operator");
+  stop(workers: "stop" | "keep", deadline: Deadline, actor: string): Promise<HiveStopOutcome> {
+    return this.#begin(workers, deadline, actor);
   }
 
   /** Tells a hive that is being stopped to be quick. */

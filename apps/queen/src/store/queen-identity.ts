@@ -1,6 +1,5 @@
-import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { readProcessIdentity, setAside, writeFileDurableSync } from "@queen-and-hive/daemon";
+import { peekStateFile, readProcessIdentity, readStateFile, writeFileDurableSync } from "@queen-and-hive/daemon";
 import {
   compileValidator,
   field,
@@ -64,18 +63,17 @@ const validateIdentity = compileValidator<QueenIdentity>(
 
 /**
  * The queen's id, made once per state directory, and her epoch: one more than at the last start, on disk before it is used.
- * A damaged file is set aside; she is then who the identity of her last start says that she is, else somebody new.
+ * A damaged file is set aside; she is then who the identity of her last start says that she is, else somebody new. Throws
+ * `storage_failed`, also when the file is there and cannot be read: then nothing is known to be lost.
  */
 export function beginQueenLife(stateDir: string): QueenLife {
   const path = join(stateDir, "queen-id.json");
-  const kept = validateLife(readJson(path));
-  const isDamaged = !kept.ok && existsSync(path);
-  const keptAs = isDamaged ? (setAside(path) ?? path) : null;
-  const last = kept.ok ? kept.value : isDamaged ? lastLife(stateDir) : null;
+  const kept = readStateFile(path, validateLife);
+  const last = kept.kind === "value" ? kept.value : kept.kind === "damaged" ? lastLife(stateDir) : null;
   const queenId = (last === null ? null : parseQueenId(last.queen_id)) ?? newQueenId();
   const queenEpoch = (last?.queen_epoch ?? 0) + 1;
   writeFileDurableSync(path, `${JSON.stringify({ queen_id: queenId, queen_epoch: queenEpoch })}\n`);
-  const loss = keptAs === null ? null : describeLoss(path, keptAs, last);
+  const loss = kept.kind === "damaged" ? describeLoss(path, kept.keptAs ?? path, last) : null;
   return { queenId, queenEpoch, loss };
 }
 
@@ -101,17 +99,8 @@ export function writeQueenIdentity(stateDir: string, life: QueenLife, url: strin
   writeFileDurableSync(join(stateDir, "identity.json"), `${JSON.stringify(identity)}\n`);
 }
 
-/** Who ran here last, or null. */
+/** Who ran here last, or null. Throws `storage_failed` when the file is there and cannot be read. */
 export function readQueenIdentity(stateDir: string): QueenIdentity | null {
-  const checked = validateIdentity(readJson(join(stateDir, "identity.json")));
-  return checked.ok ? checked.value : null;
-}
-
-function readJson(path: string): unknown {
-  try {
-    const value: unknown = JSON.parse(readFileSync(path, "utf8"));
-    return value;
-  } catch {
-    return null;
-  }
+  const content = peekStateFile(join(stateDir, "identity.json"), validateIdentity);
+  return content.kind === "value" ? content.value : null;
 }

@@ -46,13 +46,15 @@ export class ModelDemand {
     for (const modelId of [...this.#waitedFor]) this.want(modelId);
   }
 
-  /** Tries a model's minimum again after a while; a later call replaces an earlier one. */
+  /** Tries again after a while to have what a model needs; a later call replaces an earlier one. */
   retryLater(modelId: string, inMs: number): void {
     this.#retries.get(modelId)?.[Symbol.dispose]();
     const timer = this.#context.clock.after(inMs, () => {
       this.#retries.delete(modelId);
       const model = this.#context.models.get(modelId);
-      if (model !== undefined && !this.#context.stopping()) this.#ensureMinimum(model);
+      if (model === undefined || this.#context.stopping()) return;
+      this.#ensureMinimum(model);
+      if (this.#waitedFor.has(modelId)) this.want(modelId);
     });
     this.#retries.set(modelId, timer);
   }

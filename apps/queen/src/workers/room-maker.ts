@@ -41,6 +41,8 @@ interface HivePlan {
   readonly plan: EvictionPlan;
 }
 
+/** Pause after something that could not be recorded, milliseconds. */
+const LOOK_AGAIN_MS = 1_000;
 /** A driver gives memory back a while after the process has gone (0.5 to 1.5 s were measured). */
 const MEMORY_RETURNS_WITHIN_MS = 3_000;
 const MEMORY_LOOK_EVERY_MS = 250;
@@ -113,15 +115,11 @@ export class RoomMaker implements Disposable {
     const claim = this.#claimOf(model);
     const { evictedOn } = claim;
     if (evictedOn?.hiveId === hiveId && clock.monotonicMs() - evictedOn.atMs < MEMORY_RETURNS_WITHIN_MS) {
-      claim.busy = true;
-      clock.after(MEMORY_LOOK_EVERY_MS, () => {
-        claim.busy = false;
-        if (this.#claims.get(model.id) === claim) this.#ask(claim, hiveId);
-      });
+      this.#askLater(claim, hiveId, MEMORY_LOOK_EVERY_MS);
       return;
     }
     claim.refusals.set(hiveId, this.#refusal(claim, hiveId, missingBytes, true));
-    const elsewhere = model.perHive === null && this.#effects.start(model, { except: new Set(this.#refusedBy()) });
+    const elsewhere = model.perHive === null && this.#start(claim, { except: new Set(this.#refusedBy()) }) === true;
     if (!elsewhere) this.look();
   }
 
@@ -212,6 +210,7 @@ export class RoomMaker implements Disposable {
     return planRoom(this.#context, { hiveId, modelId: claim.model.id, waitedMs, missingBytes, isYielding });
   }
 
+  /** A claim whose workers have made room is asked for again; one that could not be recorded does not block the others. */
   #evict(claim: Claim, hiveId: string, workerIds: readonly string[]): void {
     const { clock, log } = this.#context;
     claim.busy = true;
@@ -222,13 +221,36 @@ export class RoomMaker implements Disposable {
         if (this.#claims.get(claim.model.id) === claim) this.#ask(claim, hiveId);
         else this.look();
       })
-      .catch((error: unknown) => log.error("cannot record what was evicted", { error, model: claim.model.id }));
+      .catch((error: unknown) => {
+        log.error("cannot go on making room for a model; it is tried again", { error, model: claim.model.id });
+        this.#askLater(claim, hiveId, LOOK_AGAIN_MS);
+      });
   }
 
   /** Asks a hive again. While it has not answered, it still counts as refusing, so that nobody else comes first. */
   #ask(claim: Claim, hiveId: string): boolean {
     claim.refusals.set(hiveId, this.#refusal(claim, hiveId, claim.refusals.get(hiveId)?.missingBytes ?? null, true));
-    return this.#effects.start(claim.model, { onHive: hiveId });
+    const isStarted = this.#start(claim, { onHive: hiveId });
+    if (isStarted === null) this.#askLater(claim, hiveId, LOOK_AGAIN_MS);
+    return isStarted ?? true;
+  }
+
+  #askLater(claim: Claim, hiveId: string, inMs: number): void {
+    claim.busy = true;
+    this.#context.clock.after(inMs, () => {
+      claim.busy = false;
+      if (this.#claims.get(claim.model.id) === claim) this.#ask(claim, hiveId);
+    });
+  }
+
+  /** Null when it could not be recorded, and so was not done. */
+  #start(claim: Claim, wish: StartWish): boolean | null {
+    try {
+      return this.#effects.start(claim.model, wish);
+    } catch (error) {
+      this.#context.log.error("cannot record the worker that room was made for", { error, model: claim.model.id });
+      return null;
+    }
   }
 
   #yield(claim: Claim, workerId: string): void {

@@ -51,10 +51,16 @@ export function acceptReady(context: FleetContext, hiveId: string, message: Work
 }
 
 /**
- * A hive's message that a worker's process has ended. Throws `forbidden`, `worker_gone`, `stale_epoch`, `stale_sequence`,
+ * A hive's message that a worker's process has ended; `onRecorded` is called once that is on disk, before anybody hears of
+ * it. Throws `forbidden`, `worker_gone`, `stale_epoch`, `stale_sequence`,
  * `stale_incarnation`, `storage_failed`.
  */
-export function acceptExited(context: FleetContext, hiveId: string, message: WorkerExited): CallbackAnswer {
+export function acceptExited(
+  context: FleetContext,
+  hiveId: string,
+  message: WorkerExited,
+  onRecorded: () => void,
+): CallbackAnswer {
   const entry = entryFor(context, hiveId, message);
   const freshness = judgeExited(memoryOf(entry), positionOf(message));
   if (!isToApply(freshness, message)) {
@@ -87,6 +93,7 @@ export function acceptExited(context: FleetContext, hiveId: string, message: Wor
     {
       actor: `hive:${hiveId}`,
       cause: message.cause,
+      onRecorded,
       events: [
         {
           kind: "worker.exit",

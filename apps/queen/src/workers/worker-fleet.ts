@@ -1,7 +1,6 @@
 import type { Clock, Log, Metrics } from "@queen-and-hive/daemon";
 import {
   type CallbackAnswer,
-  type ExitCause,
   type HiveEvent,
   type ModelRecord,
   QhError,
@@ -150,8 +149,11 @@ export class WorkerFleet implements Disposable {
   /** A hive's exit message; see `acceptExited`. */
   acceptExited(hiveId: string, message: WorkerExited): CallbackAnswer {
     return this.#counted("exited", () => {
-      if (!message.will_restart && message.cause !== "stopped") this.#noteFailure(message, message.cause);
-      return acceptExited(this.#context, hiveId, message);
+      const isFailure = !message.will_restart && message.cause !== "stopped";
+      const model = isFailure ? this.#newlyFailed(message) : null;
+      return acceptExited(this.#context, hiveId, message, () => {
+        if (model !== null) this.#failures.note(model, message.cause);
+      });
     });
   }
 
@@ -160,7 +162,8 @@ export class WorkerFleet implements Disposable {
     if (event.type === "snapshot") this.#news.onSnapshot(hiveId, event);
     else if (event.type === "worker") {
       const { state, exit } = event.worker;
-      if (state === "failed" && exit !== undefined) this.#noteFailure(event.worker, exit.cause);
+      const model = state === "failed" && exit !== undefined ? this.#newlyFailed(event.worker) : null;
+      if (model !== null && exit !== undefined) this.#failures.note(model, exit.cause);
       this.#news.onChange(hiveId, event.worker);
     } else if (event.type === "step") this.#news.onStep(hiveId, event);
     else if (event.type === "telemetry") this.#news.onTelemetry(event);
@@ -214,7 +217,7 @@ export class WorkerFleet implements Disposable {
   stopStarting(): void {
     this.#stopping = true;
     this.#demand.close();
-    for (const part of [this.#idle, this.#memory, this.#room]) part[Symbol.dispose]();
+    for (const part of [this.#spawner, this.#idle, this.#memory, this.#room]) part[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {
@@ -248,13 +251,16 @@ export class WorkerFleet implements Disposable {
     return this.#room.isYielding(workerId) || this.#standIns.isLeaving(workerId);
   }
 
-  /** Counts the end of an incarnation once, whichever of its hive's two ways of telling comes first. */
-  #noteFailure({ worker_id, incarnation }: Pick<WorkerRecord, "worker_id" | "incarnation">, cause: ExitCause): void {
+  /**
+   * The model whose worker has failed, when this end of an incarnation is news: it counts once, whichever of its hive's two
+   * ways of telling comes first.
+   */
+  #newlyFailed({ worker_id, incarnation }: Pick<WorkerRecord, "worker_id" | "incarnation">): string | null {
     const row = this.#table.get(worker_id)?.row;
-    if (row === undefined || incarnation <= row.exitedIncarnation) return;
+    if (row === undefined || incarnation <= row.exitedIncarnation) return null;
     const { record } = row;
-    if (incarnation < record.incarnation || (record.state === "failed" && record.incarnation === incarnation)) return;
-    this.#failures.note(record.model, cause);
+    if (incarnation < record.incarnation || (record.state === "failed" && record.incarnation === incarnation)) return null;
+    return record.model;
   }
 
   /** It may be hung behind a health path that says otherwise: only its hive can look. */

@@ -10,6 +10,8 @@ export interface TransitionNote {
   readonly events?: readonly JournalEntry[];
   /** For clients whose request was on the worker when it is lost by this. */
   readonly lost?: QhError;
+  /** Called once it is on disk, before anybody hears of it. */
+  readonly onRecorded?: () => void;
 }
 
 /** The journal entry of a worker's move from one state or incarnation to another; none when it did not move. */

@@ -29,16 +29,22 @@ export interface SpawnListener {
   readonly freeBytes: (hiveId: string) => readonly number[] | null;
 }
 
-/** Starts and stops workers: recorded first, then asked of the hive. */
-export class WorkerSpawner {
+/** Starts and stops workers: recorded first, then asked of the hive. Once disposed it repeats no start that nobody answered. */
+export class WorkerSpawner implements Disposable {
   readonly #context: FleetContext;
   readonly #failures: ModelFailures;
   readonly #listener: SpawnListener;
+  readonly #repeats = new Set<Disposable>();
 
   constructor(context: FleetContext, failures: ModelFailures, listener: SpawnListener) {
     this.#context = context;
     this.#failures = failures;
     this.#listener = listener;
+  }
+
+  [Symbol.dispose](): void {
+    for (const repeat of this.#repeats) repeat[Symbol.dispose]();
+    this.#repeats.clear();
   }
 
   /** Decides on one more worker of a model; false when no hive can take it now. Throws `storage_failed`. */
@@ -92,12 +98,16 @@ export class WorkerSpawner {
       .catch((error: unknown) => log.error("cannot record the answer to a spawn call", { error, worker_id: workerId }));
   }
 
-  /** Stops a worker: recorded as unwanted first, so that it is stopped wherever and whenever it shows up. */
+  /**
+   * Stops a worker: recorded as unwanted first, so that it is stopped wherever and whenever it shows up. Stopping goes on when
+   * it cannot be recorded. Never throws.
+   */
   async stop(workerId: string, cause: string): Promise<void> {
     const { table, log } = this.#context;
     const entry = table.get(workerId);
     if (entry === null) return;
-    if (entry.row.wanted) table.change(workerId, { wanted: false, record: { state: "stopping" } }, { actor: "queen", cause });
+    const unwanted = { wanted: false, record: { state: "stopping" } } as const;
+    if (entry.row.wanted) this.#recordOrAlarm(workerId, () => table.change(workerId, unwanted, { actor: "queen", cause }));
     const calls = this.#context.hive(entry.row.record.hive_id)?.calls ?? null;
     if (calls === null) return;
     try {
@@ -108,7 +118,15 @@ export class WorkerSpawner {
         return;
       }
     }
-    table.remove(workerId, { actor: "queen", cause });
+    this.#recordOrAlarm(workerId, () => table.remove(workerId, { actor: "queen", cause }));
+  }
+
+  #recordOrAlarm(workerId: string, record: () => void): void {
+    try {
+      record();
+    } catch (error) {
+      this.#context.log.error("cannot record that a worker is stopped; stopping goes on", { error, worker_id: workerId });
+    }
   }
 
   #place(model: ModelSettings, { onHive, except }: StartWish): string | null {
@@ -182,10 +200,13 @@ export class WorkerSpawner {
       return;
     }
     // Nobody answered, so the hive may have the worker or not: asking again is safe, and so is the next reconciliation.
-    clock.after(REPEAT_CALL_MS, () => {
+    if (this.#context.stopping()) return;
+    const repeat = clock.after(REPEAT_CALL_MS, () => {
+      this.#repeats.delete(repeat);
       const now = table.get(workerId);
       if (now?.row.wanted && isOnItsWay(now.row.record) && now.row.record.pid === null) this.call(workerId);
     });
+    this.#repeats.add(repeat);
   }
 }
 

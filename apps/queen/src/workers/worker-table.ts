@@ -96,6 +96,7 @@ export class WorkerTable {
     logWorkerState(this.#options.log, entry.row.record, row.record, note);
     entry.row = row;
     entry.saidReadyAtMs = null;
+    note.onRecorded?.();
     this.#refreshReady(entry, note);
     this.changes.publish(row.record.model);
   }

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
-import { errorCodeOf, setAside } from "@queen-and-hive/daemon/basics";
 import { QhError, type Validator } from "@queen-and-hive/protocol";
+import { errorCodeOf } from "../error-code.ts";
+import { setAside } from "./set-aside.ts";
 
 /** What a file of the state directory held: nothing yet, a value, or damage (then the file is kept aside). */
 export type StateFileContent<T> =
@@ -8,7 +9,7 @@ export type StateFileContent<T> =
   | { readonly kind: "value"; readonly value: T }
   | { readonly kind: "damaged"; readonly keptAs: string | null };
 
-/** Reads a small JSON file of ours. Damage is an outcome: the hive starts without it. Throws `storage_failed`. */
+/** Reads a small JSON file of ours. Damage is an outcome: its owner starts without it. Throws `storage_failed`. */
 export function readStateFile<T>(path: string, validate: Validator<T>): StateFileContent<T> {
   const content = peekStateFile(path, validate);
   return content.kind === "damaged" ? { kind: "damaged", keptAs: setAside(path) } : content;
