@@ -19,6 +19,11 @@ export function readCommandAnswer<T>(command: string, end: CommandEnd, validate:
   });
 }
 
+/** Whether a hive command has said anything itself; a login shell may have printed its banner before. */
+export function hasAnswered({ stdout }: CommandEnd): boolean {
+  return parseLastLine(stdout) !== null;
+}
+
 function parseLastLine(stdout: string): Record<string, unknown> | null {
   const last = stdout.trimEnd().split("\n").at(-1) ?? "";
   try {

@@ -11,7 +11,7 @@ import {
   QhError,
   type Validator,
 } from "@queen-and-hive/protocol";
-import { readCommandAnswer } from "./command-answer.ts";
+import { hasAnswered, readCommandAnswer } from "./command-answer.ts";
 import { checkoutHive, type HiveStop, installedHive, startArgv, statusArgv, stopArgv } from "./hive-argv.ts";
 import type { Argv, Host } from "./host.ts";
 import { defaultHiveStateDir, hostPath } from "./host-path.ts";
@@ -57,7 +57,7 @@ export function createHiveCommands(host: Host, place: HivePlace): HiveCommands {
     const { program, stateDir } = await locate(host, place, options.deadline, options.signal);
     const argv = words(program, stateDir);
     const end = await host.exec(argv, options);
-    if (end.stdout.trim() === "" && NO_PROGRAM.has(end.exitCode)) {
+    if (NO_PROGRAM.has(end.exitCode) && !hasAnswered(end)) {
       throw new QhError(
         "hive_not_installed",
         `cannot run ${program.join(" ")} on ${host.name}: it is not there or cannot be executed; install the hive there`,
