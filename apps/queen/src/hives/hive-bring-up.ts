@@ -1,5 +1,5 @@
 import { Deadline } from "@queen-and-hive/daemon";
-import { commonProtocol, type HiveStartAnswer, PROTOCOL, QhError } from "@queen-and-hive/protocol";
+import { commonProtocol, type HiveStartAnswer, PROTOCOL, QhError, type QueenAddress } from "@queen-and-hive/protocol";
 import { preflight, requireFit } from "../preflight/preflight.ts";
 import type { InstalledFiles } from "../store/store.ts";
 import { HiveInstallation, type Trial } from "./hive-installation.ts";
@@ -61,11 +61,13 @@ export class HiveBringUp {
   }
 
   async #installAndStart(signal: AbortSignal): Promise<HiveStartAnswer> {
-    const trial = await this.#installation.prepare(signal, (text) => {
+    const prepared = await this.#installation.prepare(signal, (text) => {
       this.#progress = text;
     });
     this.#progress = null;
-    return trial === null ? await this.#callStart(signal) : await this.#tryVersion(trial, signal);
+    if (prepared.kind === "on_trial") return await this.#tryVersion(prepared.trial, signal);
+    if (prepared.kind === "went_back") await this.#endNewDaemon(signal);
+    return await this.#callStart(await this.#wayBack(signal), signal);
   }
 
   async #lookAtHost(signal: AbortSignal): Promise<void> {
@@ -79,21 +81,30 @@ export class HiveBringUp {
   }
 
   async #tryVersion(trial: Trial, signal: AbortSignal): Promise<HiveStartAnswer> {
+    // Outside of the trial: a version is not to blame for what the way back fails with.
+    const way = await this.#wayBack(signal);
+    let answer: HiveStartAnswer;
     try {
-      const answer = await this.#callStart(signal);
+      answer = await this.#callStart(way, signal);
       requireProtocol(answer);
-      return answer;
     } catch (error) {
       if (signal.aborted || !(await trial.goBack(error))) throw error;
       await this.#endNewDaemon(signal);
-      return await this.#callStart(signal);
+      return await this.#callStart(await this.#wayBack(signal), signal);
     }
+    await trial.prove();
+    return answer;
   }
 
-  async #callStart(signal: AbortSignal): Promise<HiveStartAnswer> {
-    const { commands, settings, token, transport, health, clock } = this.#options;
+  /** Where the hive calls back, and by when it has to be started: opening that way is part of the start. */
+  async #wayBack(signal: AbortSignal): Promise<WayBack> {
+    const { transport, health, clock } = this.#options;
     const deadline = Deadline.in(health.startMs, clock);
-    const queen = await transport.queenAddress(deadline, signal);
+    return { deadline, queen: await transport.queenAddress(deadline, signal) };
+  }
+
+  async #callStart({ deadline, queen }: WayBack, signal: AbortSignal): Promise<HiveStartAnswer> {
+    const { commands, settings, token } = this.#options;
     signal.throwIfAborted();
     const start = commands.start({ config: settings.config, secrets: { token }, queen }, deadline, signal);
     this.#starting = start.catch(() => undefined);
@@ -108,6 +119,11 @@ export class HiveBringUp {
       log.warn("cannot ask the earlier version whether a daemon of the new one is left", { error, hive_id: settings.id });
     });
   }
+}
+
+interface WayBack {
+  readonly deadline: Deadline;
+  readonly queen: QueenAddress;
 }
 
 function requireProtocol({ hive_id: hiveId, version, protocol }: HiveStartAnswer): void {

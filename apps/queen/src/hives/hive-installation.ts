@@ -4,8 +4,8 @@ import type { HiveSettings, InstallSettings, ModelSettings } from "../config/set
 import { mayRunOn } from "../domain/placement.ts";
 import type { Host } from "../hosts/host.ts";
 import { isUpToDate } from "../install/executables.ts";
-import { carryOut, goBack, type HostPlan, type InstallOptions, planFor } from "../install/install-hive.ts";
-import { short } from "../install/install-plan.ts";
+import { carryOut, goBack, type HostPlan, type InstallOptions, planFor, prove } from "../install/install-hive.ts";
+import { type OnTrial, short } from "../install/install-plan.ts";
 import type { InstalledFiles } from "../store/store.ts";
 
 /** What an installation before a start needs to know. */
@@ -23,9 +23,17 @@ export interface HiveInstallationOptions {
 
 /** A version that was made the current one and has not proven itself yet. */
 export interface Trial {
-  /** Makes the version from before the current one again; false when there was none. */
+  /** Its hand-shake went well: whoever comes next need not try it. */
+  prove(): Promise<void>;
+  /** Makes the version from before the current one again; false when there was none or the version is not to blame. */
   goBack(error: unknown): Promise<boolean>;
 }
+
+/** What a start finds on its host: what was there, a version to be tried, or the one from before it again. */
+export type Prepared =
+  | { readonly kind: "in_place" }
+  | { readonly kind: "on_trial"; readonly trial: Trial }
+  | { readonly kind: "went_back" };
 
 /** Whether a model that runs in our own worker may be placed on a hive. */
 export function needsWorker(models: readonly ModelSettings[], hive: Pick<HiveSettings, "id" | "labels">): boolean {
@@ -59,13 +67,13 @@ export class HiveInstallation {
   }
 
   /**
-   * Installs what is not in place; what an earlier start has found in place is not looked for again. Null when nothing was
-   * switched. Throws `install_failed`, `upload_failed`, `hive_not_installed`.
+   * Installs what is not in place; what an earlier start has found in place is not looked for again. A version stays on
+   * trial, whoever is interrupted, until its hand-shake. Throws `install_failed`, `upload_failed`, `hive_not_installed`.
    */
-  async prepare(signal: AbortSignal, onProgress: (text: string) => void): Promise<Trial | null> {
+  async prepare(signal: AbortSignal, onProgress: (text: string) => void): Promise<Prepared> {
     const { hive, host, limits, withWorker, log } = this.#options;
-    if (hive.installDir === null) return null;
-    if (this.#inPlace !== null && (await isUpToDate(limits.from, this.#inPlace, withWorker))) return null;
+    if (hive.installDir === null) return IN_PLACE;
+    if (this.#inPlace !== null && (await isUpToDate(limits.from, this.#inPlace, withWorker))) return IN_PLACE;
     const options = this.#installOptions(hive.installDir, signal, onProgress);
     const planned = await planFor(options);
     if (options.withWorker && planned.ours.worker === null && planned.ours.hive !== null) {
@@ -76,16 +84,19 @@ export class HiveInstallation {
         },
       );
     }
-    if (planned.plan.steps.length === 0) {
-      this.#inPlace = planned.plan.installed;
-      return null;
-    }
-    log.info(`installing the hive on ${host.name}: ${planned.plan.found}`, { hive_id: hive.id });
-    const { version, previous } = await carryOut(planned, options);
-    this.#inPlace = planned.plan.installed;
-    if (version === null) return null;
-    log.info("the hive was installed", { hive_id: hive.id, sha256: version });
-    return { goBack: (error) => this.#goBack(planned, options, { version, previous, error }) };
+    const { steps, found, installed } = planned.plan;
+    if (steps.length > 0) log.info(`installing the hive on ${host.name}: ${found}`, { hive_id: hive.id });
+    const trial = await carryOut(planned, options);
+    this.#inPlace = trial === null ? installed : null;
+    if (trial === null) return steps.some(({ kind }) => kind === "back") ? { kind: "went_back" } : IN_PLACE;
+    log.info("a version of the hive is to prove itself", { hive_id: hive.id, sha256: trial.version });
+    return {
+      kind: "on_trial",
+      trial: {
+        prove: () => this.#prove(planned, options, trial),
+        goBack: (error) => this.#goBack(planned, options, trial, error),
+      },
+    };
   }
 
   #installOptions(installDir: string, signal: AbortSignal, onProgress: (text: string) => void): InstallOptions {
@@ -102,15 +113,25 @@ export class HiveInstallation {
     };
   }
 
+  async #prove({ installDir, plan }: HostPlan, options: InstallOptions, { version }: OnTrial): Promise<void> {
+    const { hive, log } = this.#options;
+    try {
+      await prove(installDir, version, options);
+      this.#inPlace = plan.installed;
+    } catch (error) {
+      log.warn("cannot note that a version of the hive works: it is tried again at the next start", { error, hive_id: hive.id });
+    }
+  }
+
   async #goBack(
     { installDir }: HostPlan,
     options: InstallOptions,
-    { version, previous, error }: { readonly version: string; readonly previous: string | null; readonly error: unknown },
+    { version, previous }: OnTrial,
+    error: unknown,
   ): Promise<boolean> {
-    if (!isVersionFault(error)) return false;
+    // Where there is nothing to go back to, trying it again is all that can help.
+    if (!isVersionFault(error) || previous === null) return false;
     this.#refused.add(version);
-    this.#inPlace = null;
-    if (previous === null) return false;
     const { hive, host, log } = this.#options;
     log.error(`version ${short(version)} of the hive does not work on ${host.name}: going back to ${previous}`, {
       error,
@@ -127,15 +148,15 @@ function uploadText(what: "hive" | "worker", sentBytes: number, totalBytes: numb
   return `uploading the ${what}, ${percent} % of ${formatBytes(totalBytes)}`;
 }
 
-/** Failures of a hand-shake that a version can be to blame for; others would hit any version. */
+const IN_PLACE: Prepared = { kind: "in_place" };
+
+/** What a version answers that it is to blame for; what the way to its host does, or does not, says nothing of it. */
 const VERSION_FAULTS: ReadonlySet<ErrorKind> = new Set([
   "start_timeout",
   "spawn_failed",
-  "host_unreachable",
   "hive_not_installed",
   "protocol_mismatch",
   "peer_nonsense",
-  "deadline_exceeded",
   "internal",
 ]);
 

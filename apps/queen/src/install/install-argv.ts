@@ -14,6 +14,11 @@ export function adoptArgv(installDir: string, sha256: string, keep: number): Arg
   return script("adopt", installDir, sha256, String(keep), newToken());
 }
 
+/** Notes that the hand-shake of a version went well. */
+export function proveArgv(installDir: string, sha256: string): Argv {
+  return script("prove", installDir, sha256);
+}
+
 /** Makes an earlier version the current one again; `target` as `adopt` said it. */
 export function backArgv(installDir: string, target: string): Argv {
   return script("back", installDir, target, newToken());

@@ -9,7 +9,7 @@ import { describe, expect, it } from "vitest";
 import type { Argv, Host } from "../hosts/host.ts";
 import { createLocalHost } from "../hosts/local-host.ts";
 import { uploadFile } from "../hosts/upload-file.ts";
-import { carryOut, goBack, type InstallOptions, planFor } from "./install-hive.ts";
+import { carryOut, goBack, type InstallOptions, planFor, prove } from "./install-hive.ts";
 
 const ARCH = process.arch;
 
@@ -75,7 +75,9 @@ describe("installing the hive on a host", () => {
     expect(await readlink(`${place.installDir}/current`)).toBe(`versions/${sha256}`);
     expect((await execa(`${place.installDir}/current/hive`, ["--version"])).stdout).toBe("hive 1.0.0");
     expect((await planFor(options)).plan.steps).toEqual([]);
-    expect(await install(options)).toEqual({ version: null, previous: null });
+    expect(await install(options)).toEqual({ version: sha256, previous: null });
+    await prove(place.installDir, sha256, options);
+    expect(await install(options)).toBeNull();
   });
 
   it("keeps three versions, and each from which a process runs", async () => {
@@ -104,11 +106,38 @@ describe("installing the hive on a host", () => {
     const first = await place.build(GOOD("1.0.0"));
     await install(place.options());
     const second = await place.build(GOOD("1.0.1"));
-    const { previous } = await install(place.options());
-    expect(previous).toBe(`versions/${first}`);
-    await goBack(place.installDir, previous ?? "", place.options());
+    await prove(place.installDir, first, place.options());
+    const trial = await install(place.options());
+    expect(trial).toEqual({ version: second, previous: `versions/${first}` });
+    await goBack(place.installDir, trial?.previous ?? "", place.options());
     expect(await readlink(`${place.installDir}/current`)).toBe(`versions/${first}`);
-    expect((await planFor(place.options({ refused: new Set([second]) }))).plan.steps).toEqual([]);
+    expect((await planFor(place.options({ refused: new Set([second]) }))).plan).toMatchObject({ steps: [], trial: null });
+  });
+
+  it("leaves a version on trial to whoever comes next, with the last one that has proven itself to go back to", async () => {
+    await using place = await ground();
+    const first = await place.build(GOOD("1.0.0"));
+    await install(place.options());
+    await prove(place.installDir, first, place.options());
+    const second = await place.build(GOOD("1.0.1"));
+    await install(place.options());
+    const previous = `versions/${first}`;
+    expect((await planFor(place.options())).plan).toMatchObject({ steps: [], trial: { version: second, previous } });
+    const third = await place.build(GOOD("1.0.2"));
+    expect(await install(place.options())).toEqual({ version: third, previous });
+    const refused = { refused: new Set([third]) };
+    expect((await planFor(place.options(refused))).plan.steps).toEqual([{ kind: "back", target: previous }]);
+    expect(await install(place.options(refused))).toBeNull();
+    expect(await readlink(`${place.installDir}/current`)).toBe(previous);
+  });
+
+  it("never takes a version that was refused for one that is in place", async () => {
+    await using place = await ground();
+    const only = await place.build(GOOD("1.0.0"));
+    await install(place.options());
+    const failure = await planFor(place.options({ refused: new Set([only]) })).catch((error: unknown) => error);
+    expect(kindOf(failure)).toBe("install_failed");
+    expect(String(failure)).toContain("does not work there, and there is none to go back to");
   });
 
   it("leaves nothing of a version that does not run there", async () => {
@@ -250,7 +279,7 @@ describe("installing the hive on a host", () => {
     const failure = await install(place.options({ withWorker: true })).catch((error: unknown) => error);
     expect(kindOf(failure)).toBe("install_failed");
     expect(await readFile(`${worker}/main.mjs`, "utf8")).toBe("second");
-    expect((await readdir(`${place.installDir}/versions/${sha256}`)).sort()).toEqual(["hive", "hive-worker"]);
+    expect((await readdir(`${place.installDir}/versions/${sha256}`)).sort()).toEqual([".trial", "hive", "hive-worker"]);
   });
 
   it("works for many at the same time", async () => {
@@ -259,7 +288,7 @@ describe("installing the hive on a host", () => {
     await Promise.all(Array.from({ length: 6 }, () => install(place.options())));
     expect(await readlink(`${place.installDir}/current`)).toBe(`versions/${sha256}`);
     expect((await readdir(place.installDir)).sort()).toEqual(["current", "versions"]);
-    expect(await readdir(`${place.installDir}/versions/${sha256}`)).toEqual(["hive"]);
+    expect((await readdir(`${place.installDir}/versions/${sha256}`)).sort()).toEqual([".trial", "hive"]);
   });
 
   it("mends a link to a version that is gone", async () => {

@@ -5,8 +5,17 @@ import { ARCHITECTURES } from "../hosts/architectures.ts";
 import type { Host } from "../hosts/host.ts";
 import { defaultHiveStateDir, hostPath } from "../hosts/host-path.ts";
 import { findInstallables, type Installables } from "./executables.ts";
-import { adoptArgv, backArgv, discardArgv, executablePath, lookArgv, unpackArgv, workerArchivePath } from "./install-argv.ts";
-import { type InstallPlan, type InstallStep, planInstall } from "./install-plan.ts";
+import {
+  adoptArgv,
+  backArgv,
+  discardArgv,
+  executablePath,
+  lookArgv,
+  proveArgv,
+  unpackArgv,
+  workerArchivePath,
+} from "./install-argv.ts";
+import { type InstallPlan, type InstallStep, type OnTrial, planInstall } from "./install-plan.ts";
 import { parseInstallation, parseStep } from "./installation-report.ts";
 
 /** What an installation needs to know. */
@@ -32,14 +41,6 @@ export interface HostPlan {
   readonly ours: Installables;
 }
 
-/** What an installation has changed. */
-export interface Installed {
-  /** The version that is now the current one; null when nothing was switched. */
-  readonly version: string | null;
-  /** What `current` pointed to before; null when there was none. */
-  readonly previous: string | null;
-}
-
 /** Looks at a host and says what there is to do. Throws `install_failed`, `hive_not_installed` and what `exec` throws. */
 export async function planFor(options: InstallOptions): Promise<HostPlan> {
   const { host, hive, limits, withWorker, refused, signal } = options;
@@ -52,11 +53,19 @@ export async function planFor(options: InstallOptions): Promise<HostPlan> {
   return { installDir, ours, plan: planInstall(report, ours, { hostName: host.name, installDir, withWorker, refused }) };
 }
 
-/** Carries a plan out. Throws `upload_failed`, `install_failed` and what `exec` throws; then nothing is half-installed. */
-export async function carryOut({ installDir, plan }: HostPlan, options: InstallOptions): Promise<Installed> {
-  let installed: Installed = { version: null, previous: null };
-  for (const step of plan.steps) installed = (await take(step, installDir, options)) ?? installed;
-  return installed;
+/**
+ * Carries a plan out and says which version is on trial afterwards, null when none is. Throws `upload_failed`,
+ * `install_failed` and what `exec` throws; then nothing is half-installed.
+ */
+export async function carryOut({ installDir, plan }: HostPlan, options: InstallOptions): Promise<OnTrial | null> {
+  let { trial } = plan;
+  for (const step of plan.steps) trial = (await take(step, installDir, options)) ?? trial;
+  return trial;
+}
+
+/** Notes on the host that a version is not on trial any more. Throws `install_failed` and what `exec` throws. */
+export async function prove(installDir: string, version: string, { host, commandMs, signal }: InstallOptions): Promise<void> {
+  parseStep(await host.exec(proveArgv(installDir, version), { deadline: Deadline.in(commandMs), signal }), host.name);
 }
 
 /** Makes the version from before an installation the current one again. Throws `install_failed` and what `exec` throws. */
@@ -64,7 +73,7 @@ export async function goBack(installDir: string, previous: string, { host, comma
   parseStep(await host.exec(backArgv(installDir, previous), { deadline: Deadline.in(commandMs), signal }), host.name);
 }
 
-async function take(step: InstallStep, installDir: string, options: InstallOptions): Promise<Installed | null> {
+async function take(step: InstallStep, installDir: string, options: InstallOptions): Promise<OnTrial | null> {
   const { host, limits, commandMs, signal } = options;
   switch (step.kind) {
     case "upload_hive": {
@@ -87,6 +96,9 @@ async function take(step: InstallStep, installDir: string, options: InstallOptio
       const values = parseStep(await host.exec(argv, { deadline: Deadline.in(commandMs), signal }), host.name);
       return { version: step.version, previous: values.text("previous") };
     }
+    case "back":
+      await goBack(installDir, step.target, options);
+      return null;
   }
 }
 

@@ -7,7 +7,15 @@ import type { InstallationReport } from "./installation-report.ts";
 export type InstallStep =
   | { readonly kind: "upload_hive"; readonly source: Installable }
   | { readonly kind: "upload_worker"; readonly source: Installable; readonly version: string }
-  | { readonly kind: "adopt"; readonly version: string };
+  | { readonly kind: "adopt"; readonly version: string }
+  | { readonly kind: "back"; readonly target: string };
+
+/** A version that was made the current one and whose hand-shake is still to come. */
+export interface OnTrial {
+  readonly version: string;
+  /** What `current` pointed to before; null when there was nothing that runs. */
+  readonly previous: string | null;
+}
 
 /** What is to be done, with a sentence for people about what is there. */
 export interface InstallPlan {
@@ -15,6 +23,8 @@ export interface InstallPlan {
   readonly steps: readonly InstallStep[];
   /** What of ours is in use once the steps are taken; null when something else is. */
   readonly installed: InstalledFiles | null;
+  /** Somebody was interrupted between installing the current version and its hand-shake; null when it has proven itself. */
+  readonly trial: OnTrial | null;
 }
 
 /** What a plan is made for. */
@@ -40,18 +50,24 @@ export function planInstall(report: InstallationReport, ours: Installables, ques
   const unpacked = worker.length === 0 ? (report.workers.get(hive.sha256) ?? null) : (ours.worker?.sha256 ?? null);
   const installed = { hive: hive.sha256, worker: unpacked };
   if (currentVersion === hive.sha256 && report.currentRuns)
-    return { found: `version ${short(hive.sha256)} is in place`, steps: worker, installed };
+    return {
+      found: `version ${short(hive.sha256)} is in place`,
+      steps: worker,
+      installed,
+      trial: trialOf(report, currentVersion),
+    };
   if (report.runningPid !== null && report.currentRuns) {
     return {
       found: `${currentVersion === null ? "another version" : short(currentVersion)} runs as process ${report.runningPid}; ${short(hive.sha256)} comes before its next start`,
       steps: [],
       installed: null,
+      trial: null,
     };
   }
   const upload: readonly InstallStep[] = report.versions.includes(hive.sha256) ? [] : [{ kind: "upload_hive", source: hive }];
   const steps: readonly InstallStep[] = [...upload, ...worker, { kind: "adopt", version: hive.sha256 }];
   requireRoom(report, steps, question);
-  return { found: foundText(report, currentVersion), steps, installed };
+  return { found: foundText(report, currentVersion), steps, installed, trial: null };
 }
 
 /** A step as one line for people. */
@@ -63,6 +79,8 @@ export function describeStep(step: InstallStep, installDir: string): string {
       return `upload ${step.source.file} (${formatBytes(step.source.bytes)}) and unpack it in ${installDir}/versions/${short(step.version)}.../hive-worker`;
     case "adopt":
       return `try version ${short(step.version)}, make it ${installDir}/current, keep the newest versions`;
+    case "back":
+      return `make ${step.target} ${installDir}/current again`;
   }
 }
 
@@ -73,7 +91,7 @@ export function short(sha256: string): string {
 
 function planForeign(says: string, { hostName, installDir }: PlanQuestion): InstallPlan {
   if (/^hive [0-9]/.test(says))
-    return { found: `${installDir}/current is looked after by somebody else: ${says}`, steps: [], installed: null };
+    return { found: `${installDir}/current is looked after by somebody else: ${says}`, steps: [], installed: null, trial: null };
   throw new QhError(
     "install_failed",
     `cannot install the hive on ${hostName}: ${installDir}/current is there, is not ours and no hive (it says ${JSON.stringify(says)}); move it away, or set install_dir`,
@@ -84,15 +102,30 @@ function planForeign(says: string, { hostName, installDir }: PlanQuestion): Inst
 function planWithout(
   report: InstallationReport,
   ours: Installables,
-  { hostName, installDir }: PlanQuestion,
+  { hostName, installDir, refused }: PlanQuestion,
   current: string | null,
 ): InstallPlan {
-  if (report.currentRuns)
-    return { found: `version ${current === null ? "of somebody" : short(current)} is in place`, steps: [], installed: null };
+  if (report.currentRuns && current !== null && refused.has(current)) {
+    const found = `version ${short(current)} does not work there`;
+    const target = report.trial?.previous ?? null;
+    if (target !== null) return { found, steps: [{ kind: "back", target }], installed: null, trial: null };
+    throw new QhError(
+      "install_failed",
+      `cannot start a hive on ${hostName}: ${found}, and there is none to go back to in ${installDir}; install another, or start the queen anew to try it again`,
+    );
+  }
+  if (report.currentRuns) {
+    const found = `version ${current === null ? "of somebody" : short(current)} is in place`;
+    return { found, steps: [], installed: null, trial: trialOf(report, current) };
+  }
   throw new QhError(
     "hive_not_installed",
     `cannot start a hive on ${hostName}: there is none in ${installDir}, and no ${ours.hiveFile} to install; build it with "npm run build:hive" on a machine of that architecture (${report.arch})`,
   );
+}
+
+function trialOf({ trial }: InstallationReport, version: string | null): OnTrial | null {
+  return trial === null || version === null ? null : { version, previous: trial.previous };
 }
 
 function workerStep(
@@ -126,6 +159,7 @@ function bytesOf(step: InstallStep): number {
     case "upload_worker":
       return step.source.bytes * UNPACKED_FACTOR;
     case "adopt":
+    case "back":
       return 0;
   }
 }

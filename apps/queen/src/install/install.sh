@@ -2,9 +2,12 @@
 # `queen-install KEY VALUE` between `begin` and `end`; installation-report.ts knows the keys. Uploads are done by others.
 # look DIR STATE_DIR             what is there; changes nothing
 # adopt DIR SHA256 KEEP TOKEN    proves that a version runs here, makes it the current one, removes all but KEEP versions
+# prove DIR SHA256               its hand-shake went well: it is not on trial any more
 # back DIR TARGET TOKEN          makes an earlier version the current one again
 # unpack DIR SHA256 WORKER TOKEN unpacks the embedded worker's bundle beside a version
 # discard DIR SHA256             removes the directory of an upload that failed
+# A version whose hand-shake is still to come has a file `.trial`, with the target of `current` from before it: whoever
+# was interrupted in between, or another queen, finds it and can still go back.
 set -u
 LC_ALL=C; export LC_ALL
 verb=$1; dir=$2; shift 2
@@ -21,6 +24,12 @@ switch_to() { # TARGET TOKEN
   return 1
 }
 
+# What `current` goes back to when the version behind it does not work; nothing when there is nothing that runs.
+before_trial() {
+  if [ -f "$dir/current/.trial" ]; then head -n 1 "$dir/current/.trial"; return; fi
+  [ -x "$dir/current/hive" ] && readlink -- "$dir/current"
+}
+
 in_use() { # VERSION: does a process run from it?
   for exe in /proc/[0-9]*/exe; do
     case $(readlink -- "$exe" 2>/dev/null) in "$dir/versions/$1/"*) return 0 ;; esac
@@ -33,6 +42,7 @@ look() {
   if [ -L "$dir/current" ]; then
     say current "$(readlink -- "$dir/current")"
     [ -x "$dir/current/hive" ] && say current_runs yes
+    [ -f "$dir/current/.trial" ] && say trial "$(head -n 1 "$dir/current/.trial" | clean)"
   elif [ -e "$dir/current" ]; then
     say foreign "$("$dir/current/hive" --version </dev/null 2>&1 | head -n 1 | clean)"
   fi
@@ -70,7 +80,13 @@ adopt() { # SHA256 KEEP TOKEN
       rm -rf -- "$version"
       refuse "it does not run there (exit code $code): $(printf '%s' "$said" | clean)" ;;
   esac
-  previous=$(readlink -- "$dir/current" 2>/dev/null)
+  previous=$(before_trial 2>/dev/null)
+  [ "$previous" = "versions/$1" ] && previous=
+  # Another queen may have made it the current one already: what she wrote down, or has proven, stays.
+  if [ "$(readlink -- "$dir/current" 2>/dev/null)" != "versions/$1" ]; then
+    printf '%s\n' "$previous" 2>/dev/null >"$version/.trial.$3" && mv -fT -- "$version/.trial.$3" "$version/.trial" 2>/dev/null ||
+      { rm -f -- "$version/.trial.$3"; refuse "$version cannot be written to; look at the space there"; }
+  fi
   switch_to "versions/$1" "$3" || refuse "the link $dir/current cannot be made"
   touch -- "$version"
   say previous "$previous"
@@ -101,6 +117,7 @@ say begin 1
 case $verb in
   look) look "$@" ;;
   adopt) adopt "$@" ;;
+  prove) rm -f -- "$dir/versions/$1/.trial" || refuse "$dir/versions/$1/.trial cannot be removed" ;;
   back) switch_to "$1" "$2" || refuse "the link $dir/current cannot be made" ;;
   unpack) unpack "$@" ;;
   discard)

@@ -11,6 +11,8 @@ export interface InstallationReport {
   readonly current: string | null;
   /** Whether there is a program behind it. */
   readonly currentRuns: boolean;
+  /** The version behind `current` has not had its hand-shake, and what to go back to if it fails; null when it had. */
+  readonly trial: { readonly previous: string | null } | null;
   /** What stands at `current` and was not put there by us: what its hive says of itself; null when there is none. */
   readonly foreign: string | null;
   /** The versions that are whole, by SHA-256. */
@@ -33,6 +35,7 @@ export function parseInstallation(end: CommandEnd, hostName: string): Installati
     arch: values.text("arch") ?? "unknown",
     current: values.text("current"),
     currentRuns: values.has("current_runs"),
+    trial: values.has("trial") ? { previous: values.text("trial") } : null,
     foreign: values.has("foreign") ? (values.text("foreign") ?? "nothing") : null,
     versions: values.all("version"),
     workers: new Map(values.all("worker").map((line) => pairOf(line))),
