@@ -9,5 +9,6 @@ try {
   say("everything that was made for this is removed");
 } catch (error) {
   console.error(error instanceof Error ? error.stack : error);
-  process.exitCode = 1;
+  // The timer of a command that could not be executed would keep us for its whole time.
+  process.exit(1);
 }
