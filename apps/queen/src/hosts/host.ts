@@ -21,8 +21,11 @@ export interface ExecOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What is uploaded: a file of this machine, or bytes. */
-export type UploadSource = { readonly file: string } | { readonly bytes: Uint8Array };
+/**
+ * What is uploaded: a file of this machine, or bytes. The SHA-256 that a file is expected to have spares reading it twice,
+ * and refuses one that was replaced meanwhile.
+ */
+export type UploadSource = { readonly file: string; readonly sha256?: string } | { readonly bytes: Uint8Array };
 
 /** How a file is uploaded. */
 export interface UploadOptions {

@@ -58,6 +58,17 @@ describe("the local host's uploads", () => {
     expect(readdirSync(directory.join("new folder"))).toEqual(["it's here"]);
   });
 
+  it("fail at once when the file cannot be read to its end, whatever their deadline", async () => {
+    await using directory = await temporaryDirectory("qh-host");
+    // A directory opens like a file, and its first read fails.
+    const source = { file: directory.path, sha256: "0".repeat(64) };
+    const upload = host.upload(source, directory.join("target/hive"), { mode: 0o755, deadline: soon() });
+    await expect(upload).rejects.toMatchObject({
+      kind: "upload_failed",
+      message: expect.stringContaining("cannot be read here"),
+    });
+  });
+
   it("leave nothing behind where the disk is full", async () => {
     const upload = host.upload({ bytes: randomBytes(4_000) }, "/dev/full/hive", { mode: 0o755, deadline: soon() });
     await expect(upload).rejects.toMatchObject({ kind: "upload_failed" });

@@ -35,7 +35,7 @@ say done 0
 const FAILURES: Readonly<Record<string, string>> = {
   directory: "its directory cannot be made; look at the permissions there",
   receive: "it did not arrive whole; look at the space that is left there and at the connection",
-  checksum: "what arrived is not what was sent; try again",
+  checksum: "what arrived is not what was to be sent, damaged on its way or replaced here meanwhile; try again",
   place: "it cannot be put in its place; look at the permissions there",
 };
 
@@ -54,12 +54,18 @@ export async function uploadFile(
   const limitS = Math.max(1, Math.ceil(Math.min(deadline.remainingMs(), LONGEST_UPLOAD_MS) / 1_000));
   const argv: Argv = ["sh", "-c", RECEIVE_SCRIPT, "queen-upload", target, mode.toString(8), sha256, String(limitS)];
   const input = createGzip({ level: constants.Z_BEST_SPEED });
-  const sent = pipeline(open(source), counted(totalBytes, onProgress), input).then(
+  // The host would wait for the rest of a source that ends half-way.
+  const unreadable = new AbortController();
+  const sent = pipeline(readAll(source), counted(totalBytes, onProgress), input).then(
     () => null,
-    (error: unknown) => error,
+    (error: unknown) => {
+      if (error instanceof QhError) unreadable.abort(error);
+      return error;
+    },
   );
+  const given = signal === undefined ? unreadable.signal : AbortSignal.any([signal, unreadable.signal]);
   try {
-    const end = await exec(argv, { deadline, signal, input });
+    const end = await exec(argv, { deadline, signal: given, input });
     const said = framedLine(end.stdout, MARK);
     if (said === "done") return;
     const cause = input.destroyed ? await sent : null;
@@ -78,6 +84,16 @@ export async function uploadFile(
 
 /** After this an upload that nobody limits is given up, milliseconds. */
 const LONGEST_UPLOAD_MS = 3_600_000;
+
+/** Throws `upload_failed` for what cannot be read here, and only for that. */
+async function* readAll(source: UploadSource): AsyncGenerator<Uint8Array, void> {
+  try {
+    for await (const chunk of open(source)) yield chunk;
+  } catch (cause) {
+    if ("file" in source) throw unreadableFile(source.file, cause);
+    throw cause;
+  }
+}
 
 function open(source: UploadSource): Readable {
   return "file" in source ? createReadStream(source.file) : Readable.from([source.bytes]);
@@ -98,12 +114,19 @@ async function sizeOf(file: string): Promise<number> {
   try {
     return (await stat(file)).size;
   } catch (cause) {
-    throw new QhError("upload_failed", `cannot upload ${file}: it cannot be read`, { cause });
+    throw unreadableFile(file, cause);
   }
 }
 
+function unreadableFile(file: string, cause: unknown): QhError {
+  return new QhError("upload_failed", `cannot upload ${file}: it cannot be read here; look whether it is there and whole`, {
+    cause,
+  });
+}
+
 async function checksumOf(source: UploadSource): Promise<string> {
+  if ("file" in source && source.sha256 !== undefined) return source.sha256;
   const hash = createHash("sha256");
-  for await (const chunk of open(source)) hash.update(chunk);
+  for await (const chunk of readAll(source)) hash.update(chunk);
   return hash.digest("hex");
 }

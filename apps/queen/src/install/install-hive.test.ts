@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { chmod, lstat, mkdir, readdir, readFile, readlink, symlink, writeFile } from "node:fs/promises";
+import { chmod, lstat, lutimes, mkdir, readdir, readFile, readlink, symlink, utimes, writeFile } from "node:fs/promises";
 import { readProcessIdentity } from "@queen-and-hive/daemon";
 import { type TemporaryDirectory, temporaryDirectory } from "@queen-and-hive/dev-env";
 import { QhError } from "@queen-and-hive/protocol";
@@ -100,6 +100,94 @@ describe("installing the hive on a host", () => {
     await install(place.options());
     expect(await readdir(`${place.installDir}/versions`)).toHaveLength(3);
   }, 60_000);
+
+  it("keeps a version from which a process runs where a link leads to the home directory", async () => {
+    await using place = await ground();
+    await mkdir(place.directory.join("disk"));
+    await symlink(place.directory.join("disk"), place.directory.join("share"));
+    const first = await place.build(GOOD("1.0.0"));
+    await install(place.options());
+    await writeFile(`${place.installDir}/versions/${first}/sleep`, await readFile("/usr/bin/sleep"), { mode: 0o755 });
+    const running = execa(`${place.installDir}/versions/${first}/sleep`, ["60"], { reject: false });
+    const limits = { from: place.directory.join("dist"), uploadMs: 30_000, keep: 1 };
+    for (const version of ["1.0.1", "1.0.2"]) {
+      const sha256 = await place.build(GOOD(version));
+      await install(place.options({ limits }));
+      await prove(place.installDir, sha256, place.options());
+    }
+    const kept = await readdir(`${place.installDir}/versions`);
+    running.kill("SIGKILL");
+    await running;
+    expect(kept).toContain(first);
+  }, 60_000);
+
+  it("takes no file for the version that was planned when another was built meanwhile", async () => {
+    await using place = await ground();
+    await place.build(GOOD("1.0.0"));
+    const planned = await planFor(place.options());
+    await place.build(GOOD("1.0.1"));
+    const failure = await carryOut(planned, place.options()).catch((error: unknown) => error);
+    expect(kindOf(failure)).toBe("upload_failed");
+    expect(String(failure)).toContain("replaced here meanwhile");
+    expect(await lstat(place.installDir).catch(() => null)).toBeNull();
+    await install(place.options());
+    expect((await execa(`${place.installDir}/current/hive`, ["--version"])).stdout).toBe("hive 1.0.1");
+  });
+
+  it("removes what killed installations have left, but nothing young and nothing that is still written", async () => {
+    await using place = await ground();
+    const first = await place.build(GOOD("1.0.0"));
+    await install(place.options());
+    const version = `${place.installDir}/versions/${first}`;
+    const ended = execa("true");
+    await ended;
+    const old = new Date(Date.now() - 86_400_000);
+    const leave = async (file: string): Promise<void> => {
+      await writeFile(file, "half");
+      await utimes(file, old, old);
+    };
+    await leave(`${version}/.hive.upload-${ended.pid ?? 0}`);
+    await leave(`${version}/.hive.upload-${process.pid}`);
+    await leave(`${version}/.hive-worker-${first}.tar.gz`);
+    await mkdir(`${version}/.hive-worker.0a0a0a0a`);
+    await leave(`${version}/.hive-worker.0a0a0a0a/main.mjs`);
+    await utimes(`${version}/.hive-worker.0a0a0a0a`, old, old);
+    await mkdir(`${version}/.hive-worker.0b0b0b0b`);
+    await symlink("versions/none", `${place.installDir}/.current.0a0a0a0a`);
+    await lutimes(`${place.installDir}/.current.0a0a0a0a`, old, old);
+    await symlink("versions/none", `${place.installDir}/.current.0b0b0b0b`);
+    await place.build(GOOD("1.0.1"));
+    await install(place.options());
+    const left = [".hive-worker.0b0b0b0b", `.hive.upload-${process.pid}`, ".trial", "hive"];
+    expect((await readdir(version)).sort()).toEqual(left.sort());
+    expect((await readdir(place.installDir)).sort()).toEqual([".current.0b0b0b0b", "current", "versions"]);
+  });
+
+  it("puts the worker's bundle back when the new one cannot take its place", async () => {
+    await using place = await ground();
+    const sha256 = await place.build(GOOD("1.0.0"));
+    await mkdir(place.directory.join("pack", "hive-worker"), { recursive: true });
+    const pack = async (text: string): Promise<void> => {
+      await writeFile(place.directory.join("pack", "hive-worker", "main.mjs"), text);
+      const archive = place.directory.join("dist", `hive-worker-linux-${ARCH}.tar.gz`);
+      await execa("tar", ["-czf", archive, "-C", place.directory.join("pack"), "hive-worker"]);
+    };
+    await pack("first");
+    await install(place.options({ withWorker: true }));
+    await pack("second");
+    // Moves everything but a fresh bundle.
+    const moves = '#!/bin/sh\ncase "$3" in */.hive-worker.*/hive-worker) exit 1 ;; esac\nexec /usr/bin/mv "$@"\n';
+    await mkdir(place.directory.join("bin"));
+    await writeFile(place.directory.join("bin", "mv"), moves, { mode: 0o755 });
+    const host = createLocalHost();
+    const path = `PATH=${place.directory.join("bin")}:/usr/bin:/bin`;
+    const stuck: Host = { ...host, exec: (argv, how) => host.exec(["env", path, ...argv], how) };
+    const failure = await install(place.options({ withWorker: true, host: stuck })).catch((error: unknown) => error);
+    expect(String(failure)).toContain("cannot be put in its place");
+    const version = `${place.installDir}/versions/${sha256}`;
+    expect(await readFile(`${version}/hive-worker/main.mjs`, "utf8")).toBe("first");
+    expect((await readdir(version)).sort()).toEqual([".trial", "hive", "hive-worker"]);
+  });
 
   it("goes back to the version from before, and does not try again one that was refused", async () => {
     await using place = await ground();

@@ -108,7 +108,7 @@ async function upload(
   target: string,
   { host, limits, signal, onProgress }: InstallOptions,
 ): Promise<void> {
-  await host.upload({ file: source.file }, target, {
+  await host.upload({ file: source.file, sha256: source.sha256 }, target, {
     mode: what === "hive" ? EXECUTABLE : PLAIN,
     deadline: Deadline.in(limits.uploadMs),
     signal,

@@ -9,8 +9,11 @@
 # A version whose hand-shake is still to come has a file `.trial`, with the target of `current` from before it: whoever
 # was interrupted in between, or another queen, finds it and can still go back.
 set -u
+LEFTOVER_MIN=120
 LC_ALL=C; export LC_ALL
 verb=$1; dir=$2; shift 2
+# Where it really lies: processes are known by that name, whatever links lead there.
+real=$(cd -- "$dir" 2>/dev/null && pwd -P) || real=$dir
 say() { printf 'queen-install %s %s\n' "$1" "$2"; }
 finish() { say end 1; exit 0; }
 refuse() { say failed "$1"; finish; }
@@ -32,9 +35,20 @@ before_trial() {
 
 in_use() { # VERSION: does a process run from it?
   for exe in /proc/[0-9]*/exe; do
-    case $(readlink -- "$exe" 2>/dev/null) in "$dir/versions/$1/"*) return 0 ;; esac
+    case $(readlink -- "$exe" 2>/dev/null) in "$real/versions/$1/"*) return 0 ;; esac
   done
   return 1
+}
+
+# What installations have left that were killed: old, and for an upload with nobody who still writes it. A home may be
+# shared with machines whose processes are not seen here, so that nothing young is touched.
+sweep() {
+  find "$real" -maxdepth 1 -name '.current.*' -type l -mmin +"$LEFTOVER_MIN" -exec rm -f -- {} + 2>/dev/null
+  find "$real/versions" -mindepth 2 -maxdepth 2 \( -name '.hive-worker*' -o -name '.trial.*' -o -name '.*.upload-*' \) \
+    -mmin +"$LEFTOVER_MIN" 2>/dev/null | while read -r leftover; do
+    case $leftover in *.upload-*) [ -d "/proc/${leftover##*-}" ] && continue ;; esac
+    rm -rf -- "$leftover"
+  done
 }
 
 look() {
@@ -89,6 +103,7 @@ adopt() { # SHA256 KEEP TOKEN
   fi
   switch_to "versions/$1" "$3" || refuse "the link $dir/current cannot be made"
   touch -- "$version"
+  sweep
   say previous "$previous"
   kept=0
   ls -1t -- "$dir/versions" | while read -r name; do
@@ -109,7 +124,12 @@ unpack() { # SHA256 WORKER TOKEN
     refuse "the worker's bundle cannot be unpacked in $version; look at the space there, and for tar and gzip"
   fi
   [ -e "$version/hive-worker" ] && mv -T -- "$version/hive-worker" "$fresh/old"
-  mv -T -- "$fresh/hive-worker" "$version/hive-worker" || refuse "$version/hive-worker cannot be put in its place"
+  if ! mv -T -- "$fresh/hive-worker" "$version/hive-worker" 2>/dev/null; then
+    [ -e "$fresh/old" ] && mv -T -- "$fresh/old" "$version/hive-worker"
+    rm -rf -- "$fresh" "$archive"
+    refuse "$version/hive-worker cannot be put in its place"
+  fi
+  sweep
   rm -rf -- "$fresh" "$archive"
 }
 
