@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import type { Socket } from "node:net";
 import { type RunningFakeWorker, startFakeWorker, startTestQueen, type TestQueen, until } from "@queen-and-hive/dev-env";
 import { QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -238,6 +239,23 @@ describe("a connection", () => {
     await isUnharmed();
     flood.behaviour = (socket) => void socket.end(STREAM_HEAD + DONE);
     expect(await say(rawPost(CHAT, '{"model":"flood","stream":true}'))).toContain(DONE);
+  });
+
+  it("that sends no HTTP into the middle of its answer is cut, and nothing is written into that answer", async () => {
+    const bodies: Socket[] = [];
+    flood.behaviour = (socket) => {
+      bodies.push(socket);
+      socket.write(STREAM_HEAD + token("a"));
+    };
+    using client = new RawClient(queen.url).read();
+    await client.send(rawPost(CHAT, '{"model":"flood","stream":true}', []));
+    await client.until(token("a"));
+    await client.send("\u0016\u0003\u0001 hello\r\n\r\n");
+    const answer = await client.end();
+    expect(answer.match(/HTTP\/1\.1 /g)).toHaveLength(1);
+    expect(answer).not.toContain("invalid_body");
+    await until(() => bodies.every((socket) => socket.destroyed), 20_000, "the engine is told to stop");
+    await isUnharmed();
   });
 
   it("that sends no HTTP gets a 400", async () => {

@@ -27,6 +27,11 @@ export class Connections {
     });
   }
 
+  /** An answer has begun on this connection and is not out yet. */
+  isAnswering(socket: Duplex): boolean {
+    return [...(this.#inFlight.get(socket) ?? [])].some((response) => response.headersSent && !response.writableFinished);
+  }
+
   /** Ends idle connections now and each busy one after its answer. */
   endWhenIdle(): void {
     this.#closing = true;

@@ -23,8 +23,15 @@ export function answerRaw(socket: Duplex, status: number, error: QhError): void 
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${headers.join("")}\r\n${body}`, () => socket.destroy());
 }
 
-/** Answers what Node's parser refused: too large headers, too slow a request, or no HTTP at all. */
-export function onClientError(error: Error, socket: Duplex): void {
+/**
+ * Answers what Node's parser refused: too large headers, too slow a request, or no HTTP at all. A connection on which an
+ * answer has begun is cut: what came now would read as a part of that.
+ */
+export function onClientError(error: Error, socket: Duplex, hasBegunAnswer: boolean): void {
+  if (hasBegunAnswer) {
+    socket.destroy();
+    return;
+  }
   switch (errorCodeOf(error)) {
     case "ECONNRESET":
       socket.destroy();

@@ -70,7 +70,7 @@ export async function startHttpServer<Table extends EndpointTable, Identity>(
   const server = createServer(serverOptions(options.limits));
   const connections = new Connections(server);
   limitConnections(server, connections, options.limits.connectionsPerIp);
-  server.on("clientError", onClientError);
+  server.on("clientError", (error, socket) => onClientError(error, socket, connections.isAnswering(socket)));
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {
     connections.began(request.socket, response);
     serve(options, router, request, response);
