@@ -63,6 +63,20 @@ describe("two models and one device's worth of memory", () => {
     expect(world.hive.loads).toEqual(["busy", "rare", "busy"]);
   });
 
+  it("does not count on a worker that has failed for good: what cannot be had is said at once", async () => {
+    const models = [model("broken"), model("pinned", { pin: true }), model("other")];
+    await using world = await FleetWorld.start({ models, queue }, { bytes: 40 * GIB });
+    world.ask("broken", 100);
+    world.ask("pinned", 100);
+    await world.run(10_000);
+    const broken = world.fleet.list().find((worker) => worker.model === "broken");
+    if (broken === undefined) throw new Error("there is no worker");
+    world.fleet.onHiveEvent("local", world.hive.fail(broken));
+    const other = world.ask("other", 100);
+    await world.run(60_000);
+    expect(other.error).toMatchObject({ kind: "model_unavailable" });
+  });
+
   it("makes room for nobody who has left", async () => {
     await using world = await FleetWorld.start(
       { models: [model("busy"), model("rare")], queue: { ...queue, load_wait: "20s" } },

@@ -1,5 +1,6 @@
 import type { Clock } from "@queen-and-hive/daemon";
 import {
+  type HiveEvent,
   QhError,
   type QueenAddress,
   type SpawnRequest,
@@ -95,6 +96,15 @@ export class SimulatedHive implements FleetHive {
       ready_at: null,
       progress: null,
     };
+  }
+
+  /** A worker fails for good, and a program that is not ours takes its memory. What the hive tells of it. */
+  fail(record: WorkerRecord): HiveEvent {
+    this.#returning += this.#workers.get(record.worker_id)?.bytes ?? 0;
+    this.#workers.delete(record.worker_id);
+    this.#sequence += 1;
+    const exit = { exit_code: 1, signal: null, cause: "unknown" as const, log_tail: [] };
+    return { type: "worker", sequence: this.#sequence, worker: { ...record, state: "failed", pid: null, url: null, exit } };
   }
 
   #ready(workerId: string): void {

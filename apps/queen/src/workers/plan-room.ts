@@ -22,7 +22,9 @@ export function planRoom(context: FleetContext, question: RoomQuestion): Evictio
     .map(({ row }) => LEAVING_MS - (clock.nowMs() - Date.parse(row.record.since)))
     .filter((restMs) => restMs > 0);
   if (leavingMs.length > 0) return { kind: "wait", forMs: Math.max(...leavingMs) };
-  const residents = others.filter(({ row }) => row.wanted).map((entry) => residentOf(context, entry, question));
+  // One that has failed for good holds no memory, and is not on its way to any.
+  const residing = others.filter(({ row }) => row.wanted && row.record.state !== "failed");
+  const residents = residing.map((entry) => residentOf(context, entry, question));
   return planEviction(residents, question, eviction);
 }
 
