@@ -1,7 +1,13 @@
 import { Broadcast } from "@queen-and-hive/daemon";
 import { newWorkerId, parseHiveId, QhError } from "@queen-and-hive/protocol";
 import type { WorkerStanding } from "../src/domain/scheduling.ts";
-import type { ModelFailure, ReadyWorker, TrafficOutcome, WorkerDirectory } from "../src/workers/worker-directory.ts";
+import type {
+  EngineConnect,
+  ModelFailure,
+  ReadyWorker,
+  TrafficOutcome,
+  WorkerDirectory,
+} from "../src/workers/worker-directory.ts";
 
 /** A directory whose workers, and whose changes, a test makes by hand. It counts how often it was asked. */
 export class HandMadeDirectory implements WorkerDirectory {
@@ -48,16 +54,23 @@ export class HandMadeDirectory implements WorkerDirectory {
     this.idled.push(worker);
   }
 
-  /** A worker becomes ready, and everybody hears it. */
+  /** A worker becomes ready, and everybody hears it. `sameAs`: it is another model of the same upstream. */
   add(
     modelId: string,
-    worker: { readonly url: string; readonly slots?: number; readonly key?: string; readonly model?: string },
+    worker: {
+      readonly url: string;
+      readonly slots?: number;
+      readonly key?: string;
+      readonly model?: string;
+      readonly sameAs?: ReadyWorker;
+      readonly connect?: EngineConnect;
+    },
   ): ReadyWorker {
     const lost = new AbortController();
     const hiveId = parseHiveId("local");
     if (hiveId === null) throw new Error("local is a hive id");
     const ready: ReadyWorker = {
-      workerId: newWorkerId(),
+      workerId: worker.sameAs?.workerId ?? newWorkerId(),
       incarnation: 1,
       hiveId,
       url: worker.url,
@@ -67,6 +80,7 @@ export class HandMadeDirectory implements WorkerDirectory {
       overflow: false,
       slots: worker.slots ?? 4,
       lost: lost.signal,
+      ...(worker.connect === undefined ? {} : { connect: worker.connect }),
     };
     this.#losses.set(ready, lost);
     this.#workers.set(modelId, [...(this.#workers.get(modelId) ?? []), ready]);

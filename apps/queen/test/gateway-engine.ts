@@ -32,15 +32,18 @@ export class TestEngine implements AsyncDisposable {
     });
   }
 
-  static async start(behaviour: EngineBehaviour): Promise<TestEngine> {
+  static async start(behaviour: EngineBehaviour, { host = "127.0.0.1", port = 0 } = {}): Promise<TestEngine> {
     const engine = new TestEngine(behaviour);
-    await new Promise<void>((resolve) => void engine.#server.listen(0, "127.0.0.1", resolve));
+    await new Promise<void>((resolve, reject) => {
+      engine.#server.once("error", reject);
+      engine.#server.listen(port, host, resolve);
+    });
     return engine;
   }
 
   get url(): string {
-    const address = this.#server.address() as AddressInfo;
-    return `http://127.0.0.1:${address.port}`;
+    const { address, port } = this.#server.address() as AddressInfo;
+    return `http://${address}:${port}`;
   }
 
   /** Resolves with the call of this number (from 1) once its body was read. */

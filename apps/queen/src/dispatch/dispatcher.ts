@@ -1,9 +1,10 @@
 import type { Clock } from "@queen-and-hive/daemon";
 import type { QhError } from "@queen-and-hive/protocol";
-import type { WorkerDirectory } from "../workers/worker-directory.ts";
-import { ModelQueue, type QueueLimits } from "./model-queue.ts";
+import type { ReadyWorker, WorkerDirectory } from "../workers/worker-directory.ts";
+import { ModelQueue } from "./model-queue.ts";
+import type { QueueLimits } from "./queue-parts.ts";
 import type { Lease, LeaseRequest } from "./ticket.ts";
-import { WorkerOccupancy } from "./worker-occupancy.ts";
+import { incarnationKey, WorkerOccupancy } from "./worker-occupancy.ts";
 
 /** What dispatch works with. */
 export interface DispatcherParts {
@@ -72,9 +73,22 @@ export class Dispatcher implements Disposable {
       limits,
       clock,
       depthChanged: (waiting) => depthChanged(modelId, waiting),
+      freed: (worker) => this.#freed(worker),
     });
     if (this.#closing !== null) queue.refuseLoads(this.#closing);
     this.#queues.set(modelId, queue);
     return queue;
+  }
+
+  /** The models of an upstream share its slots: whose next request has come first is served first. */
+  #freed(worker: ReadyWorker): void {
+    const key = incarnationKey(worker);
+    const next: { readonly queue: ModelQueue; readonly sequence: number }[] = [];
+    for (const queue of this.#queues.values()) {
+      const sequence = queue.nextFor(key);
+      if (sequence !== null) next.push({ queue, sequence });
+    }
+    next.sort((one, other) => one.sequence - other.sequence);
+    for (const { queue } of next) queue.pump();
   }
 }

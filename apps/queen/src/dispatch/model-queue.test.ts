@@ -3,7 +3,8 @@ import { newWorkerId, parseHiveId, QhError } from "@queen-and-hive/protocol";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { ReadyWorker, WorkerDirectory } from "../workers/worker-directory.ts";
-import { ModelQueue, type QueueLimits } from "./model-queue.ts";
+import { ModelQueue } from "./model-queue.ts";
+import type { QueueLimits } from "./queue-parts.ts";
 import type { Lease, QueueOutlook } from "./ticket.ts";
 import { incarnationKey, WorkerOccupancy } from "./worker-occupancy.ts";
 
@@ -86,6 +87,7 @@ class World {
       limits: this.limits,
       clock: this.clock,
       depthChanged: () => undefined,
+      freed: () => this.queue.pump(),
     });
   }
 

@@ -1,4 +1,3 @@
-import type { Clock } from "@queen-and-hive/daemon";
 import type { QhError } from "@queen-and-hive/protocol";
 import {
   estimatedWaitMs,
@@ -10,36 +9,16 @@ import {
   startQueueClock,
   switchQueueClock,
   type Waited,
-  type WaitLimits,
   waitedSince,
 } from "../domain/queue.ts";
 import { FairLine } from "../domain/queue-line.ts";
 import { pickWorker, type WorkerLoad } from "../domain/scheduling.ts";
-import type { ReadyWorker, WorkerDirectory } from "../workers/worker-directory.ts";
+import type { ReadyWorker } from "../workers/worker-directory.ts";
 import { modelUnavailable, queueFull, waitedTooLong } from "./queue-errors.ts";
+import type { ModelQueueParts } from "./queue-parts.ts";
 import { SessionHomes } from "./session-homes.ts";
 import type { Lease, LeaseRequest, QueueOutlook, Ticket } from "./ticket.ts";
-import { incarnationKey, type WorkerOccupancy } from "./worker-occupancy.ts";
-
-/** The bounds of one model's queue. */
-export interface QueueLimits extends WaitLimits {
-  readonly maxWaiting: number;
-  /** How long a request whose worker has failed hopes for another one before the failure is said. */
-  readonly retryWaitMs: number;
-  /** How many conversations are remembered with the worker that knows their prompt. */
-  readonly sessionsKept: number;
-}
-
-/** What a queue works with. */
-export interface ModelQueueParts {
-  readonly modelId: string;
-  readonly directory: WorkerDirectory;
-  readonly occupancy: WorkerOccupancy;
-  readonly limits: QueueLimits;
-  readonly clock: Clock;
-  /** Told after every change of the number of waiting requests. */
-  readonly depthChanged: (waiting: number) => void;
-}
+import { incarnationKey } from "./worker-occupancy.ts";
 
 const NOTHING_WAITED: Waited = { slotMs: 0, loadMs: 0 };
 
@@ -61,6 +40,8 @@ export class ModelQueue {
   #pumping = false;
   #pumpAgain = false;
   #closing: QhError | null = null;
+  /** Requests that have hoped long enough for another worker than those that have failed them. */
+  readonly #impatient = new Set<Ticket>();
 
   constructor(parts: ModelQueueParts) {
     this.#parts = parts;
@@ -92,10 +73,11 @@ export class ModelQueue {
         reject(request.signal.reason);
         return;
       }
-      const settle = request.lastError === null ? null : clock.after(limits.retryWaitMs, () => this.#giveUpOnAnother(ticket));
+      const settle = request.lastError === null ? null : clock.after(limits.retryWaitMs, () => this.#loseHope(ticket));
       const leaveWith = (end: () => void): void => {
         request.signal.removeEventListener("abort", abandon);
         settle?.[Symbol.dispose]();
+        this.#impatient.delete(ticket);
         if (this.#line.leave(ticket)) this.#lineChanged();
         end();
       };
@@ -122,6 +104,17 @@ export class ModelQueue {
   /** The directory says that something about this model's workers has changed. */
   changed(): void {
     if (this.waiting > 0) this.#pump(this.#parts.clock.monotonicMs());
+  }
+
+  /** The place in the order of arrival of whoever is served next, when a slot of this incarnation is of use; else null. */
+  nextFor(key: string): number | null {
+    const isOfUse = this.waiting > 0 && this.#workers().some((worker) => incarnationKey(worker) === key);
+    return isOfUse ? (this.#line.inOrder()[0]?.sequence ?? null) : null;
+  }
+
+  /** A slot is free again. */
+  pump(): void {
+    if (this.waiting > 0) this.#pump(null);
   }
 
   /** From now on requests wait for slots only: whoever waits for a load is refused with this error. */
@@ -154,6 +147,7 @@ export class ModelQueue {
     }
     if (this.waiting === 0) return;
     this.#refuseTheHopeless();
+    for (const ticket of [...this.#impatient]) this.#giveUpOnAnother(ticket);
     this.#arm();
   }
 
@@ -209,7 +203,7 @@ export class ModelQueue {
       release: (servedMs) => {
         leave();
         if (servedMs !== null) this.#serviceMs = nextServiceMs(this.#serviceMs, servedMs);
-        if (this.waiting > 0) this.#pump(null);
+        this.#parts.freed(worker);
         if (occupancy.of(incarnationKey(worker)) === 0) directory.idle(worker);
       },
     };
@@ -238,6 +232,11 @@ export class ModelQueue {
     const failure = this.#closing === null ? this.#parts.directory.failure(this.#parts.modelId) : null;
     const error = failure === null ? this.#closing : modelUnavailable(failure);
     if (error !== null) for (const ticket of this.#line.inOrder()) ticket.refuse(error);
+  }
+
+  #loseHope(ticket: Ticket): void {
+    this.#impatient.add(ticket);
+    this.#giveUpOnAnother(ticket);
   }
 
   /** The only workers are those that have failed this request, and no other is on its way. */

@@ -32,6 +32,7 @@ export class UpstreamFleet implements Disposable {
       failuresMax: health.failures,
       isOutOfReach: () => false,
       onTrouble: () => undefined,
+      onTrial: (worker) => this.#tellOf(worker),
       clock,
     });
     this.#upstreams = options.upstreams.map((settings) => {
@@ -106,7 +107,14 @@ export class UpstreamFleet implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#traffic[Symbol.dispose]();
     for (const upstream of this.#upstreams) upstream[Symbol.dispose]();
+  }
+
+  /** Under our names for what the upstream calls the model. */
+  #tellOf({ workerId, model }: ReadyWorker): void {
+    const models = this.#upstreams.find(({ name }) => name === workerId)?.settings.models ?? {};
+    for (const [modelId, name] of Object.entries(models)) if (name === model) this.#options.changed(modelId);
   }
 
   #report(worker: ReadyWorker, outcome: Parameters<WorkerDirectory["report"]>[1]): void {

@@ -128,6 +128,7 @@ export class WorkerFleet implements Disposable {
       failuresMax: options.health.failures,
       isOutOfReach: (hiveId) => this.#context.hive(hiveId)?.usable === false,
       onTrouble: options.onTrafficTrouble,
+      onTrial: ({ model }) => this.#table.changes.publish(model),
       clock,
     });
     this.directory = this.#createDirectory();
@@ -222,6 +223,7 @@ export class WorkerFleet implements Disposable {
 
   [Symbol.dispose](): void {
     this.stopStarting();
+    this.#traffic[Symbol.dispose]();
     this.#timer?.[Symbol.dispose]();
   }
 

@@ -25,7 +25,13 @@ function readyWorker(): ReadyWorker {
 describe("WorkerTraffic", () => {
   it("trusts a worker until it has failed so many in a row, then tries it after a while that grows, and forgives at a success", async () => {
     const clock = new ManualClock();
-    const traffic = new WorkerTraffic({ failuresMax: 3, isOutOfReach: () => false, onTrouble: () => undefined, clock });
+    const traffic = new WorkerTraffic({
+      failuresMax: 3,
+      isOutOfReach: () => false,
+      onTrouble: () => undefined,
+      onTrial: () => undefined,
+      clock,
+    });
     const worker = readyWorker();
     traffic.report(worker, "server_error");
     traffic.report(worker, "timeout");
@@ -50,6 +56,7 @@ describe("WorkerTraffic", () => {
       failuresMax: 2,
       isOutOfReach: () => false,
       onTrouble: (hive) => troubles.push(hive),
+      onTrial: () => undefined,
       clock: new ManualClock(),
     });
     const worker = readyWorker();
@@ -63,7 +70,13 @@ describe("WorkerTraffic", () => {
   it("lays nothing at a worker's door while its hive is out of reach", () => {
     let isLost = true;
     const clock = new ManualClock();
-    const traffic = new WorkerTraffic({ failuresMax: 1, isOutOfReach: () => isLost, onTrouble: () => undefined, clock });
+    const traffic = new WorkerTraffic({
+      failuresMax: 1,
+      isOutOfReach: () => isLost,
+      onTrouble: () => undefined,
+      onTrial: () => undefined,
+      clock,
+    });
     const worker = readyWorker();
     traffic.report(worker, "reset");
     expect(traffic.standing(worker)).toBe("trusted");

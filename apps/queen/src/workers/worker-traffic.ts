@@ -10,6 +10,8 @@ export interface WorkerTrafficOptions {
   readonly isOutOfReach: (hiveId: string) => boolean;
   /** A hive's worker could not be reached again and again. */
   readonly onTrouble: (hiveId: string) => void;
+  /** A worker that was given no requests may be tried again from now on. */
+  readonly onTrial: (worker: ReadyWorker) => void;
   readonly clock: Clock;
 }
 
@@ -17,16 +19,19 @@ interface Failures {
   inARow: number;
   unreachableInARow: number;
   trialAtMs: number;
+  trial: Disposable | null;
 }
 
 /** How long a worker that fails gets no request: longer with each further failure. */
 const TRIAL = { firstMs: 1_000, factor: 2, maxMs: 30_000, jitter: 0 };
 
 /** What real traffic says about workers: who fails many requests in a row is given none for a while. */
-export class WorkerTraffic {
+export class WorkerTraffic implements Disposable {
   readonly #options: WorkerTrafficOptions;
   /** By worker; only those that have failed last. */
   readonly #failures = new WeakMap<ReadyWorker, Failures>();
+  /** What tells of the end of their pause. */
+  readonly #trials = new Set<Disposable>();
 
   constructor(options: WorkerTrafficOptions) {
     this.#options = options;
@@ -35,16 +40,19 @@ export class WorkerTraffic {
   /** One request's outcome. A success makes up for everything. */
   report(worker: ReadyWorker, outcome: TrafficOutcome): void {
     if (outcome === "ok") {
+      this.#forget(this.#failures.get(worker)?.trial);
       this.#failures.delete(worker);
       return;
     }
     const { failuresMax, isOutOfReach, onTrouble, clock } = this.#options;
     if (worker.hiveId !== null && isOutOfReach(worker.hiveId)) return;
-    const failures = this.#failures.get(worker) ?? { inARow: 0, unreachableInARow: 0, trialAtMs: 0 };
+    const failures = this.#failures.get(worker) ?? { inARow: 0, unreachableInARow: 0, trialAtMs: 0, trial: null };
     this.#failures.set(worker, failures);
     failures.inARow += 1;
     failures.unreachableInARow = outcome === "connect_failed" ? failures.unreachableInARow + 1 : 0;
-    failures.trialAtMs = clock.monotonicMs() + backoffMs(Math.max(0, failures.inARow - failuresMax), TRIAL, () => 0.5);
+    const pauseMs = backoffMs(Math.max(0, failures.inARow - failuresMax), TRIAL, () => 0.5);
+    failures.trialAtMs = clock.monotonicMs() + pauseMs;
+    if (failures.inARow >= failuresMax) this.#tellOfTrial(worker, failures, pauseMs);
     if (failures.unreachableInARow < failuresMax) return;
     failures.unreachableInARow = 0;
     if (worker.hiveId !== null) onTrouble(worker.hiveId);
@@ -55,5 +63,26 @@ export class WorkerTraffic {
     const failures = this.#failures.get(worker);
     if (failures === undefined || failures.inARow < this.#options.failuresMax) return "trusted";
     return this.#options.clock.monotonicMs() >= failures.trialAtMs ? "on_trial" : "shunned";
+  }
+
+  [Symbol.dispose](): void {
+    for (const trial of [...this.#trials]) this.#forget(trial);
+  }
+
+  #tellOfTrial(worker: ReadyWorker, failures: Failures, inMs: number): void {
+    const { clock, onTrial } = this.#options;
+    this.#forget(failures.trial);
+    const trial = clock.after(inMs, () => {
+      this.#forget(trial);
+      if (!worker.lost.aborted) onTrial(worker);
+    });
+    failures.trial = trial;
+    this.#trials.add(trial);
+  }
+
+  #forget(trial: Disposable | null | undefined): void {
+    if (trial === null || trial === undefined) return;
+    this.#trials.delete(trial);
+    trial[Symbol.dispose]();
   }
 }
