@@ -1,8 +1,9 @@
 import { Client } from "undici";
 import type { ReadyWorker } from "../workers/worker-directory.ts";
+import { connectorOf } from "./engine-connector.ts";
 
 /** Who is asked. */
-export type AskedEngine = Pick<ReadyWorker, "url" | "basePath" | "key">;
+export type AskedEngine = Pick<ReadyWorker, "url" | "basePath" | "key" | "connect">;
 
 /** What an engine has answered. */
 export interface EngineWord {
@@ -18,8 +19,9 @@ const ANSWER_BYTES_MAX = 4_194_304;
  * `GET <base>/models` of an engine, on a connection of its own, so that no request waits behind it. Rejects when there is no
  * answer within the time.
  */
-export async function askModels({ url, basePath, key }: AskedEngine, timeoutMs: number): Promise<EngineWord> {
-  const client = new Client(url, { connect: { timeout: timeoutMs }, headersTimeout: timeoutMs, bodyTimeout: timeoutMs });
+export async function askModels(engine: AskedEngine, timeoutMs: number): Promise<EngineWord> {
+  const { url, basePath, key } = engine;
+  const client = new Client(url, { connect: connectorOf(engine, timeoutMs), headersTimeout: timeoutMs, bodyTimeout: timeoutMs });
   try {
     const headers = key === null ? {} : { authorization: `Bearer ${key}` };
     const signal = AbortSignal.timeout(timeoutMs);

@@ -1,6 +1,7 @@
-import { type buildConnector, Pool } from "undici";
+import { Pool } from "undici";
 import { incarnationKey } from "../dispatch/worker-occupancy.ts";
 import type { ReadyWorker } from "../workers/worker-directory.ts";
+import { connectorOf } from "./engine-connector.ts";
 
 /** What the pools of all workers are made with. */
 export interface EnginePoolsParts {
@@ -58,14 +59,4 @@ export class EnginePools {
     this.#pools.delete(key);
     await pool?.destroy();
   }
-}
-
-function connectorOf({ connect }: ReadyWorker, connectMs: number): buildConnector.BuildOptions | buildConnector.connector {
-  if (connect === undefined) return { timeout: Number.isFinite(connectMs) ? connectMs : 0 };
-  return ({ hostname, port }, callback) => {
-    connect({ host: hostname.replace(/^\[|\]$/g, ""), port: Number(port) }, connectMs).then(
-      (socket) => callback(null, socket),
-      (error: unknown) => callback(error instanceof Error ? error : new Error(String(error)), null),
-    );
-  };
 }

@@ -1,0 +1,16 @@
+import type { buildConnector } from "undici";
+import type { ReadyWorker } from "../workers/worker-directory.ts";
+
+/** How undici opens connections to an engine, within so many milliseconds (Infinity: no limit): its own way, or TCP from here. */
+export function connectorOf(
+  { connect }: Pick<ReadyWorker, "connect">,
+  connectMs: number,
+): buildConnector.BuildOptions | buildConnector.connector {
+  if (connect === undefined) return { timeout: Number.isFinite(connectMs) ? connectMs : 0 };
+  return ({ hostname, port }, callback) => {
+    connect({ host: hostname.replace(/^\[|\]$/g, ""), port: Number(port) }, connectMs).then(
+      (socket) => callback(null, socket),
+      (error: unknown) => callback(error instanceof Error ? error : new Error(String(error)), null),
+    );
+  };
+}
