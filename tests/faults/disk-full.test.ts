@@ -1,0 +1,103 @@
+import { execFileSync } from "node:child_process";
+import { closeSync, mkdirSync, openSync, rmSync, statfsSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { signalProcess } from "@queen-and-hive/daemon";
+import {
+  expectNoProcesses,
+  fakeModel,
+  freePort,
+  freePortRange,
+  startTestQueen,
+  temporaryDirectory,
+  until,
+} from "@queen-and-hive/dev-env";
+import { QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
+import { expect, test } from "vitest";
+import { ask, chat, errorOf } from "../cluster/ask.ts";
+import { identityOf, livingOf } from "../cluster/identity.ts";
+
+const PORTS = 20;
+
+test.each(["queen", "hive"] as const)(
+  "a full disk under the state of the %s: requests go on, a lost worker is back once there is room, and down is proven on a full disk",
+  async (whose) => {
+    await using folder = await temporaryDirectory("qh-full");
+    using disk = smallDisk(folder.join("small"));
+    const place = (name: string): string => (name === whose ? join(disk.path, name) : folder.join(name));
+    const hive = {
+      id: "local",
+      host: "local",
+      listen: `127.0.0.1:${await freePort()}`,
+      worker_ports: (await freePortRange(PORTS)).text,
+      state_dir: place("hive"),
+    };
+    {
+      await using queen = await startTestQueen({
+        config: {
+          state_dir: place("queen"),
+          hives: [hive],
+          models: [fakeModel("fake", "fake", { workers: { min: 1, max: 1 } })],
+          restart: { first: "200ms", max: "1s", jitter: 0, retry_open_every: "1s" },
+        },
+      });
+      const ready = async (incarnation: number) =>
+        await until(async () => {
+          const { workers } = await queen.peer.call(QUEEN_ENDPOINTS.listWorkers);
+          return workers.find((worker) => worker.state === "ready" && worker.incarnation >= incarnation);
+        }, 60_000);
+      const worker = await ready(1);
+      disk.fill();
+      for (let index = 0; index < 3; index += 1) expect((await ask(queen.url, { body: chat("fake") })).status).toBe(200);
+      expect(livingOf([identityOf(worker)])).toEqual([worker.pid]);
+
+      signalProcess(identityOf(worker), "SIGKILL");
+      await until(() => livingOf([identityOf(worker)]).length === 0);
+      // Whoever cannot write cannot start it again: what is asked meanwhile still has an end.
+      const meanwhile = await ask(queen.url, { body: chat("fake"), headers: { "x-request-timeout": "5" } });
+      expect([200, 502, 503, 504]).toContain(meanwhile.status);
+      if (meanwhile.status !== 200) errorOf(meanwhile.text);
+      disk.empty();
+      const again = await ready(2);
+      expect((await ask(queen.url, { body: chat("fake") })).status).toBe(200);
+
+      disk.fill();
+      const down = await queen.command(["down"]);
+      expect([down.exitCode, down.stderr]).toEqual([0, expect.any(String)]);
+      await queen.program.ended();
+      expect(livingOf([identityOf(again)])).toEqual([]);
+    }
+    await expectNoProcesses({ folder: folder.path });
+  },
+  180_000,
+);
+
+/** A file system of its own, which a test can fill to the last byte. Needs root. */
+function smallDisk(path: string): Disposable & { readonly path: string; fill(): void; empty(): void } {
+  mkdirSync(path);
+  execFileSync("mount", ["-t", "tmpfs", "-o", "size=24m", "tmpfs", path]);
+  const filler = join(path, "filler");
+  return {
+    path,
+    fill: () => {
+      const file = openSync(filler, "w");
+      try {
+        for (const size of [1_048_576, 4_096, 1]) fillWith(file, Buffer.alloc(size));
+      } finally {
+        closeSync(file);
+      }
+      expect(statfsSync(path).bavail).toBe(0);
+    },
+    empty: () => rmSync(filler),
+    [Symbol.dispose]: () => void execFileSync("umount", ["-l", path]),
+  };
+}
+
+function fillWith(file: number, block: Buffer): void {
+  for (;;) {
+    try {
+      writeSync(file, block);
+    } catch {
+      return;
+    }
+  }
+}
