@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
+import { statSync } from "node:fs";
+import { errorCodeOf } from "@queen-and-hive/daemon";
 import { QhError } from "@queen-and-hive/protocol";
 import { execa } from "execa";
 
@@ -19,18 +20,31 @@ export interface KnownKey {
 
 /** How long one look-up may take, milliseconds. */
 const LOOK_UP_MS = 5_000;
+/** `ssh-keygen -F` ends so when it has found the name, and when the name is not there. */
+const ANSWERS = new Set([0, 1]);
 
 /**
  * Looks a host up in known_hosts files, hashed entries too, with OpenSSH's own tool. Throws `host_unreachable` where that
  * is not installed: a host key is never trusted unseen.
  */
 export async function findKnownKeys(files: readonly string[], keyName: string, signal?: AbortSignal): Promise<KnownKeys> {
-  const found = await Promise.all(files.filter((file) => existsSync(file)).map((file) => lookUp(file, keyName, signal)));
+  const found = await Promise.all(files.filter(isThere).map((file) => lookUp(file, keyName, signal)));
   const lines = found.flat();
   return {
     trusted: lines.filter(({ marker }) => marker === null),
     revoked: lines.filter(({ marker }) => marker === "@revoked"),
   };
+}
+
+/** Only what surely does not exist counts as a file without keys; ssh-keygen says what else is wrong with one. */
+function isThere(file: string): boolean {
+  try {
+    statSync(file);
+    return true;
+  } catch (error) {
+    const code = errorCodeOf(error);
+    return code !== "ENOENT" && code !== "ENOTDIR";
+  }
 }
 
 async function lookUp(
@@ -45,6 +59,13 @@ async function lookUp(
     ...(signal === undefined ? {} : { cancelSignal: signal }),
   });
   signal?.throwIfAborted();
+  if (result.exitCode !== undefined && !ANSWERS.has(result.exitCode)) {
+    const said = result.stderr.trim().split("\n").slice(-3).join(" | ");
+    throw new QhError(
+      "host_unreachable",
+      `cannot look up the host key of ${keyName} in ${file}: ssh-keygen says: ${said === "" ? "nothing" : said}; mend that file`,
+    );
+  }
   if (result.exitCode === undefined) {
     throw new QhError(
       "host_unreachable",
