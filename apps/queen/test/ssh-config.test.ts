@@ -1,9 +1,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Deadline } from "@queen-and-hive/daemon";
-import { makeSshKey, runCommand, type SshGround, startSshGround, testEnvironment } from "@queen-and-hive/dev-env";
+import { Deadline, isProcessAlive, readProcessIdentity } from "@queen-and-hive/daemon";
+import { makeSshKey, runCommand, type SshGround, startSshGround, testEnvironment, until } from "@queen-and-hive/dev-env";
 import { describe, expect, it } from "vitest";
 import type { SshReach } from "../src/config/ssh-reach.ts";
 import { parseSshTarget } from "../src/config/ssh-target.ts";
@@ -89,6 +89,30 @@ Host commanded
       ),
     );
     await expect(host.facts(soon())).rejects.toMatchObject({ kind: "host_unreachable" });
+  }, 60_000);
+
+  it("ends a ProxyCommand with its connection that cares for neither the end of its input nor TERM", async () => {
+    await using ground = await startSshGround({ hive: false, hosts: [{}] });
+    const there = firstOf(ground);
+    const command = join(ground.folder, "proxy");
+    const stays = join(ground.folder, "stays");
+    const pass = `ssh -F none -i ${ground.key.path} -o UserKnownHostsFile=${ground.knownHosts} -W "$1:$2" ${there.url}`;
+    writeFileSync(command, `#!/bin/sh\ntrap '' TERM\necho $$ >${stays}\n${pass}\nexec tail -f /dev/null\n`, { mode: 0o755 });
+    const config = `Host stubborn
+  HostName ${there.address}
+  Port ${there.port}
+  User ${there.user}
+  IdentityFile ${ground.key.path}
+  UserKnownHostsFile ${ground.knownHosts}
+  ProxyCommand ${command} %h %p
+`;
+    const host = new SshHost(reachByAlias(ground, "stubborn", config));
+    expect((await host.facts(soon())).home).toBe(there.home);
+    expect(existsSync(stays)).toBe(true);
+    const proxy = readProcessIdentity(Number(readFileSync(stays, "utf8")));
+    if (proxy === null) throw new Error("a proxy runs as long as its connection");
+    await host[Symbol.asyncDispose]();
+    await until(() => !isProcessAlive(proxy), 20_000, "the end of the proxy");
   }, 60_000);
 
   it("is logged in to with the agent's key, and a key with a passphrase is left to the agent", async () => {
