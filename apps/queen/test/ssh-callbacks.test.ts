@@ -11,6 +11,31 @@ import { firstOf, reachOf } from "./ssh-reach.ts";
 
 const soon = (): Deadline => Deadline.in(20_000);
 
+it("a way back that the SSH server forbids is refused by its kind, and nothing piles up on the connection", async () => {
+  await using ground = await startSshGround({ hive: false, hosts: [{ forwarding: "none" }] });
+  await using host = new SshHost(reachOf(ground, firstOf(ground)));
+  const connection = await host.connection(soon());
+  const facts = await host.facts(soon());
+  const place = { hiveId: "gpu1", stateDir: join(ground.folder, "s"), queenId: "queen-1", facts };
+  const warnings: string[] = [];
+  const onWarning = (warning: Error): void => void warnings.push(warning.message);
+  process.on("warning", onWarning);
+  try {
+    for (let attempt = 0; attempt < 20; attempt += 1) {
+      const opened = openCallbackSocket(connection, place, (socket) => socket.destroy(), soon(), connection.ended);
+      await expect(opened).rejects.toMatchObject({
+        kind: "forwarding_forbidden",
+        message: expect.stringContaining("AllowStreamLocalForwarding"),
+      });
+    }
+    // Warnings are said on the next turn.
+    await new Promise((resolve) => setImmediate(resolve));
+  } finally {
+    process.off("warning", onWarning);
+  }
+  expect(warnings).toEqual([]);
+}, 60_000);
+
 it("the way back is in the state directory, or in a directory of /tmp that is ours alone where the path is too long", async () => {
   await using ground = await startSshGround({ hive: false, hosts: [{}] });
   await using host = new SshHost(reachOf(ground, firstOf(ground)));

@@ -24,6 +24,9 @@ async function failureOf(work: Promise<unknown>): Promise<QhError> {
   return outcome;
 }
 
+/** TCP connections of this process. */
+const openSockets = (): number => process.getActiveResourcesInfo().filter((name) => name === "TCPSocketWrap").length;
+
 const ground = (options: SshServerOptions = {}) => startSshGround({ hive: false, hosts: [options] });
 
 describe("a host over SSH that will not have us", () => {
@@ -108,6 +111,18 @@ describe("a host over SSH that goes silent", () => {
     there.mendLink();
     await until(() => host.exec(["true"], { deadline: soon() }).then(({ exitCode }) => exitCode === 0), 20_000);
   }, 90_000);
+
+  it("is let go of at once, without waiting for an answer to our goodbye", async () => {
+    await using machines = await ground();
+    const there = firstOf(machines);
+    await using host = new SshHost(reachOf(machines, there));
+    await host.exec(["true"], { deadline: soon() });
+    const connected = openSockets();
+    there.cutLink();
+    await host[Symbol.asyncDispose]();
+    await until(() => openSockets() === connected - 1, 10_000, "the end of our socket");
+    there.mendLink();
+  }, 60_000);
 
   it("during a command that has a deadline of its own is left at that", async () => {
     await using machines = await ground();

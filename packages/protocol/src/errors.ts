@@ -92,6 +92,8 @@ export const ERROR_KINDS = define({
   host_key_refused: { status: 503, type: "server_error", fault: "environment", retryable: false },
   /** The machine does not let us in: no key of ours is taken there. */
   host_login_refused: { status: 503, type: "server_error", fault: "environment", retryable: false },
+  /** The machine's SSH server lets no connection of a hive come back to us. */
+  forwarding_forbidden: { status: 503, type: "server_error", fault: "environment", retryable: true },
   install_failed: { status: 503, type: "server_error", fault: "environment", retryable: true },
   preflight_failed: { status: 503, type: "server_error", fault: "environment", retryable: true },
   hive_not_installed: { status: 503, type: "server_error", fault: "environment", retryable: false },

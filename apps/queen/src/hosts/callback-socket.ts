@@ -44,7 +44,7 @@ say ready
 /**
  * Opens the way back from a host, for the life of one SSH connection: a Unix socket that only we and root can use there;
  * a loopback port where the SSH server forbids sockets. Returns the address that the hive is told. Throws
- * `host_unreachable`, `deadline_exceeded`, the signal's reason.
+ * `forwarding_forbidden`, `host_unreachable`, `deadline_exceeded`, the signal's reason.
  */
 export async function openCallbackSocket(
   connection: SshConnection,
@@ -64,7 +64,7 @@ export async function openCallbackSocket(
   const port = await connection.forwardPortIn(onConnection, signal);
   if (port !== null) return `http://127.0.0.1:${port}`;
   throw new QhError(
-    "host_unreachable",
+    "forwarding_forbidden",
     `cannot open a way back from the host of ${place.hiveId}: its SSH server forbids forwarding; allow it there (AllowStreamLocalForwarding yes), or use transport: direct`,
   );
 }

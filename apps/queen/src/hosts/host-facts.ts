@@ -11,7 +11,7 @@ id=$(cat /etc/machine-id 2>/dev/null || cat /var/lib/dbus/machine-id 2>/dev/null
 printf '\\n${MARK} %s %s %s\\n' "$(id -u)" "\${id:-$(uname -n)}" "$HOME"
 `;
 
-const FACTS_ARGV: Argv = ["sh", "-c", FACTS_SCRIPT];
+const FACTS_ARGV: Argv = ["sh", "-c", FACTS_SCRIPT, "queen-facts"];
 
 /** Runs commands on the host in question. */
 type Exec = (argv: Argv, options: { deadline: Deadline; signal?: AbortSignal | undefined }) => Promise<CommandEnd>;

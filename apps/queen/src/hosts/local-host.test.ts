@@ -23,6 +23,18 @@ describe("the local host's commands", () => {
     expect(end.stdout.trim()).toBe("300000");
   });
 
+  it("keep the last of a large output, which alone is trusted", async () => {
+    const end = await host.exec(["sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' x; echo end"], { deadline: soon() });
+    expect(end.exitCode).toBe(0);
+    expect(end.stdout).toMatch(/^x+end\n$/);
+    expect(end.stdout).toHaveLength(1_048_576);
+  });
+
+  it("that are scripts are named in messages, not shown", async () => {
+    const script = host.exec(["sh", "-c", "sleep 60", "queen-nap"], { deadline: Deadline.in(100) });
+    await expect(script).rejects.toMatchObject({ message: expect.stringContaining('cannot finish "queen-nap" in time') });
+  });
+
   it("say like a shell that there is no such program", async () => {
     expect((await host.exec(["/nowhere/hive"], { deadline: soon() })).exitCode).toBe(127);
     await using directory = await temporaryDirectory("qh-host");

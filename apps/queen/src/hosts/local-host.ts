@@ -5,11 +5,11 @@ import { errorCodeOf, isProcessAlive } from "@queen-and-hive/daemon";
 import { QhError } from "@queen-and-hive/protocol";
 import { execa } from "execa";
 import { readMachineId } from "../config/machine-id.ts";
+import { commandLabel } from "./command-label.ts";
 import type { Argv, CommandEnd, ExecOptions, ForwardOptions, Host, HostAddress } from "./host.ts";
+import { OutputTail } from "./output-tail.ts";
 import { uploadFile } from "./upload-file.ts";
 
-/** How much output of a command is kept, bytes. */
-const OUTPUT_BYTES_MAX = 1_048_576;
 /** How long a command that we gave up gets after TERM before KILL, milliseconds. */
 const FORCE_KILL_AFTER_MS = 1_000;
 /** Exit codes of shells for what cannot be executed (POSIX, 2.8.2). */
@@ -39,11 +39,14 @@ async function run(argv: Argv, { deadline, input = "", signal: given }: ExecOpti
     stripFinalNewline: false,
     cancelSignal: signal,
     forceKillAfterDelay: FORCE_KILL_AFTER_MS,
-    maxBuffer: OUTPUT_BYTES_MAX,
+    buffer: false,
     // A Ctrl-C in our terminal is ours to handle: the command must not die of it half-way.
     detached: true,
-    cleanup: true,
   });
+  const stdout = new OutputTail();
+  const stderr = new OutputTail();
+  child.stdout.on("data", (chunk: Buffer) => stdout.add(chunk));
+  child.stderr.on("data", (chunk: Buffer) => stderr.add(chunk));
   if (input instanceof Readable && child.stdin !== null) {
     // A command that ends without reading all of it is judged by how it ended.
     child.stdin.on("error", () => undefined);
@@ -55,7 +58,9 @@ async function run(argv: Argv, { deadline, input = "", signal: given }: ExecOpti
     child.stdin?.destroy();
     if (signal.reason instanceof QhError && signal.reason.kind !== "deadline_exceeded") throw signal.reason;
     if (given?.aborted === true) throw given.reason;
-    throw new QhError("deadline_exceeded", `cannot finish "${argv.join(" ")}" in time: it was ended`, { cause: signal.reason });
+    throw new QhError("deadline_exceeded", `cannot finish "${commandLabel(argv)}" in time: it was ended`, {
+      cause: signal.reason,
+    });
   }
   if (result.exitCode === undefined && result.signal === undefined) {
     const code = errorCodeOf(result.cause);
@@ -63,9 +68,9 @@ async function run(argv: Argv, { deadline, input = "", signal: given }: ExecOpti
       return { stdout: "", stderr: result.originalMessage ?? code, exitCode: code === "ENOENT" ? NOT_FOUND : NOT_EXECUTABLE };
     }
     const why = result.originalMessage ?? "it could not be started";
-    throw new QhError("host_unreachable", `cannot run "${argv.join(" ")}": ${why}`, { cause: result.cause });
+    throw new QhError("host_unreachable", `cannot run "${commandLabel(argv)}": ${why}`, { cause: result.cause });
   }
-  return { stdout: result.stdout, stderr: result.stderr, exitCode: result.exitCode ?? null };
+  return { stdout: stdout.text(), stderr: stderr.text(), exitCode: result.exitCode ?? null };
 }
 
 /** Resolves null once the signal is aborted: execa itself would wait for whoever still holds the command's output. */

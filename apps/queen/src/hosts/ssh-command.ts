@@ -2,6 +2,7 @@ import { Readable } from "node:stream";
 import { QhError } from "@queen-and-hive/protocol";
 import type { ClientChannel } from "ssh2";
 import type { CommandEnd } from "./host.ts";
+import { OutputTail } from "./output-tail.ts";
 
 /** A command that runs on a channel. */
 export interface RunningCommand {
@@ -14,13 +15,10 @@ export interface RunningCommand {
   readonly what: string;
 }
 
-/** How much of a command's output is kept, bytes; the last ones, for they alone are trusted. */
-const OUTPUT_BYTES_MAX = 1_048_576;
-
 /** Feeds a command and waits for its end. Throws `host_unreachable` when the connection ends first, and the signal's reason. */
 export async function runOnChannel(channel: ClientChannel, { input, signal, ended, what }: RunningCommand): Promise<CommandEnd> {
-  const stdout = new Tail();
-  const stderr = new Tail();
+  const stdout = new OutputTail();
+  const stderr = new OutputTail();
   let exit: { readonly code: number | null } | null = null;
   channel.on("data", (chunk: Buffer) => stdout.add(chunk));
   channel.stderr.on("data", (chunk: Buffer) => stderr.add(chunk));
@@ -64,21 +62,5 @@ function giveUp(channel: ClientChannel): void {
     channel.close();
   } catch {
     // The connection has ended, and the channel with it.
-  }
-}
-
-/** The last bytes of a stream. */
-class Tail {
-  readonly #chunks: Buffer[] = [];
-  #bytes = 0;
-
-  add(chunk: Buffer): void {
-    this.#chunks.push(chunk);
-    this.#bytes += chunk.length;
-    while (this.#bytes - (this.#chunks[0]?.length ?? 0) >= OUTPUT_BYTES_MAX) this.#bytes -= this.#chunks.shift()?.length ?? 0;
-  }
-
-  text(): string {
-    return Buffer.concat(this.#chunks).toString("utf8");
   }
 }

@@ -1,3 +1,5 @@
+import { connect as connectTcp } from "node:net";
+import type { Duplex } from "node:stream";
 import type { Deadline } from "@queen-and-hive/daemon";
 import { QhError } from "@queen-and-hive/protocol";
 import { NodeSSH } from "node-ssh";
@@ -19,11 +21,12 @@ export async function openSshConnection(reach: SshReach, deadline: Deadline, giv
   const known = await findKnownKeys(route.knownHostsFiles, route.keyName, signal);
   const login = sshLogin(reach, route, (key) => !(ssh2.utils.parseKey(key) instanceof Error));
   const proxy = route.proxy === null ? null : startSshProxy(route.proxy);
-  const attempt: Attempt = { reach, route, known, login, proxy, refusal: null };
+  const stream = proxy?.stream ?? connectTcp({ host: route.hostName, port: route.port, noDelay: true });
+  const attempt: Attempt = { reach, route, known, login, proxy, stream, refusal: null };
   try {
     return await connect(attempt, Math.min(reach.limits.connectMs, deadline.remainingMs()), signal);
   } catch (error) {
-    proxy?.stream.destroy();
+    stream.destroy();
     throw error;
   }
 }
@@ -34,6 +37,8 @@ interface Attempt {
   readonly known: KnownKeys;
   readonly login: SshLogin;
   readonly proxy: SshProxy | null;
+  /** What it travels on: ours, so that it ends when we say so. */
+  readonly stream: Duplex;
   /** Set when the host key was not the right one. */
   refusal: QhError | null;
 }
@@ -45,13 +50,17 @@ async function connect(attempt: Attempt, withinMs: number, signal: AbortSignal):
   if (client === null) return await connecting.then(() => Promise.reject(new TypeError("a connection has a client")));
   // node-ssh listens for errors only until the log-in; one that comes later would end the process.
   client.on("error", () => undefined);
-  const onAbort = (): void => void client.destroy();
+  const onAbort = (): void => void attempt.stream.destroy();
   signal.addEventListener("abort", onAbort, { once: true });
   try {
     await connecting;
-    return new SshConnection({ client, name: attempt.reach.name, sessions: attempt.reach.limits.sessions });
+    return new SshConnection({
+      client,
+      stream: attempt.stream,
+      name: attempt.reach.name,
+      sessions: attempt.reach.limits.sessions,
+    });
   } catch (cause) {
-    client.destroy();
     if (signal.aborted) throw signal.reason;
     throw explain(attempt, cause);
   } finally {
@@ -60,12 +69,12 @@ async function connect(attempt: Attempt, withinMs: number, signal: AbortSignal):
 }
 
 function configOf(attempt: Attempt, withinMs: number): Parameters<NodeSSH["connect"]>[0] {
-  const { reach, route, known, login, proxy } = attempt;
+  const { reach, route, known, login, stream } = attempt;
   return {
     host: route.hostName,
     port: route.port,
     username: route.user,
-    ...(proxy === null ? {} : { sock: proxy.stream }),
+    sock: stream,
     authHandler: login.methods,
     readyTimeout: finiteMs(withinMs),
     // 0 is ssh2's word for never.

@@ -1,8 +1,10 @@
 import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { type Deadline, errorCodeOf } from "@queen-and-hive/daemon";
 import { QhError } from "@queen-and-hive/protocol";
-import type { Client } from "ssh2";
+import type { AcceptConnection, Channel, Client } from "ssh2";
 import { asSocket } from "./channel-socket.ts";
+import { commandLabel } from "./command-label.ts";
 import type { Argv, CommandEnd, ExecOptions, HostAddress } from "./host.ts";
 import { SessionSlots } from "./session-slots.ts";
 import { shellLine } from "./shell-words.ts";
@@ -15,6 +17,8 @@ const REFUSAL_PAUSE_MS = 150;
 /** What a connection knows beside its client. */
 export interface SshConnectionParts {
   readonly client: Client;
+  /** What it travels on, ended with it. */
+  readonly stream: Duplex;
   /** How the machine is named in messages. */
   readonly name: string;
   /** Commands at the same time; further ones wait in line. */
@@ -24,14 +28,19 @@ export interface SshConnectionParts {
 /** One open SSH connection. It never throws on its own: whoever uses it hears of its end. */
 export class SshConnection {
   readonly #client: Client;
+  readonly #stream: Duplex;
   readonly #name: string;
   readonly #slots: SessionSlots;
   readonly #ended = new AbortController();
+  /** Who takes the connections that come to the host's sockets, by path, and to its ports. */
+  readonly #bySocket = new Map<string, OnConnection>();
+  readonly #byPort = new Map<number, OnConnection>();
   /** Why it ended, as far as the connection itself said so. */
   #cause: unknown = null;
 
-  constructor({ client, name, sessions }: SshConnectionParts) {
+  constructor({ client, stream, name, sessions }: SshConnectionParts) {
     this.#client = client;
+    this.#stream = stream;
     this.#name = name;
     this.#slots = new SessionSlots(sessions);
     client.setNoDelay(true);
@@ -39,6 +48,8 @@ export class SshConnection {
     client.on("error", (error) => {
       this.#cause = error;
     });
+    client.on("unix connection", ({ socketPath }, accept, reject) => hand(this.#bySocket.get(socketPath), accept, reject));
+    client.on("tcp connection", ({ destPort }, accept, reject) => hand(this.#byPort.get(destPort), accept, reject));
     client.on("close", () => this.#end());
     client.on("end", () => this.#end());
   }
@@ -51,7 +62,7 @@ export class SshConnection {
   /** Runs a command to its end. Throws `host_unreachable`, `deadline_exceeded`, the signal's reason. */
   async exec(argv: Argv, { deadline, input, signal: given }: ExecOptions): Promise<CommandEnd> {
     const line = shellLine(argv);
-    const what = `"${argv.join(" ")}" on ${this.#name}`;
+    const what = `"${commandLabel(argv)}" on ${this.#name}`;
     using signal = deadline.signal(given);
     for (let attempt = 1; ; attempt += 1) {
       await this.#slots.take(AbortSignal.any([signal, this.#ended.signal]));
@@ -88,35 +99,29 @@ export class SshConnection {
    * Lets the host's side of a Unix socket end here; every connection to it is handed on. False when the SSH server
    * forbids that or cannot make the socket.
    */
-  async forwardSocketIn(path: string, onConnection: (socket: Socket) => void, signal: AbortSignal): Promise<boolean> {
-    this.#client.on("unix connection", (info, accept) => {
-      if (info.socketPath === path) onConnection(asSocket(accept()));
-    });
+  async forwardSocketIn(path: string, onConnection: OnConnection, signal: AbortSignal): Promise<boolean> {
     return await this.#ask<boolean>(signal, (resolve) =>
-      this.#client.openssh_forwardInStreamLocal(path, (error) => resolve(!error)),
+      this.#client.openssh_forwardInStreamLocal(path, (error) => {
+        if (!error) this.#bySocket.set(path, onConnection);
+        resolve(!error);
+      }),
     );
   }
 
   /** The same for a loopback port that the host chooses; null when the SSH server forbids that. */
-  async forwardPortIn(onConnection: (socket: Socket) => void, signal: AbortSignal): Promise<number | null> {
-    let chosen: number | null = null;
-    this.#client.on("tcp connection", (info, accept, reject) => {
-      if (info.destPort === chosen) onConnection(asSocket(accept()));
-      else reject();
-    });
+  async forwardPortIn(onConnection: OnConnection, signal: AbortSignal): Promise<number | null> {
     return await this.#ask<number | null>(signal, (resolve) =>
       this.#client.forwardIn("127.0.0.1", 0, (error, port) => {
-        chosen = error ? null : port;
-        resolve(chosen);
+        if (!error) this.#byPort.set(port, onConnection);
+        resolve(error ? null : port);
       }),
     );
   }
 
   /** Ends it; what is under way on it fails. */
   close(): void {
-    this.#client.end();
-    // A peer that is gone never answers our goodbye.
-    this.#client.destroy();
+    // No goodbye: a peer that is gone never answers it, and ssh2's client leaves a socket alone that is only half closed.
+    this.#stream.destroy();
     this.#end();
   }
 
@@ -167,12 +172,22 @@ export class SshConnection {
 
   #end(): void {
     if (this.#ended.signal.aborted) return;
+    this.#bySocket.clear();
+    this.#byPort.clear();
     const cause = this.#cause;
     const why = cause instanceof Error ? (errorCodeOf(cause) ?? cause.message) : "it was closed";
     this.#ended.abort(
       new QhError("host_unreachable", `cannot go on: the SSH connection to ${this.#name} was lost (${why})`, { cause }),
     );
   }
+}
+
+/** Takes a connection that came to the host. */
+type OnConnection = (socket: Socket) => void;
+
+function hand(onConnection: OnConnection | undefined, accept: AcceptConnection<Channel>, reject: () => void): void {
+  if (onConnection === undefined) reject();
+  else onConnection(asSocket(accept()));
 }
 
 /** `SSH_OPEN_ADMINISTRATIVELY_PROHIBITED` (RFC 4254, 5.1). */
