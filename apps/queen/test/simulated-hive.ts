@@ -16,6 +16,7 @@ export type TellReady = (message: WorkerReady) => void;
 /** A hive in memory: one device, workers that take time to load and to stop, and an admission that counts bytes. */
 export class SimulatedHive implements FleetHive {
   readonly hiveId = "local";
+  readonly hostName = "local";
   readonly labels = {};
   readonly usable = true;
   readonly arriving = false;

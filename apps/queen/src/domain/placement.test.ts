@@ -8,6 +8,7 @@ const ONE = { devices: 1, memoryBytes: null };
 
 const hive = (hiveId: string, more: Partial<PlacementHive> = {}): PlacementHive => ({
   hiveId,
+  hostName: `host of ${hiveId}`,
   usable: true,
   arriving: false,
   labels: {},
@@ -21,6 +22,14 @@ describe("placeWorker", () => {
   it("puts workers of one model on different hives first, whatever is free where", () => {
     const hives = [hive("a", { workersOfModel: 1, freeBytes: [80 * GIB] }), hive("b", { workers: 3, freeBytes: [4 * GIB] })];
     expect(placeWorker(ANYWHERE, hives, ONE)).toBe("b");
+  });
+
+  it("puts workers of one model on different hosts before it takes another hive of the same host", () => {
+    const pair = [hive("a", { hostName: "one", workersOfModel: 1 }), hive("b", { hostName: "one", freeBytes: [80 * GIB] })];
+    expect(placeWorker(ANYWHERE, [...pair, hive("c", { hostName: "two", workers: 3 })], ONE)).toBe("c");
+    expect(placeWorker(ANYWHERE, [...pair, hive("c", { hostName: "two", workersOfModel: 2 })], ONE)).toBe("b");
+    expect(placeWorker(ANYWHERE, pair, ONE)).toBe("b");
+    expect(placeWorker(ANYWHERE, [...pair, hive("c", { hostName: "two", usable: false, arriving: true })], ONE)).toBeNull();
   });
 
   it("then goes where it fits, then where clearly more memory is free, then where fewer workers are", () => {

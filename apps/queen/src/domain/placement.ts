@@ -1,6 +1,8 @@
 /** What is known of a hive when a worker has to be placed. */
 export interface PlacementHive {
   readonly hiveId: string;
+  /** Its machine; several hives may share one. */
+  readonly hostName: string;
   readonly usable: boolean;
   /** It is being started: it may be usable in a moment. */
   readonly arriving: boolean;
@@ -33,26 +35,33 @@ export function mayRunOn(rule: PlacementRule, hive: Pick<PlacementHive, "hiveId"
 }
 
 /**
- * The hive for one more worker. Workers of one model go to different hives first; then to one where it fits, as far as is
+ * The hive for one more worker. Workers of one model go to different hosts first, then to different hives; then to one where it fits, as far as is
  * known; then to the one with clearly more free memory, with fewer workers, and by name. The hive itself has the last word.
  * Null also while a hive arrives that would be a better place: a model's second worker waits for it, its first never does.
  */
 export function placeWorker(rule: PlacementRule, hives: readonly PlacementHive[], needs: PlacementNeeds): string | null {
   const allowed = hives.filter((hive) => mayRunOn(rule, hive));
+  const onHost = Map.groupBy(hives, ({ hostName }) => hostName);
+  const compareSpread = (a: PlacementHive, b: PlacementHive): number =>
+    workersOfModelOn(onHost.get(a.hostName)) - workersOfModelOn(onHost.get(b.hostName)) || a.workersOfModel - b.workersOfModel;
   const [best] = allowed
     .filter((hive) => hive.usable)
     .map((hive) => ({ hive, free: freeFor(hive, needs) }))
     .sort(
       (a, b) =>
-        a.hive.workersOfModel - b.hive.workersOfModel ||
+        compareSpread(a.hive, b.hive) ||
         Number(fits(b.free, needs)) - Number(fits(a.free, needs)) ||
         magnitude(b.free) - magnitude(a.free) ||
         a.hive.workers - b.hive.workers ||
         compareText(a.hive.hiveId, b.hive.hiveId),
     );
   if (best === undefined) return null;
-  const isBetter = (hive: PlacementHive): boolean => hive.arriving && hive.workersOfModel < best.hive.workersOfModel;
+  const isBetter = (hive: PlacementHive): boolean => hive.arriving && compareSpread(hive, best.hive) < 0;
   return allowed.some(isBetter) ? null : best.hive.hiveId;
+}
+
+function workersOfModelOn(hives: readonly PlacementHive[] = []): number {
+  return hives.reduce((sum, { workersOfModel }) => sum + workersOfModel, 0);
 }
 
 function freeFor({ freeBytes }: PlacementHive, { devices }: PlacementNeeds): number | null {

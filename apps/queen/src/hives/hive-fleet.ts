@@ -151,8 +151,9 @@ export class HiveFleet implements AsyncDisposable {
 
   /** Hives as the workers' fleet sees them. */
   forWorkers(): readonly FleetHive[] {
-    return [...this.#hives.values()].map(({ keeper, transport }) => ({
+    return [...this.#hives.values()].map(({ host, keeper, transport }) => ({
       hiveId: keeper.hiveId,
+      hostName: host.name,
       labels: keeper.labels,
       usable: keeper.usable,
       arriving: keeper.arriving,

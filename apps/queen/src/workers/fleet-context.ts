@@ -20,6 +20,8 @@ export interface WorkerCalls {
 /** A hive as the fleet sees it. */
 export interface FleetHive {
   readonly hiveId: string;
+  /** The machine that it runs on; several hives may share one. */
+  readonly hostName: string;
   readonly labels: Readonly<Record<string, string>>;
   /** New requests and workers may go there. */
   readonly usable: boolean;
