@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
   fakeModel,
@@ -65,6 +65,12 @@ describe("the hive on a host where nothing is installed", () => {
     expect(logs.stdout).toContain("hive");
     const again = await queen.command(["hive", "install", "--json"]);
     expect(again.json).toMatchObject({ hives: [{ steps: [] }, { steps: [] }] });
+
+    // Both machines are set up anew: the banner of one does not hide that its program is gone.
+    expect((await queen.stop()).code).toBe(0);
+    for (const host of ground.hosts) rmSync(installed(host), { recursive: true });
+    await queen.start();
+    await queen.hivesRunning(["gpu1", "gpu2"], 60_000);
   }, 120_000);
 
   it("is not half there after its link was cut in mid-upload, and comes whole once it is mended", async () => {

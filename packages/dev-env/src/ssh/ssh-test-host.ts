@@ -17,6 +17,8 @@ export interface SshServerOptions {
   readonly commandDelayMs?: number;
   /** No file may get larger, as on a disk that fills up; KiB. */
   readonly fileSizeMaxKib?: number;
+  /** Every command runs as nobody, who may write nowhere in the home; only where the test runs as root. */
+  readonly asNobody?: boolean;
   /** Another host key than before. */
   readonly hostKey?: SshKey;
   /** Only passwords are asked for. */
@@ -74,13 +76,14 @@ export function loginEnvironment(home: string): Readonly<Record<string, string>>
 }
 
 /** The command that every login runs instead of its own, or null when that may run as it is. */
-export function loginWrapper({ loginNoise, commandDelayMs, fileSizeMaxKib }: SshServerOptions): string | null {
-  if (loginNoise === undefined && commandDelayMs === undefined && fileSizeMaxKib === undefined) return null;
+export function loginWrapper({ loginNoise, commandDelayMs, fileSizeMaxKib, asNobody = false }: SshServerOptions): string | null {
+  if (loginNoise === undefined && commandDelayMs === undefined && fileSizeMaxKib === undefined && !asNobody) return null;
   // POSIX counts in blocks of 512 bytes.
   const limit = fileSizeMaxKib === undefined ? "" : `ulimit -f ${fileSizeMaxKib * 2}; `;
   const noise = loginNoise === undefined ? "" : `printf '%s\\n' '${loginNoise}'; `;
   const delay = commandDelayMs === undefined ? "" : `sleep ${commandDelayMs / 1_000}; `;
-  return `${noise}${delay}exec sh -c '${limit}eval "$SSH_ORIGINAL_COMMAND"'`;
+  const nobody = asNobody ? "setpriv --reuid=65534 --regid=65534 --clear-groups " : "";
+  return `${noise}${delay}exec ${nobody}sh -c '${limit}eval "$SSH_ORIGINAL_COMMAND"'`;
 }
 
 /** Puts this checkout's hive where an installed one would be. */
