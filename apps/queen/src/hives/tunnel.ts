@@ -3,7 +3,7 @@ import { type Clock, Deadline, type Log, type RunningServer } from "@queen-and-h
 import type { QueenAddress } from "@queen-and-hive/protocol";
 import type { HiveSettings } from "../config/settings.ts";
 import { openCallbackSocket, removeCallbackSocket } from "../hosts/callback-socket.ts";
-import { defaultHiveStateDir, hostPath } from "../hosts/host-path.ts";
+import { hiveStateDir } from "../hosts/host-path.ts";
 import type { SshConnection } from "../hosts/ssh-connection.ts";
 import type { SshHost } from "../hosts/ssh-host.ts";
 import type { HiveTransport } from "./transport.ts";
@@ -75,7 +75,7 @@ export class Tunnel implements HiveTransport {
     const server = await this.#server;
     const deadline = Deadline.in(WAY_BACK_MS, clock);
     const facts = await host.facts(deadline, connection.ended);
-    const stateDir = hive.stateDir === null ? defaultHiveStateDir(hive.id, facts) : hostPath(hive.stateDir, facts);
+    const stateDir = hiveStateDir(hive, facts);
     const place = { hiveId: hive.id, stateDir, queenId: queen().queen_id, facts };
     const url = await openCallbackSocket(connection, place, (socket) => server.accept(socket), deadline, connection.ended);
     log.info("a way back from a hive is open", { hive_id: hive.id, host: host.name, url });

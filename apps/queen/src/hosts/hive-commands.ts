@@ -14,7 +14,7 @@ import {
 import { hasAnswered, readCommandAnswer } from "./command-answer.ts";
 import { checkoutHive, type HiveStop, installedHive, startArgv, statusArgv, stopArgv } from "./hive-argv.ts";
 import type { Argv, Host } from "./host.ts";
-import { defaultHiveStateDir, hostPath } from "./host-path.ts";
+import { hiveStateDir, hostPath } from "./host-path.ts";
 
 /** Where a hive lives on its host. */
 export interface HivePlace {
@@ -91,6 +91,6 @@ async function locate(
   const facts = await host.facts(deadline, signal);
   return {
     program: installDir === null ? checkoutHive() : installedHive(hostPath(installDir, facts)),
-    stateDir: stateDir === null ? defaultHiveStateDir(hiveId, facts) : hostPath(stateDir, facts),
+    stateDir: hiveStateDir({ id: hiveId, stateDir }, facts),
   };
 }

@@ -7,7 +7,10 @@ export function hostPath(path: string, { home }: Pick<HostFacts, "home">): strin
   return path.startsWith("~/") ? posix.join(home, path.slice(2)) : posix.resolve(home, path);
 }
 
-/** Where a hive keeps its state unless told; home directories may be shared between machines. */
-export function defaultHiveStateDir(hiveId: string, { home, machineId }: Pick<HostFacts, "home" | "machineId">): string {
-  return posix.join(home, ".local/state/hive", `${machineId}-${hiveId}`);
+/** Where a hive keeps its state: unless told, in a directory of that machine's own, for home directories may be shared. */
+export function hiveStateDir(
+  { id, stateDir }: { readonly id: string; readonly stateDir: string | null },
+  { home, machineId }: Pick<HostFacts, "home" | "machineId">,
+): string {
+  return stateDir === null ? posix.join(home, ".local/state/hive", `${machineId}-${id}`) : hostPath(stateDir, { home });
 }

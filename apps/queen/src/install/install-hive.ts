@@ -3,7 +3,7 @@ import { QhError } from "@queen-and-hive/protocol";
 import type { HiveSettings, InstallSettings } from "../config/settings.ts";
 import { ARCHITECTURES } from "../hosts/architectures.ts";
 import type { Host } from "../hosts/host.ts";
-import { defaultHiveStateDir, hostPath } from "../hosts/host-path.ts";
+import { hiveStateDir, hostPath } from "../hosts/host-path.ts";
 import { findInstallables, type Installables } from "./executables.ts";
 import {
   adoptArgv,
@@ -47,7 +47,7 @@ export async function planFor(options: InstallOptions): Promise<HostPlan> {
   const deadline = Deadline.in(options.commandMs);
   const facts = await host.facts(deadline, signal);
   const installDir = hostPath(hive.installDir, facts);
-  const stateDir = hive.stateDir === null ? defaultHiveStateDir(hive.id, facts) : hostPath(hive.stateDir, facts);
+  const stateDir = hiveStateDir(hive, facts);
   const report = parseInstallation(await host.exec(lookArgv(installDir, stateDir), { deadline, signal }), host.name);
   const ours = await findInstallables(limits.from, ARCHITECTURES[report.arch] ?? report.arch);
   return { installDir, ours, plan: planInstall(report, ours, { hostName: host.name, installDir, withWorker, refused }) };

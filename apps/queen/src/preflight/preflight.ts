@@ -3,7 +3,7 @@ import { type ErrorKind, type HiveFinding, PROTOCOL, QhError } from "@queen-and-
 import type { HiveSettings, PreflightSettings } from "../config/settings.ts";
 import { checkoutHive, installedHive } from "../hosts/hive-argv.ts";
 import type { Argv, Host } from "../hosts/host.ts";
-import { defaultHiveStateDir, hostPath } from "../hosts/host-path.ts";
+import { hiveStateDir, hostPath } from "../hosts/host-path.ts";
 import { QUEEN_VERSION } from "../version.ts";
 import { deviceFindings } from "./device-findings.ts";
 import { engineFindings } from "./engine-findings.ts";
@@ -57,7 +57,7 @@ async function lookAt(
   const facts = await host.facts(deadline, signal);
   const absolute = (path: string): string => hostPath(path, facts);
   const installDir = hive.installDir === null ? null : absolute(hive.installDir);
-  const stateDir = hive.stateDir === null ? defaultHiveStateDir(hive.id, facts) : absolute(hive.stateDir);
+  const stateDir = hiveStateDir(hive, facts);
   const modelsDir = hive.config.models_dir === undefined ? null : absolute(hive.config.models_dir);
   const bins = configuredBins(hive);
   const port = portOf(hive);
