@@ -86,6 +86,28 @@ describe("a request whose worker has failed it", () => {
   });
 });
 
+describe("a worker whose hive may be lost", () => {
+  it("is doubted and gets no requests, until its hive is back", async () => {
+    const model = { id: "one", runtime: "fake", path: "/m", workers: { min: 1, max: 1 }, place: { memory: "1GiB" } };
+    await using world = await FleetWorld.start({ models: [model] }, { bytes: 1_099_511_627_776 });
+    const { directory } = world.fleet;
+    world.fleet.onHiveState("local");
+    await world.clock.advance(5_000);
+    const [worker] = directory.ready("one");
+    if (worker === undefined) throw new Error("no worker is ready");
+    const seen: (readonly [boolean, number])[] = [];
+    using _changes = directory.changes.subscribe(
+      () => void seen.push([directory.isDoubted(worker), directory.ready("one").length]),
+    );
+    world.hive.setInDoubt(true);
+    world.fleet.onHiveState("local");
+    expect(seen.at(-1)).toEqual([true, 0]);
+    world.hive.setInDoubt(false);
+    world.fleet.onHiveState("local");
+    expect(seen.at(-1)).toEqual([false, 1]);
+  });
+});
+
 describe("a worker that has failed many requests in a row", () => {
   it("is tried by who waits as soon as its pause is over, without any other event", async () => {
     const model = { id: "one", runtime: "fake", path: "/m", place: { memory: "1GiB" }, workers: { min: 2, max: 2 } };

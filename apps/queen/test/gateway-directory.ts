@@ -16,6 +16,7 @@ export class HandMadeDirectory implements WorkerDirectory {
   readonly wanted: string[] = [];
   readonly idled: ReadyWorker[] = [];
   readonly standings = new Map<ReadyWorker, WorkerStanding>();
+  readonly #doubted = new Set<ReadyWorker>();
   startingCount = 0;
   failureNow: ModelFailure | null = null;
   /** Called with each `want`. */
@@ -48,6 +49,10 @@ export class HandMadeDirectory implements WorkerDirectory {
 
   standing(worker: ReadyWorker): WorkerStanding {
     return this.standings.get(worker) ?? "trusted";
+  }
+
+  isDoubted(worker: ReadyWorker): boolean {
+    return this.#doubted.has(worker);
   }
 
   idle(worker: ReadyWorker): void {
@@ -86,6 +91,16 @@ export class HandMadeDirectory implements WorkerDirectory {
     this.#workers.set(modelId, [...(this.#workers.get(modelId) ?? []), ready]);
     this.changes.publish(modelId);
     return ready;
+  }
+
+  /** A worker's hive may be lost: nothing new goes there, and everybody hears it. */
+  doubt(modelId: string, worker: ReadyWorker): void {
+    this.#doubted.add(worker);
+    this.#workers.set(
+      modelId,
+      this.ready(modelId).filter((other) => other !== worker),
+    );
+    this.changes.publish(modelId);
   }
 
   /** A worker is lost, and everybody hears it. */

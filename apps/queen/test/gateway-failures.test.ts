@@ -191,6 +191,44 @@ describe("before the engine's first byte", () => {
     expect(queen.directory.reports.map((report) => report.outcome)).toEqual(["timeout"]);
   });
 
+  it("an engine that never answers is given up for another, once: a second time-out is the end", async () => {
+    await using mute = await TestEngine.start(silence);
+    await using engine = await TestEngine.start(streams(token("x"), DONE));
+    await using queen = await GatewayHarness.start({ stream: { firstByteMs: 100 } });
+    queen.directory.add("chat", { url: mute.url, slots: 16 });
+    const other = queen.directory.add("chat", { url: engine.url, slots: 2 });
+    expect(await (await queen.chat({ stream: true })).text()).toBe(token("x") + DONE);
+    await (await mute.call(1)).aborted;
+    queen.directory.lose("chat", other);
+    queen.directory.add("chat", { url: mute.url, slots: 8 });
+    queen.directory.add("chat", { url: mute.url, slots: 8 });
+    const answer = await queen.chat({ stream: true });
+    expect([answer.status, (await answer.json()).error]).toMatchObject([504, { code: "engine_timeout" }]);
+    expect(mute.calls).toHaveLength(3);
+  });
+
+  it("a worker whose hive may be lost is given up for another as soon as there is one", async () => {
+    await using mute = await TestEngine.start(silence);
+    await using engine = await TestEngine.start(streams(token("x"), DONE));
+    await using queen = await GatewayHarness.start();
+    const doubted = queen.directory.add("chat", { url: mute.url });
+    const asked = queen.chat({ stream: true });
+    const { aborted } = await mute.call(1);
+    let isAborted = false;
+    void aborted.then(() => {
+      isAborted = true;
+    });
+    queen.directory.doubt("chat", doubted);
+    queen.directory.changes.publish("chat");
+    expect(isAborted).toBe(false);
+    queen.directory.add("chat", { url: engine.url });
+    const answer = await asked;
+    expect([answer.status, await answer.text()]).toEqual([200, token("x") + DONE]);
+    await aborted;
+    // It is not the worker's failure.
+    expect(queen.directory.reports.map(({ worker, outcome }) => [worker === doubted, outcome])).toEqual([[false, "ok"]]);
+  });
+
   it("a request past its total limit ends with deadline_exceeded", async () => {
     await using engine = await TestEngine.start(silence);
     await using queen = await GatewayHarness.start({ stream: { totalMs: 50 } });
@@ -255,6 +293,25 @@ describe("after the engine's first byte", () => {
     const { error } = errorEnd(await answer.text());
     expect(error["message"]).toMatch(/the worker has crashed/);
     await (await engine.call(1)).aborted;
+  });
+
+  it("a doubt about the hive of its worker leaves a stream alone", async () => {
+    const begun: EngineBehaviour = ({ response }) => {
+      beginEvents(response);
+      response.write(token("a"));
+    };
+    await using engine = await TestEngine.start(begun);
+    await using other = await TestEngine.start(silence);
+    await using queen = await GatewayHarness.start();
+    const doubted = queen.directory.add("chat", { url: engine.url, slots: 8 });
+    queen.directory.add("chat", { url: other.url, slots: 2 });
+    const answer = await queen.chat({ stream: true });
+    await answer.until(token("a"));
+    queen.directory.doubt("chat", doubted);
+    const { response } = await engine.call(1);
+    response.end(DONE);
+    expect(await answer.text()).toBe(DONE);
+    expect(other.calls).toHaveLength(0);
   });
 
   it("silence longer than idle ends the stream with a timeout", async () => {

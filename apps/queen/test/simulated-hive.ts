@@ -18,7 +18,8 @@ export class SimulatedHive implements FleetHive {
   readonly hiveId = "local";
   readonly hostName = "local";
   readonly labels = {};
-  readonly usable = true;
+  usable = true;
+  inDoubt = false;
   readonly arriving = false;
   readonly hopeful = true;
   readonly calls: WorkerCalls;
@@ -57,6 +58,12 @@ export class SimulatedHive implements FleetHive {
     queen_epoch: 1,
     queen_url: "http://127.0.0.1:1",
   });
+
+  /** Its queen loses contact with it, or has it again. */
+  setInDoubt(inDoubt: boolean): void {
+    this.inDoubt = inDoubt;
+    this.usable = !inDoubt;
+  }
 
   /** Models that have a worker now. */
   get models(): readonly string[] {

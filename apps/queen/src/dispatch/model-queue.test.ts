@@ -74,6 +74,7 @@ class World {
     changes: new Broadcast<string>(),
     report: () => undefined,
     standing: () => "trusted",
+    isDoubted: () => false,
     idle: () => undefined,
   };
   readonly queue: ModelQueue;

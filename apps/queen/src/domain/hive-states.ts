@@ -120,6 +120,11 @@ export const INITIAL_HIVE_MACHINE: HiveMachine = {
   isReplaced: false,
 };
 
+/** Whether it may be lost. A daemon that is known to be gone or mute on a host that answers has left its workers alive. */
+export function isInDoubt({ state }: HiveMachine): boolean {
+  return state.name === "suspect" || state.name === "unreachable";
+}
+
 /** The daemon that a state knows of, or null. */
 export function runOf(state: HiveMachineState): HiveIdentity | null {
   return "run" in state ? state.run : null;

@@ -91,6 +91,11 @@ export class Attempt implements EngineListener {
     }
   }
 
+  /** Another worker had better be asked, unless this one has begun its answer. */
+  giveUp(error: QhError): void {
+    if (this.#idle === null) this.#fail(error, null, true);
+  }
+
   sent(): void {
     const { clock, stream, onSent } = this.#parts;
     onSent();
@@ -222,7 +227,7 @@ export class Attempt implements EngineListener {
 
   #timeOut(what: string, limitMs: number): void {
     const message = `cannot wait longer than ${formatDurationMs(limitMs)} for the engine to ${what}`;
-    this.#fail(new QhError("engine_timeout", message), "timeout", false);
+    this.#fail(new QhError("engine_timeout", message), "timeout", this.#idle === null);
   }
 
   #complete(cancel: boolean): void {

@@ -1,6 +1,6 @@
 import { errorBody, type OpenRequest, QhError, type RequestState } from "@queen-and-hive/protocol";
 import type { Lease } from "../dispatch/ticket.ts";
-import type { ReadyWorker, TrafficOutcome } from "../workers/worker-directory.ts";
+import type { ReadyWorker } from "../workers/worker-directory.ts";
 import { Attempt, type AttemptOutcome } from "./attempt.ts";
 import { ClientAnswer } from "./client-answer.ts";
 import type { ExchangeRequest, ExchangeSurroundings } from "./exchange-parts.ts";
@@ -24,6 +24,7 @@ export class Exchange {
   readonly #answer: ClientAnswer;
   readonly #tries: Tries;
   #inference: InferenceRequest | null = null;
+  #attempt: Attempt | null = null;
   #errorKind: RequestRow["error_kind"] = null;
   #refusedStatus: number | null = null;
 
@@ -50,6 +51,14 @@ export class Exchange {
   /** Ends the request with this error unless it has ended; its client gets a well-formed end. */
   end(reason: QhError): void {
     this.#ending.abort(reason);
+  }
+
+  /** What can serve a model has changed: while its worker is in doubt and has not begun to answer, it goes to another. */
+  reconsider(modelId: string): void {
+    const { worker } = this.#tries;
+    if (this.#inference?.modelId !== modelId || worker === null || !this.#around.directory.isDoubted(worker)) return;
+    if (!this.#mayTryAgain() || !this.#hasAnother(worker)) return;
+    this.#attempt?.giveUp(new QhError("engine_unreachable", "cannot wait for the worker: its hive may be lost; try again"));
   }
 
   /** Cuts what is left, a client that does not take its end. */
@@ -150,7 +159,7 @@ export class Exchange {
   async #try(inference: InferenceRequest, lease: Lease, startedMs: number): Promise<QhError | null> {
     let servedMs: number | null = null;
     try {
-      const outcome = await this.#attempt(inference, lease);
+      const outcome = await this.#ask(inference, lease);
       if (outcome.kind !== "failed") servedMs = this.#around.clock.monotonicMs() - startedMs;
       return this.#judge(outcome, lease.worker);
     } finally {
@@ -164,7 +173,7 @@ export class Exchange {
     this.#answer.commit({ "server-timing": this.#timeline.serverTiming });
   }
 
-  #attempt(inference: InferenceRequest, lease: Lease): Promise<AttemptOutcome> {
+  #ask(inference: InferenceRequest, lease: Lease): Promise<AttemptOutcome> {
     const { pools, stream, limits, clock, metrics } = this.#around;
     const { request, requestId, route } = this.#given;
     const { worker } = lease;
@@ -191,6 +200,7 @@ export class Exchange {
       onFirstByte: () => this.#timeline.firstByte(),
       ourHeaders: () => this.#ourHeaders(),
     });
+    this.#attempt = attempt;
     attempt.start();
     return attempt.outcome;
   }
@@ -217,7 +227,7 @@ export class Exchange {
       case "whole":
         return this.#judgeWhole(outcome.answer, worker);
       case "failed":
-        if (outcome.traffic !== null) this.#reportFailure(worker, outcome.traffic, outcome.error);
+        if (outcome.traffic !== null) this.#tries.failed(outcome.traffic, outcome.error);
         this.#timeline.attemptFailed();
         if (!outcome.retry || !this.#mayTryAgain()) throw outcome.error;
         // A connection that was reset may have been an old one, closed by the engine while idle.
@@ -241,18 +251,6 @@ export class Exchange {
     if (answer.status >= 500) this.#errorKind = "engine_failed";
     this.#deliver(answer);
     return null;
-  }
-
-  #reportFailure(worker: ReadyWorker, traffic: TrafficOutcome, error: QhError): void {
-    this.#around.directory.report(worker, traffic);
-    this.#around.log.warn("a worker has failed a request", {
-      request_id: this.#given.requestId,
-      worker_id: worker.workerId,
-      hive_id: worker.hiveId,
-      attempt: this.#tries.count,
-      traffic,
-      error,
-    });
   }
 
   #deliver(answer: WholeAnswer): void {

@@ -89,6 +89,9 @@ export function createGateway<Identity>(parts: GatewayParts<Identity>): Gateway<
     limits: settings.answer,
   };
   const open = new OpenExchanges();
+  const changes = directory.changes.subscribe((modelId) => {
+    for (const exchange of open) exchange.reconsider(modelId);
+  });
   const bodies = new BodyBudget(settings.bodiesBytes);
   const common = new Set<string>(Object.values(GATEWAY_ROUTES).map(({ path }) => path));
   const listedPaths = [...new Set(parts.models.flatMap((model) => model.routes))].filter((path) => !common.has(path));
@@ -159,6 +162,7 @@ export function createGateway<Identity>(parts: GatewayParts<Identity>): Gateway<
     close: async () => {
       refusal ??= stopping(STOPPED_RETRY_AFTER_S);
       for (const exchange of open) exchange.end(refusal);
+      changes[Symbol.dispose]();
       dispatcher[Symbol.dispose]();
       await pools.close();
     },

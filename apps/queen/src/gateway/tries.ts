@@ -1,7 +1,7 @@
 import type { QhError } from "@queen-and-hive/protocol";
 import type { Lease, QueueOutlook, QueuePlace } from "../dispatch/ticket.ts";
 import { incarnationKey } from "../dispatch/worker-occupancy.ts";
-import type { ReadyWorker } from "../workers/worker-directory.ts";
+import type { ReadyWorker, TrafficOutcome } from "../workers/worker-directory.ts";
 import { conversationOf } from "./conversation.ts";
 import type { ExchangeRequest, ExchangeSurroundings } from "./exchange-parts.ts";
 import type { InferenceRequest } from "./inference-request.ts";
@@ -15,11 +15,13 @@ export class Tries {
   #worker: ReadyWorker | null = null;
   #isPlaced = false;
   #count = 0;
+  #countMax: number;
   #outlook: () => QueueOutlook | null = () => null;
 
   constructor(around: ExchangeSurroundings, given: ExchangeRequest) {
     this.#around = around;
     this.#given = given;
+    this.#countMax = around.retry.attempts;
   }
 
   /** How many there were. */
@@ -72,7 +74,24 @@ export class Tries {
 
   /** The budget allows one more. */
   get mayGoOn(): boolean {
-    return this.#count < this.#around.retry.attempts;
+    return this.#count < this.#countMax;
+  }
+
+  /** The worker has failed the present try. After a time-out there is one more at most: the limits for waiting are long. */
+  failed(traffic: TrafficOutcome, error: QhError): void {
+    const { directory, log } = this.#around;
+    const worker = this.#worker;
+    if (worker === null) return;
+    if (traffic === "timeout") this.#countMax = Math.min(this.#countMax, this.#count + 1);
+    directory.report(worker, traffic);
+    log.warn("a worker has failed a request", {
+      request_id: this.#given.requestId,
+      worker_id: worker.workerId,
+      hive_id: worker.hiveId,
+      attempt: this.#count,
+      traffic,
+      error,
+    });
   }
 
   /** The worker of the last try is not asked again. */

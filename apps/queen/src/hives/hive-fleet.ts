@@ -156,6 +156,7 @@ export class HiveFleet implements AsyncDisposable {
       hostName: host.name,
       labels: keeper.labels,
       usable: keeper.usable,
+      inDoubt: keeper.inDoubt,
       arriving: keeper.arriving,
       hopeful: keeper.hopeful,
       isReplaced: keeper.isReplaced,

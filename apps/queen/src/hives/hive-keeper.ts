@@ -9,6 +9,7 @@ import {
   type HiveMachineEvent,
   type HiveTimer,
   INITIAL_HIVE_MACHINE,
+  isInDoubt,
   runOf,
   stateNameOf,
 } from "../domain/hive-states.ts";
@@ -98,6 +99,10 @@ export class HiveKeeper implements AsyncDisposable {
 
   get usable(): boolean {
     return stateNameOf(this.#machine) === "running";
+  }
+
+  get inDoubt(): boolean {
+    return isInDoubt(this.#machine);
   }
 
   /** When it was first found mute or out of reach since it was last well, on the clock's monotonic scale; null when it is not. */

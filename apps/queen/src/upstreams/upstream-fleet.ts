@@ -100,6 +100,7 @@ export class UpstreamFleet implements Disposable {
         else this.#report(worker, outcome);
       },
       standing: (worker) => (worker.hiveId === null ? this.#traffic.standing(worker) : fleet.standing(worker)),
+      isDoubted: (worker) => worker.hiveId !== null && fleet.isDoubted(worker),
       idle: (worker) => {
         if (worker.hiveId !== null) fleet.idle(worker);
       },

@@ -25,6 +25,8 @@ export interface FleetHive {
   readonly labels: Readonly<Record<string, string>>;
   /** New requests and workers may go there. */
   readonly usable: boolean;
+  /** It may be lost: what its workers have not begun to answer had better be asked elsewhere. */
+  readonly inDoubt: boolean;
   /** It is being started. */
   readonly arriving: boolean;
   /** It runs or is expected to run again without anybody's help. */

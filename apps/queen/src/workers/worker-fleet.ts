@@ -239,6 +239,7 @@ export class WorkerFleet implements Disposable {
         if (outcome === "timeout") this.#doubt(worker);
       },
       standing: (worker) => this.#traffic.standing(worker),
+      isDoubted: ({ hiveId }) => hiveId !== null && this.#context.hive(hiveId)?.inDoubt === true,
       idle: ({ model }) => this.#lookAtIdle(model),
     };
   }
