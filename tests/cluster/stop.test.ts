@@ -1,6 +1,7 @@
 import { isProcessAlive } from "@queen-and-hive/daemon";
 import { isPortFree, startTestCluster, until } from "@queen-and-hive/dev-env";
-import { expect, test } from "vitest";
+import { HIVE_ENDPOINTS } from "@queen-and-hive/protocol";
+import { describe, expect, test } from "vitest";
 import { ask, chat, dataOf, errorOf, openStream } from "./ask.ts";
 import { identityOf, livingOf } from "./identity.ts";
 
@@ -86,3 +87,54 @@ test("with on_queen_exit: keep, SIGTERM leaves hive and worker for the next quee
   expect((await ask(cluster.queen.url, { body: chat("fake") })).status).toBe(200);
   expect(await cluster.workers()).toMatchObject([{ worker_id: worker.worker_id, pid: worker.pid, incarnation: 1 }]);
 }, 60_000);
+
+describe("a stop that would take minutes", () => {
+  const SLOW_STOP = { shutdown: { budget: "240s", drain: "100s" }, stop: { term: "120s", verify: "2s" } };
+  const DEAF = ["--fault", "ignore-term", ...ENDLESS];
+
+  test("is over soon after a second Ctrl-C, whose hive kills what does not hear TERM", async () => {
+    await using cluster = await startTestCluster({ workers: { min: 1 }, workerFlags: DEAF, config: SLOW_STOP });
+    await cluster.workersReady(1);
+    const identities = cluster.queen.processes().map(({ identity }) => identity);
+    cluster.queen.program.send("SIGINT");
+    const health = `http://${cluster.queen.config.hives?.[0]?.listen}${HIVE_ENDPOINTS.getHealth.path}`;
+    await until(async () => (await (await fetch(health)).text()).includes('"stopping"'), 30_000, "the hive to stop");
+    cluster.queen.program.send("SIGINT");
+    expect(await cluster.queen.program.ended(45_000)).toEqual({ code: 0, signal: null });
+    expect(livingOf(identities)).toEqual([]);
+  }, 120_000);
+
+  test("is over soon too when the second Ctrl-C comes before any hive was told to stop", async () => {
+    await using cluster = await startTestCluster({ workers: { min: 1 }, workerFlags: DEAF, config: SLOW_STOP });
+    await cluster.workersReady(1);
+    const stream = await openStream(cluster.queen.url, chat("fake", { stream: true }));
+    await stream.begun;
+    const identities = cluster.queen.processes().map(({ identity }) => identity);
+    cluster.queen.program.send("SIGINT");
+    await until(async () => (await fetch(`${cluster.queen.url}/readyz`)).status === 503, 30_000, "the queen to stop");
+    cluster.queen.program.send("SIGINT");
+    const text = await stream.whole;
+    expect(dataOf(text).at(-1)).toBe("[DONE]");
+    expect(await cluster.queen.program.ended(45_000)).toEqual({ code: 0, signal: null });
+    expect(livingOf(identities)).toEqual([]);
+  }, 120_000);
+
+  test("is left at once with a third Ctrl-C, which says what may still run", async () => {
+    const config = { ...SLOW_STOP, stop: { term: "1s", verify: "2s" } };
+    await using cluster = await startTestCluster({ workers: { min: 1 }, workerFlags: ENDLESS, config });
+    await cluster.workersReady(1);
+    const hive = (await cluster.queen.hive("local").status()).identity;
+    const stream = await openStream(cluster.queen.url, chat("fake", { stream: true }));
+    await stream.begun;
+    const { program } = cluster.queen;
+    program.send("SIGINT");
+    await until(async () => (await fetch(`${cluster.queen.url}/readyz`)).status === 503, 30_000, "the queen to stop");
+    program.send("SIGINT");
+    await until(() => program.output().includes("hurrying"), 30_000, "the queen to hurry");
+    program.send("SIGINT");
+    const whole = stream.whole.catch(() => "cut off");
+    expect(await program.ended(30_000)).toEqual({ code: 1, signal: null });
+    await whole;
+    expect(program.output()).toContain(`what may still run: hives local (pid ${hive?.pid}) and their workers`);
+  }, 120_000);
+});

@@ -46,13 +46,16 @@ export interface HiveOptions {
 /** A daemon that listens. */
 export interface RunningHive {
   readonly identity: HiveIdentity;
-  /** Stops the workers with proof or keeps them, says so, then ends the daemon; a second call joins the first. */
+  /**
+   * Stops the workers with proof or keeps them, says so, then ends the daemon. A second call joins the first, which says what
+   * becomes of the workers; the earliest deadline counts.
+   */
   stop(workers: HiveShutdown["workers"], deadline: Deadline): Promise<HiveShutdownAnswer>;
   /** Resolves when everything is closed. */
   readonly ended: Promise<void>;
 }
 
-/** What a stop keeps of its deadline for telling the queen and for closing. */
+/** What a stop keeps of its deadline for telling the queen and for closing, but never more than half of it. */
 const CLOSING_MS = 2_000;
 /** What the stop of one worker may take beyond TERM and proof: killing what is left, freeing its port. */
 const STOP_MARGIN_MS = 3_000;
@@ -140,6 +143,7 @@ class Hive implements RunningHive {
   readonly #stops: StopSequence;
   readonly #ended = Promise.withResolvers<void>();
   #stopping: Promise<HiveShutdownAnswer> | null = null;
+  #isStoppingWorkers = false;
   #deadline: Deadline | null = null;
 
   constructor(options: HiveOptions, state: HiveState, stops: StopSequence) {
@@ -201,18 +205,26 @@ class Hive implements RunningHive {
   }
 
   #shutDown(workers: HiveShutdown["workers"], deadline: Deadline): Promise<HiveShutdownAnswer> {
-    this.#deadline ??= deadline;
-    this.#stopping ??= this.#stopWorkers(workers, deadline);
+    this.#deadline = this.#deadline?.min(deadline) ?? deadline;
+    if (this.#stopping === null) this.#stopping = this.#stopWorkers(workers, deadline);
+    else if (this.#isStoppingWorkers && workers === "stop") this.#hurryWorkers(deadline);
     return this.#stopping;
+  }
+
+  /** Those that are being stopped have less time from now on; what became of them is said by the first call. */
+  #hurryWorkers(deadline: Deadline): void {
+    this.#options.log.info("the stop is hurried", { budget_ms: deadline.remainingMs() });
+    void this.#state.supervision.stopAll(deadlineOfWorkers(deadline));
   }
 
   async #stopWorkers(workers: HiveShutdown["workers"], deadline: Deadline): Promise<HiveShutdownAnswer> {
     const { supervision, outbox } = this.#state;
+    this.#isStoppingWorkers = workers === "stop";
     this.#options.log.info("the hive stops", { workers, budget_ms: deadline.remainingMs() });
     this.#sayEnding();
     if (workers === "keep") return { workers: [], kept: supervision.list().filter(({ pid }) => pid !== null).length };
-    const stopped = await supervision.stopAll(deadline.earlier(CLOSING_MS));
-    await outbox.flush(deadline.min(Deadline.in(CLOSING_MS, this.#options.clock)));
+    const stopped = await supervision.stopAll(deadlineOfWorkers(deadline));
+    await outbox.flush((this.#deadline ?? deadline).min(Deadline.in(CLOSING_MS, this.#options.clock)));
     return { workers: stopped, kept: 0 };
   }
 
@@ -272,6 +284,11 @@ class Hive implements RunningHive {
       end: () => this.#end(),
     };
   }
+}
+
+/** When the workers of a stop must be gone, so that the rest of it is still in time. */
+function deadlineOfWorkers(deadline: Deadline): Deadline {
+  return deadline.earlier(Math.min(CLOSING_MS, deadline.remainingMs() / 2));
 }
 
 /** Where engines are looked for when a model says nothing else. */

@@ -28,6 +28,8 @@ export interface QueenStopOptions {
 const CASCADE_RESERVE_MS = 3_000;
 /** What a hurried cascade still gives open streams to end well-formed, milliseconds. */
 const HURRIED_DRAIN_MS = 600;
+/** What a hurried hive still has for its workers and for itself, milliseconds. */
+const HURRIED_HIVE_MS = 1_500;
 
 /** The stop of a queen with her hives and workers: asked for by whomever, done once, its outcome told to everybody. */
 export class QueenStop {
@@ -55,7 +57,7 @@ export class QueenStop {
   hurry(hives: HiveFleet): void {
     this.#hurried = true;
     this.#drainNow.resolve();
-    hives.hurry(this.#options.settings.stop.termMs);
+    hives.hurry(HURRIED_HIVE_MS);
   }
 
   /** The stop cascade; the first call decides how, every call gets its outcome. */

@@ -39,7 +39,16 @@ function openLog(paths: StatePaths, settings: HiveSettings, flags: RunFlags): Lo
   }).child({ hive_id: settings.hiveId });
 }
 
+/** What a second Ctrl-C still leaves for the workers and the daemon. */
+const HURRIED_MS = 1_500;
+
 async function serve({ paths, settings, environment, flags, log }: Service): Promise<number> {
+  const stop = new SignalledStop(settings, log);
+  // Before anything is adopted: a signal must not leave workers without a daemon.
+  using _signals = onSignals({
+    signals: ["SIGTERM", "SIGINT", "SIGHUP"],
+    handle: (signal, count) => stop.hear(signal, count),
+  });
   try {
     const hive = await openHive({
       paths,
@@ -50,8 +59,9 @@ async function serve({ paths, settings, environment, flags, log }: Service): Pro
       log,
       metrics: createMetrics(),
     });
-    using _signals = stopOnSignals(hive, settings, log);
-    if (flags.handshakeFd !== undefined) sayHandshake(flags.handshakeFd, { kind: "listening", identity: hive.identity });
+    stop.opened(hive);
+    if (flags.handshakeFd !== undefined && !stop.isWanted)
+      sayHandshake(flags.handshakeFd, { kind: "listening", identity: hive.identity });
     await hive.ended;
     return COMMAND_EXIT.done;
   } finally {
@@ -60,12 +70,36 @@ async function serve({ paths, settings, environment, flags, log }: Service): Pro
   }
 }
 
-function stopOnSignals(hive: RunningHive, settings: HiveSettings, log: Log): Disposable {
-  return onSignals({
-    signals: ["SIGTERM", "SIGINT", "SIGHUP"],
-    handle: (signal, count) => {
-      if (count > 1) log.warn("the hive is stopping already", { signal });
-      else void hive.stop("stop", Deadline.in(settings.shutdown.budgetMs));
-    },
-  });
+/** The stop that signals ask for; one that comes while the hive opens is made right afterwards. */
+class SignalledStop {
+  readonly #settings: HiveSettings;
+  readonly #log: Log;
+  #hive: RunningHive | null = null;
+  #deadline: Deadline | null = null;
+
+  constructor(settings: HiveSettings, log: Log) {
+    this.#settings = settings;
+    this.#log = log;
+  }
+
+  get isWanted(): boolean {
+    return this.#deadline !== null;
+  }
+
+  hear(signal: NodeJS.Signals, count: number): void {
+    // Others than Ctrl-C come twice without anybody meaning it: service managers send SIGHUP after SIGTERM.
+    if (count > 1 && signal !== "SIGINT") {
+      this.#log.warn("the hive is stopping already", { signal });
+      return;
+    }
+    const deadline = Deadline.in(count === 1 ? this.#settings.shutdown.budgetMs : HURRIED_MS);
+    this.#deadline = this.#deadline?.min(deadline) ?? deadline;
+    if (this.#hive === null) this.#log.info("the hive stops as soon as it has opened", { signal });
+    else void this.#hive.stop("stop", this.#deadline);
+  }
+
+  opened(hive: RunningHive): void {
+    this.#hive = hive;
+    if (this.#deadline !== null) void hive.stop("stop", this.#deadline);
+  }
 }

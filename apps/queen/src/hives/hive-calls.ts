@@ -71,7 +71,9 @@ export function createHiveCalls(options: HiveCallsOptions): HiveCalls {
       peer.call(HIVE_ENDPOINTS.checkWorker, { params: { worker_id: workerId }, ...quick(signal) }),
     getWorker: (workerId, signal) => peer.call(HIVE_ENDPOINTS.getWorker, { params: { worker_id: workerId }, ...quick(signal) }),
     async hurry(deadlineMs) {
-      await peer.call(HIVE_ENDPOINTS.postShutdown, { body: { workers: "stop", deadline_ms: deadlineMs }, ...quick(undefined) });
+      // It answers when the workers are gone.
+      const deadline = Deadline.in(deadlineMs + slowTimeoutMs);
+      await peer.call(HIVE_ENDPOINTS.postShutdown, { body: { workers: "stop", deadline_ms: deadlineMs }, deadline });
     },
     async *events(signal) {
       for await (const event of peer.events(HIVE_ENDPOINTS.getEvents, { signal })) yield parseHiveEvent(event.data, name);

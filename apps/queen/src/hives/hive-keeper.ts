@@ -33,6 +33,7 @@ export class HiveKeeper implements AsyncDisposable {
   #row: HiveRow;
   #stopDeadline: Deadline = Deadline.never();
   #stopping: PromiseWithResolvers<HiveStopOutcome> | null = null;
+  #hurryMs: number | null = null;
 
   constructor(options: HiveKeeperOptions, known: HiveRow | null) {
     this.#options = options;
@@ -161,11 +162,12 @@ export class HiveKeeper implements AsyncDisposable {
     return this.#begin(workers, deadline, actor);
   }
 
-  /** Tells a hive that is being stopped to be quick. */
+  /** Tells a hive to be quick: when it is being stopped with its workers, or else as soon as it is. */
   hurry(deadlineMs: number): void {
-    const run = runOf(this.#machine.state);
-    if (this.#machine.state.name !== "stopping" || run === null) return;
-    this.#background("hurry", this.#work.hurry(run, deadlineMs));
+    this.#hurryMs = deadlineMs;
+    const { state } = this.#machine;
+    if (state.name !== "stopping" || state.workers !== "stop" || state.run === null) return;
+    this.#background("hurry", this.#work.hurry(state.run, deadlineMs));
   }
 
   /** Lets go of the hive without touching it: it and its workers go on. */
@@ -272,6 +274,7 @@ export class HiveKeeper implements AsyncDisposable {
 
   async #stopHive(workers: "stop" | "keep"): Promise<void> {
     const known = runOf(this.#machine.state) ?? this.#row.identity;
+    if (this.#hurryMs !== null) this.hurry(this.#hurryMs);
     const outcome = await this.#work.stop(workers, known, this.#stopDeadline);
     await this.#mailbox.drained();
     this.#stopping?.resolve(outcome);

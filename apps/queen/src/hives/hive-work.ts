@@ -181,14 +181,14 @@ export class HiveWork implements AsyncDisposable {
 
   /** Tells a daemon that is being stopped to be quick. */
   async hurry(run: HiveIdentity, deadlineMs: number): Promise<void> {
-    const { token, health, settings, transport } = this.#options;
+    const { token, health, settings, transport, stopWorkerMs } = this.#options;
     const timeoutMs = health.timeoutMs;
     await using calls = createHiveCalls({
       hiveId: settings.id,
       url: run.url,
       token,
       timeoutMs,
-      slowTimeoutMs: timeoutMs,
+      slowTimeoutMs: stopWorkerMs,
       connect: transport.connectDaemon,
     });
     await calls.hurry(deadlineMs);
