@@ -1,4 +1,4 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
 import { appendFile } from "node:fs/promises";
 import { join } from "node:path";
 import { startTestHive } from "@queen-and-hive/dev-env";
@@ -37,6 +37,20 @@ test("a worker's output is rotated while it runs", async () => {
   const request = chatty();
   await hive.supervision.spawn(request);
   await expectRotation(hive, request.worker_id);
+});
+
+test("one worker whose output cannot be cut off does not keep that of the others from being rotated", async () => {
+  const hive = await openTestHive(cleanup, { config: { limits, sampleEveryMs: 20 } });
+  const [broken, whole] = [spawnRequest(shellSpec('cp "$(command -v sleep)" ./program && exec ./program 600')), chatty()];
+  const { record } = await hive.supervision.spawn(broken);
+  const folder = join(hive.stateDir, "workers", broken.worker_id);
+  const program = join(folder, "program");
+  await until("it runs", () => readlinkSync(`/proc/${record.pid}/exe`) === program);
+  // A program that runs cannot be truncated.
+  rmSync(join(folder, "output.log"));
+  symlinkSync(program, join(folder, "output.log"));
+  await hive.supervision.spawn(whole);
+  await expectRotation(hive, whole.worker_id);
 });
 
 test("so is the output of a worker that was adopted", async () => {

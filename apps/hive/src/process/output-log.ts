@@ -1,4 +1,4 @@
-import { closeSync, copyFileSync, existsSync, openSync, readSync, renameSync, rmSync, statSync, truncateSync } from "node:fs";
+import { closeSync, openSync, readSync, statSync } from "node:fs";
 
 /** How much of a worker's output is kept. */
 export interface OutputLimits {
@@ -34,22 +34,6 @@ export function outputTail(path: string, lines: number, from = 0): readonly stri
     .split(/\r?\n|\r/)
     .slice(-lines)
     .map((line) => line.slice(0, LINE_CHARACTERS_MAX));
-}
-
-/**
- * Rotates by copy and truncate, since the worker keeps its descriptor (opened for appending, so it goes on at the new end).
- * True when it did: positions in the file start anew.
- */
-export function rotateOutput(path: string, limits: OutputLimits): boolean {
-  if (outputSize(path) <= limits.bytesMax) return false;
-  for (let number = limits.kept; number >= 1; number -= 1) {
-    const older = `${path}.${number}`;
-    if (number === limits.kept) rmSync(older, { force: true });
-    else if (existsSync(older)) renameSync(older, `${path}.${number + 1}`);
-  }
-  if (limits.kept > 0) copyFileSync(path, `${path}.1`);
-  truncateSync(path, 0);
-  return true;
 }
 
 const READ_BYTES_MAX = 256 * 1024;

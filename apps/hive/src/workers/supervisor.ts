@@ -264,7 +264,14 @@ class Supervisor implements Supervision {
   #observe(): readonly ProcessTree[] {
     // Reading all processes costs milliseconds, which an idle hive need not spend.
     const table: ProcessTable = this.#workers.size === 0 ? new Map() : this.#context.views.table(0);
-    for (const worker of this.#workers.values()) worker.observe(table);
+    for (const [worker_id, worker] of this.#workers) {
+      try {
+        worker.observe(table);
+      } catch (error) {
+        // One that cannot be looked at must not hide the others.
+        this.#options.log.warn("cannot look at a worker's processes and output", { error, worker_id });
+      }
+    }
     void this.#context.desk.observe(table, this.#options.config.sampleEveryMs * DEVICE_ROUNDS);
     return [...this.#workers.values()].flatMap(({ life }) => {
       const process = processOf(life.phase);

@@ -11,6 +11,7 @@ import {
   type WorkerProcess,
 } from "../domain/worker-states.ts";
 import type { KnownProcesses } from "../process/find-ours.ts";
+import { OutputRotation } from "../process/output-rotation.ts";
 import type { ProcessTable } from "../process/process-table.ts";
 import type { WorkerPaths } from "../store/ledger.ts";
 import { isSameHash } from "./callback-token.ts";
@@ -41,6 +42,7 @@ export class Worker implements Disposable {
   readonly #ending: WorkerEnding;
   readonly #launching: WorkerLaunching;
   readonly #stop = new PendingStop();
+  readonly #output: OutputRotation;
   #life: WorkerLife;
   #facts: WorkerFacts;
   #timer: Disposable | null = null;
@@ -51,7 +53,10 @@ export class Worker implements Disposable {
     this.#life = life;
     this.#facts = facts;
     this.paths = context.ledger.pathsOf(facts.workerId);
-    this.#jobs = new WorkerJobs(facts.workerId, context.options.log);
+    const { config, log } = context.options;
+    this.#jobs = new WorkerJobs(facts.workerId, log);
+    const { workerLogBytes: bytesMax, workerLogsKept: kept } = config.limits;
+    this.#output = new OutputRotation(this.paths.output, { bytesMax, kept }, log);
     const watched: WatchedWorker = {
       context,
       paths: this.paths,
@@ -178,7 +183,7 @@ export class Worker implements Disposable {
     if (process === null) return;
     const { descendants } = this.#facts;
     const live = this.#watches.learn(table, process);
-    this.#facts = factsOfRound(this.#facts, live, this.paths, this.#context.options.config);
+    this.#facts = factsOfRound(this.#facts, live, this.#output);
     if (this.#facts.descendants === descendants) return;
     this.#jobs.postLater("descendants", () => keepRecord(this.#context, this.#life, this.#facts, false));
   }
