@@ -1,6 +1,6 @@
-import { constants, openSync } from "node:fs";
+import { closeSync, constants, openSync } from "node:fs";
 import { Socket } from "node:net";
-import { type Clock, Deadline, errorCodeOf, isProcessAlive, waitForProcessEnd } from "@queen-and-hive/daemon";
+import { type Clock, Deadline, isProcessAlive, waitForProcessEnd } from "@queen-and-hive/daemon";
 import type { ExitStatus } from "../domain/exit-status.ts";
 import type { WorkerProcess } from "../domain/worker-states.ts";
 import { readExitStatus } from "./exit-file.ts";
@@ -64,17 +64,21 @@ const LOOK_EVERY_WITH_PIPE_MS = 1_000;
 const SHIM_END_MS = 2_000;
 
 function openAlivePipe(path: string, onEndOfFile: () => void): Socket | null {
-  let descriptor: number;
+  const pipe = openPipe(path);
+  pipe?.on("error", onEndOfFile);
+  pipe?.on("close", onEndOfFile);
+  pipe?.resume();
+  return pipe;
+}
+
+/** Null without a FIFO (a machine without mkfifo) or a descriptor for it: the looks alone tell then. */
+function openPipe(path: string): Socket | null {
+  let descriptor: number | null = null;
   try {
     descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  } catch (error) {
-    // A machine without mkfifo: the looks alone tell.
-    if (errorCodeOf(error) === "ENOENT") return null;
-    throw error;
+    return new Socket({ fd: descriptor, readable: true, writable: false });
+  } catch {
+    if (descriptor !== null) closeSync(descriptor);
+    return null;
   }
-  const pipe = new Socket({ fd: descriptor, readable: true, writable: false });
-  pipe.on("error", onEndOfFile);
-  pipe.on("close", onEndOfFile);
-  pipe.resume();
-  return pipe;
 }
