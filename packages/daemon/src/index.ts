@@ -10,7 +10,7 @@ export { Deadline, type DisposableSignal } from "./deadline.ts";
 export { errorCodeOf } from "./error-code.ts";
 export { isNetworkFileSystem, nameNetworkFileSystem } from "./files/network-file-system.ts";
 export { ensurePrivateDir } from "./files/private-dir.ts";
-export { setAside } from "./files/set-aside.ts";
+export { copyAside, setAside } from "./files/set-aside.ts";
 export { peekStateFile, readStateFile, readTextIfThere, type StateFileContent } from "./files/state-file.ts";
 export { writeFileDurable, writeFileDurableSync } from "./files/write-durable.ts";
 export { discardRest, readChunks, readJsonBody, requireJson } from "./http/body.ts";

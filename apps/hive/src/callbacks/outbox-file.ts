@@ -1,5 +1,5 @@
 import { type FileHandle, open, readFile } from "node:fs/promises";
-import { errorCodeOf, type Log, setAside, writeFileDurable } from "@queen-and-hive/daemon";
+import { copyAside, errorCodeOf, type Log, writeFileDurable } from "@queen-and-hive/daemon";
 import { QhError } from "@queen-and-hive/protocol";
 import { type OutboxEntry, validateEntry } from "./outbox-entry.ts";
 
@@ -19,8 +19,9 @@ interface Waiting {
   readonly settle: PromiseWithResolvers<void>;
 }
 
-/** How many lines are appended before the file is written anew with only what still waits. */
+/** How many lines the file has at least before it is written anew with only what still waits, and how many times what waits. */
 const LINES_MAX = 2_000;
+const LINES_PER_ENTRY = 2;
 
 /** The outbox on disk: lines appended in groups, each group with one fdatasync; rewritten now and then. */
 export class OutboxFile {
@@ -32,6 +33,7 @@ export class OutboxFile {
   #waiting: Waiting[] = [];
   #writing: Promise<void> | null = null;
   #lines: number;
+  #linesMax = LINES_MAX;
   /** After a failed write the end of the file is unknown, so the next one replaces it. */
   #damaged = false;
 
@@ -48,7 +50,7 @@ export class OutboxFile {
     const { entries, bad, torn } = parseLines(text);
     let loss: string | null = null;
     if (bad > 0)
-      loss = `the outbox ${path} had ${bad} damaged line(s), kept as ${setAside(path)}; ${entries.length} message(s) could be read and are kept`;
+      loss = `the outbox ${path} had ${bad} damaged line(s), kept as ${copyAside(path)}; ${entries.length} message(s) could be read and are kept`;
     if (bad > 0 || torn) await writeFileDurable(path, linesOf(entries));
     const handle = await open(path, "a", 0o600).catch((cause: unknown) => {
       throw storageFailed(path, cause);
@@ -95,7 +97,7 @@ export class OutboxFile {
       const group = this.#waiting;
       this.#waiting = [];
       try {
-        if (this.#damaged || this.#lines + group.length > LINES_MAX) await this.#rewrite();
+        if (this.#damaged || this.#lines + group.length > this.#linesMax) await this.#rewrite();
         else await this.#write(group);
         for (const { settle } of group) settle.resolve();
       } catch (cause) {
@@ -120,6 +122,8 @@ export class OutboxFile {
     const old = this.#handle;
     this.#handle = await open(this.#path, "a", 0o600);
     this.#lines = entries.length;
+    // Else every message would write all of many that wait.
+    this.#linesMax = Math.max(LINES_MAX, LINES_PER_ENTRY * entries.length);
     this.#damaged = false;
     await old.close();
   }

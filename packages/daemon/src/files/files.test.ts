@@ -15,7 +15,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { systemClock } from "../clock.ts";
 import { isNetworkFileSystem, mountTypeOf } from "./network-file-system.ts";
 import { ensurePrivateDir } from "./private-dir.ts";
-import { setAside } from "./set-aside.ts";
+import { copyAside, setAside } from "./set-aside.ts";
 import { writeFileDurable, writeFileDurableSync } from "./write-durable.ts";
 
 let dir: string;
@@ -106,8 +106,17 @@ describe("setting a damaged file aside", () => {
     expect([readFileSync(first ?? "", "utf8"), existsSync(path)]).toEqual(["first", false]);
   });
 
+  it("can leave the file in its place, with what is kept its own once it is replaced", async () => {
+    const path = join(dir, "outbox.jsonl");
+    writeFileSync(path, "damaged");
+    const kept = copyAside(path, clock) ?? "";
+    expect([readFileSync(path, "utf8"), readFileSync(kept, "utf8")]).toEqual(["damaged", "damaged"]);
+    await writeFileDurable(path, "new");
+    expect([readFileSync(path, "utf8"), readFileSync(kept, "utf8")]).toEqual(["new", "damaged"]);
+  });
+
   it("says null when there is none", () => {
-    expect(setAside(join(dir, "none"), clock)).toBeNull();
+    for (const keep of [setAside, copyAside]) expect(keep(join(dir, "none"), clock)).toBeNull();
   });
 });
 
