@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Deadline, isProcessAlive, readProcessIdentity } from "@queen-and-hive/daemon";
 import { makeSshKey, runCommand, type SshGround, startSshGround, testEnvironment, until } from "@queen-and-hive/dev-env";
@@ -113,6 +113,47 @@ Host commanded
     if (proxy === null) throw new Error("a proxy runs as long as its connection");
     await host[Symbol.asyncDispose]();
     await until(() => !isProcessAlive(proxy), 20_000, "the end of the proxy");
+  }, 60_000);
+
+  it("is offered the agent's key that an identity file names first, and alone where IdentitiesOnly says so", async () => {
+    await using ground = await startSshGround({ hive: false, hosts: [{}] });
+    const there = firstOf(ground);
+    const socket = join(ground.folder, "agent.sock");
+    const agent = spawn("ssh-agent", ["-D", "-a", socket], { stdio: ["ignore", "pipe", "inherit"] });
+    try {
+      await once(agent.stdout, "data");
+      const surroundings = { env: testEnvironment(ground.folder, { SSH_AUTH_SOCK: socket }), cwd: ground.folder };
+      const others = Array.from({ length: 6 }, (_, index) => makeSshKey(join(ground.folder, `other${index}`)).path);
+      const added = await runCommand(["ssh-add", ...others, ground.key.path], surroundings);
+      expect(added.exitCode, added.stderr).toBe(0);
+      // The private half alone, and locked: which key it is still stands in it.
+      const locked = join(ground.folder, "locked");
+      copyFileSync(ground.key.path, locked);
+      await runCommand(["ssh-keygen", "-p", "-P", "", "-N", "a phrase", "-f", locked], surroundings);
+      const config = (more: string): string => `Host gpu1
+  HostName ${there.address}
+  Port ${there.port}
+  User ${there.user}
+  UserKnownHostsFile ${ground.knownHosts}
+  ${more}
+`;
+      const login = async (more: string): Promise<string> => {
+        await using host = new SshHost({ ...reachByAlias(ground, "gpu1", config(more)), agent: socket });
+        return (await host.facts(soon())).home;
+      };
+      expect(await login(`IdentityFile ${locked}`)).toBe(there.home);
+      expect(await login(`IdentityFile ${locked}\n  IdentitiesOnly yes`)).toBe(there.home);
+      rmSync(locked);
+      copyFileSync(`${ground.key.path}.pub`, `${locked}.pub`);
+      expect(await login(`IdentityFile ${locked}\n  IdentitiesOnly yes`)).toBe(there.home);
+      const wrong = login(`IdentityFile ${others[0]}\n  IdentitiesOnly yes`);
+      await expect(wrong).rejects.toMatchObject({
+        kind: "host_login_refused",
+        message: expect.stringContaining("IdentitiesOnly"),
+      });
+    } finally {
+      agent.kill();
+    }
   }, 60_000);
 
   it("is logged in to with the agent's key, and a key with a passphrase is left to the agent", async () => {

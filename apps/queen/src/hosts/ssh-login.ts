@@ -3,6 +3,8 @@ import { errorCodeOf } from "@queen-and-hive/daemon";
 import { QhError } from "@queen-and-hive/protocol";
 import type { AnyAuthMethod } from "ssh2";
 import type { SshReach } from "../config/ssh-reach.ts";
+import { NamedKeysAgent } from "./named-keys-agent.ts";
+import { publicHalfOf } from "./public-half.ts";
 import type { SshRoute } from "./ssh-route.ts";
 
 /** The ways in that are tried, in their order, and their names for people. */
@@ -15,12 +17,13 @@ export interface SshLogin {
 const KEY_FILES_MAX = 4;
 
 /**
- * Keys from files, then the agent's; nothing is ever asked for. A file with a passphrase is left to the agent. Throws
+ * Keys from files, then the agent's, first those that the files name; nothing is ever asked for. A file with a passphrase is left to the agent. Throws
  * `host_login_refused` for an identity file of the configuration that cannot be read, or when there is no way in at all.
  */
 export function sshLogin(reach: SshReach, route: SshRoute, isUsable: (key: Buffer) => boolean): SshLogin {
   const methods: AnyAuthMethod[] = [];
   const tried: string[] = [];
+  const offered = new Set<string>();
   for (const file of route.identityFiles.slice(0, KEY_FILES_MAX)) {
     const key = readKey(reach, file);
     if (key === null) continue;
@@ -30,10 +33,13 @@ export function sshLogin(reach: SshReach, route: SshRoute, isUsable: (key: Buffe
     }
     methods.push({ type: "publickey", username: route.user, key });
     tried.push(file);
+    offered.add(publicHalfOf(file) ?? file);
   }
   if (route.agent !== null) {
-    methods.push({ type: "agent", username: route.user, agent: route.agent });
-    tried.push("the agent's keys");
+    const named = new Set(route.identityFiles.flatMap((file) => publicHalfOf(file) ?? []));
+    const agent = new NamedKeysAgent(route.agent, { named, offered, namedOnly: route.identitiesOnly });
+    methods.push({ type: "agent", username: route.user, agent });
+    tried.push(route.identitiesOnly ? "the agent's keys that IdentitiesOnly allows" : "the agent's keys");
   }
   if (methods.length > 0) return { methods, tried };
   const why = tried.length === 0 ? "there is no key in ~/.ssh and no agent runs" : `unusable: ${tried.join(", ")}`;

@@ -15,6 +15,8 @@ export interface SshRoute {
   readonly keyName: string;
   readonly identityFiles: readonly string[];
   readonly agent: string | null;
+  /** Only the agent's keys that the identity files name are offered. */
+  readonly identitiesOnly: boolean;
   readonly knownHostsFiles: readonly string[];
   /** The command whose standard streams are the connection; null for a TCP connection of our own. */
   readonly proxy: readonly [string, ...string[]] | null;
@@ -45,6 +47,7 @@ export async function findSshRoute(reach: SshReach, signal?: AbortSignal): Promi
     keyName: one("hostkeyalias") !== null || port === DEFAULT_PORT ? keyHost : `[${keyHost}]:${port}`,
     identityFiles: identityFilesOf(reach, options),
     agent: agentOf(reach, one("identityagent")),
+    identitiesOnly: one("identitiesonly") === "yes",
     knownHostsFiles: knownHostsOf(reach, options),
     proxy: proxyOf(one("proxyjump"), one("proxycommand"), { hostName, port, user, configFile: configFileOf(reach) }),
   };
@@ -95,7 +98,12 @@ function configFileOf({ home }: SshReach): readonly string[] {
 function identityFilesOf({ identityFile, home }: SshReach, options: Options): readonly string[] {
   if (identityFile !== null) return [identityFile];
   const named = options.get("identityfile") ?? DEFAULT_IDENTITIES.map((name) => `~/.ssh/${name}`);
-  return named.map((path) => expandHome(unquoted(path), home)).filter((path) => existsSync(path));
+  return named.map((path) => expandHome(unquoted(path), home)).filter(isKeyThere);
+}
+
+/** The public half alone says which of the agent's keys is meant. */
+function isKeyThere(path: string): boolean {
+  return existsSync(path) || existsSync(`${path}.pub`);
 }
 
 function agentOf({ agent }: SshReach, named: string | null): string | null {
