@@ -101,10 +101,3 @@ export async function statesOf(url: string, workerId: string): Promise<readonly 
   const events = await journalOf(url);
   return events.flatMap(({ kind, worker_id, to }) => (kind === "worker.state" && worker_id === workerId && to ? [to] : []));
 }
-
-/** A metric of the queen without labels; null when she does not have it. */
-export async function metricOf(url: string, name: string): Promise<number | null> {
-  const { text } = await ask(url, { method: "GET", path: "/metrics" });
-  const line = text.split("\n").find((candidate) => candidate.startsWith(`${name} `));
-  return line === undefined ? null : Number(line.slice(name.length + 1));
-}

@@ -5,6 +5,7 @@ import {
   fakeModel,
   freePort,
   killProcesses,
+  metricOf,
   processesOf,
   programCommand,
   startTestCluster,
@@ -14,7 +15,7 @@ import {
 } from "@queen-and-hive/dev-env";
 import { type HiveRecord, QUEEN_ENDPOINTS, type WorkerRecord } from "@queen-and-hive/protocol";
 import { expect, test } from "vitest";
-import { ask, chat, journalOf, metricOf, statesOf } from "./ask.ts";
+import { ask, chat, journalOf, statesOf } from "./ask.ts";
 import { identityOf, livingOf } from "./identity.ts";
 
 const RESTART = { first: "100ms", max: "500ms", jitter: 0 } as const;

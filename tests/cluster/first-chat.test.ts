@@ -5,6 +5,7 @@ import {
   freePort,
   freePortRange,
   killAtExit,
+  metricOf,
   processesOf,
   REPOSITORY,
   startProgram,
@@ -14,7 +15,7 @@ import {
 } from "@queen-and-hive/dev-env";
 import OpenAI from "openai";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { ask, chat, contentOf, dataOf, metricOf, openStream } from "./ask.ts";
+import { ask, chat, contentOf, dataOf, openStream } from "./ask.ts";
 
 /** What the issue promises for a warm cache, from the command to the end of the first chat. */
 const FIRST_CHAT_WITHIN_MS = 10_000;

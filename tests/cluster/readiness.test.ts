@@ -1,7 +1,7 @@
-import { type RequestFilter, startTestCluster, type TestCluster, until } from "@queen-and-hive/dev-env";
+import { metricOf, type RequestFilter, startTestCluster, type TestCluster, until } from "@queen-and-hive/dev-env";
 import type { WorkerRecord } from "@queen-and-hive/protocol";
 import { expect, test } from "vitest";
-import { ask, chat, metricOf, statesOf } from "./ask.ts";
+import { ask, chat, statesOf } from "./ask.ts";
 
 const isSpawn: RequestFilter = ({ method, url }) => method === "POST" && url === "/v1/workers";
 const isReady: RequestFilter = ({ url }) => url === "/v2/workers/ready";

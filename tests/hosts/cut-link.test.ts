@@ -1,4 +1,4 @@
-import { fakeModel, fakeRuntime, hiveOn, startSshGround, startTestQueen, until } from "@queen-and-hive/dev-env";
+import { fakeModel, fakeRuntime, hiveOn, readyCounts, startSshGround, startTestQueen, until } from "@queen-and-hive/dev-env";
 import { QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
 import { expect, it } from "vitest";
 import { ask, chat } from "../cluster/ask.ts";
@@ -32,11 +32,13 @@ it("a link that is cut while a worker loads loses nothing: the request that wait
   expect((await queen.peer.call(QUEEN_ENDPOINTS.listWorkers)).workers).toContainEqual(
     expect.objectContaining({ model: "slow", state: expect.not.stringMatching("ready") }),
   );
+  const { callbacks } = await readyCounts(queen.url);
   there.mendLink();
   expect((await waiting).status).toBe(200);
   await queen.hivesRunning();
   const workers = await readyWorkers(queen.peer, 2);
   expect(workers).toContainEqual(expect.objectContaining({ worker_id: kept?.worker_id, incarnation: 1 }));
+  expect(await readyCounts(queen.url)).toEqual({ callbacks: callbacks + 1, polls: 0 });
   expect(workers.map(({ restarts }) => restarts)).toEqual([0, 0]);
   expect((await ask(queen.url, { body: chat("kept") })).status).toBe(200);
 }, 180_000);

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { isProcessAlive } from "@queen-and-hive/daemon";
-import { fakeModel, hiveOn, startSshGround, startTestQueen, until } from "@queen-and-hive/dev-env";
+import { fakeModel, hiveOn, readyCounts, startSshGround, startTestQueen, until } from "@queen-and-hive/dev-env";
 import { QUEEN_ENDPOINTS, type WorkerRecord } from "@queen-and-hive/protocol";
 import { describe, expect, it } from "vitest";
 import { ask, chat } from "../cluster/ask.ts";
@@ -44,8 +44,11 @@ describe.each([undefined, "in_process"] as const)("a hive through a tunnel (%s)"
     await queen.hivesRunning();
     expect((await ask(queen.url, { body: chat("early") })).status).toBe(200);
     const [worker] = await readyWorkers(queen.peer, 1);
+    const { callbacks } = await readyCounts(queen.url);
     there.dropConnections();
     expect((await ask(queen.url, { body: chat("late") })).status).toBe(200);
+    // The hive's events tell it too, and a poll would: here it was the callback.
+    expect(await readyCounts(queen.url)).toEqual({ callbacks: callbacks + 1, polls: 0 });
     expect((await ask(queen.url, { body: chat("early") })).status).toBe(200);
     const workers = await readyWorkers(queen.peer, 2);
     expect(workers).toContainEqual(expect.objectContaining({ worker_id: worker?.worker_id, incarnation: 1 }));
@@ -59,24 +62,30 @@ describe.each([undefined, "in_process"] as const)("a hive through a tunnel (%s)"
   }, 120_000);
 });
 
-it("a tunnel uses a loopback port where the SSH server forbids sockets, and says what to allow where it forbids both", async () => {
-  await using ground = await startSshGround({ hosts: [{ forwarding: "tcp" }, { forwarding: "none" }] });
-  const [port, none] = ground.hosts;
-  if (port === undefined || none === undefined) throw new Error("a ground of two hosts has them");
-  await using queen = await startTestQueen({
-    config: { hives: [await hiveOn(ground, port, "port"), await hiveOn(ground, none, "none")], models: [fakeModel("far")] },
-  });
-  await queen.hivesRunning(["port"]);
-  expect((await ask(queen.url, { body: chat("far") })).status).toBe(200);
-  expect(queen.program.output()).toMatch(/"a way back from a hive is open".*"url":"http:\/\/127\.0\.0\.1:/);
-  const refused = await until(async () => {
-    const hive = await queen.peer.call(QUEEN_ENDPOINTS.getHive, { params: { hive_id: "none" } });
-    // The host itself is within reach: a start fails, and is tried again after ever longer pauses.
-    return hive.state === "crashed" || hive.state === "failed" ? (hive.last_error ?? null) : null;
-  });
-  expect(refused).toContain("AllowStreamLocalForwarding");
-  expect(daemonsOf(none)).toEqual([]);
-}, 120_000);
+it.each([undefined, "in_process"] as const)(
+  "a tunnel uses a loopback port where the SSH server forbids sockets, and says what to allow where it forbids both (%s)",
+  async (kind) => {
+    const hosts = [{ forwarding: "tcp" }, { forwarding: "none" }] as const;
+    await using ground = await startSshGround({ hosts, ...(kind === undefined ? {} : { kind }) });
+    const [port, none] = ground.hosts;
+    if (port === undefined || none === undefined) throw new Error("a ground of two hosts has them");
+    await using queen = await startTestQueen({
+      config: { hives: [await hiveOn(ground, port, "port"), await hiveOn(ground, none, "none")], models: [fakeModel("far")] },
+    });
+    await queen.hivesRunning(["port"]);
+    expect((await ask(queen.url, { body: chat("far") })).status).toBe(200);
+    expect(await readyCounts(queen.url)).toEqual({ callbacks: 1, polls: 0 });
+    expect(queen.program.output()).toMatch(/"a way back from a hive is open".*"url":"http:\/\/127\.0\.0\.1:/);
+    const refused = await until(async () => {
+      const hive = await queen.peer.call(QUEEN_ENDPOINTS.getHive, { params: { hive_id: "none" } });
+      // The host itself is within reach: a start fails, and is tried again after ever longer pauses.
+      return hive.state === "crashed" || hive.state === "failed" ? (hive.last_error ?? null) : null;
+    });
+    expect(refused).toContain("AllowStreamLocalForwarding");
+    expect(daemonsOf(none)).toEqual([]);
+  },
+  120_000,
+);
 
 it("a tunnel adopts the hive and its worker that a killed queen has left, and hears of it on a new socket", async () => {
   await using ground = await startSshGround({ hosts: [{}] });

@@ -7,6 +7,7 @@ it.each([undefined, "in_process"] as const)(
     const steps: string[] = [];
     await showTwoHosts({ say: (line) => steps.push(line), executable: null, ...(kind === undefined ? {} : { kind }) });
     expect(steps.at(-1)).toMatch(/nothing of ours is left: 8 processes are gone by identity/);
+    expect(steps).toContainEqual(expect.stringContaining("both said so by callback: 2 more"));
     const status = steps.find((line) => line.startsWith("queen status:"));
     for (const hive of ["tunnelled", "direct"]) expect(status).toMatch(new RegExp(`${hive} +running`));
   },

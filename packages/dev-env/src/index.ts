@@ -38,6 +38,7 @@ export { type CommandOptions, type CommandResult, describeCommand, runCommand } 
 export { COMPILE_CACHE, programCommand, REPOSITORY, testEnvironment } from "./processes/surroundings.ts";
 export type { QueenHiveCaptures } from "./queen/capture-both-ways.ts";
 export { type FakeReady, fakeModel, fakeRuntime, fakeWorkerCommand } from "./queen/fake-runtime.ts";
+export { metricOf, type ReadyCounts, readyCounts } from "./queen/metric-of.ts";
 export { startTestCluster, type TestCluster, type TestClusterOptions } from "./queen/test-cluster.ts";
 export { startTestQueen, type TestQueen, type TestQueenOptions } from "./queen/test-queen.ts";
 export { knownHostsLine, type SshGround, type SshGroundOptions, startSshGround } from "./ssh/ground.ts";

@@ -215,12 +215,12 @@ function forwardPort(
   reject: (() => void) | undefined,
 ): NetServer {
   const server = createServer((socket) =>
-    client.forwardOut(bindAddr, boundPort(server), ADDRESS, socket.remotePort ?? 0, (error, channel) =>
+    client.forwardOut(bindAddr, boundPort(server), socket.remoteAddress ?? bindAddr, socket.remotePort ?? 0, (error, channel) =>
       error ? socket.destroy() : joinBoth(socket, channel),
     ),
   );
   server.on("error", () => reject?.());
-  server.listen(bindPort, ADDRESS, () => accept?.(boundPort(server)));
+  server.listen(bindPort, bindAddr, () => accept?.(boundPort(server)));
   return server;
 }
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { WorkerRecord } from "@queen-and-hive/protocol";
 import { freePort } from "../net/free-port.ts";
 import { fakeModel } from "../queen/fake-runtime.ts";
+import { readyCounts } from "../queen/metric-of.ts";
 import { startTestQueen, type TestQueen } from "../queen/test-queen.ts";
 import { type SshGround, startSshGround } from "./ground.ts";
 import { hiveOn } from "./hive-on.ts";
@@ -33,9 +34,14 @@ export async function showTwoHosts({ say, executable, kind }: TwoHostsShow): Pro
   say(`queen status:\n${status.stdout}`);
 
   say("dropping every SSH connection, then asking for models that have to be started and called back for");
+  const before = await readyCounts(queen.url);
   for (const host of ground.hosts) host.dropConnections();
   workers.push(await chatOn(queen, "late-tunnel", "tunnelled"), await chatOn(queen, "late-direct", "direct"));
   await chatOn(queen, "near-tunnel", "tunnelled");
+  const after = await readyCounts(queen.url);
+  assert.equal(after.callbacks - before.callbacks, 2, "both late workers were called back for");
+  assert.equal(after.polls, 0, "nobody had to ask whether a worker is ready");
+  say("both said so by callback: 2 more were applied, and the queen has asked for none");
 
   await downAndProve(queen, ground, [...workers, ...spread], say);
 }
