@@ -23,7 +23,8 @@ import { capabilitiesOf } from "./resources/capabilities.ts";
 import { Devices } from "./resources/devices.ts";
 import { embeddedWorker, ownForm } from "./resources/embedded-worker.ts";
 import { nextEpoch } from "./store/epoch.ts";
-import { readLastIdentity, writeEnding, writeIdentity } from "./store/identity-file.ts";
+import { readLastIdentity } from "./store/identity-file.ts";
+import { KeptIdentity } from "./store/kept-identity.ts";
 import { Ownership } from "./store/ownership.ts";
 import { Sequence } from "./store/sequence.ts";
 import { openStateId } from "./store/state-id.ts";
@@ -141,6 +142,7 @@ class Hive implements RunningHive {
   readonly #options: HiveOptions;
   readonly #state: HiveState;
   readonly #stops: StopSequence;
+  readonly #kept: KeptIdentity;
   readonly #ended = Promise.withResolvers<void>();
   #stopping: Promise<HiveShutdownAnswer> | null = null;
   #isStoppingWorkers = false;
@@ -150,6 +152,7 @@ class Hive implements RunningHive {
     this.#options = options;
     this.#state = state;
     this.#stops = stops;
+    this.#kept = new KeptIdentity(options);
     this.ended = this.#ended.promise;
   }
 
@@ -183,7 +186,8 @@ class Hive implements RunningHive {
     const recovery = await supervision.recover();
     for (const loss of recovery.losses) log.error(loss);
     const own = this.#ownIdentity(server.url);
-    writeIdentity(paths, own);
+    this.#kept.sayRunning(own);
+    this.#stops.defer("identity.json", async () => this.#kept[Symbol.dispose]());
     identity.resolve(own);
     await identity.promise;
     outbox.start();
@@ -221,20 +225,11 @@ class Hive implements RunningHive {
     const { supervision, outbox } = this.#state;
     this.#isStoppingWorkers = workers === "stop";
     this.#options.log.info("the hive stops", { workers, budget_ms: deadline.remainingMs() });
-    this.#sayEnding();
+    this.#kept.sayEnding(this.#state.known());
     if (workers === "keep") return { workers: [], kept: supervision.list().filter(({ pid }) => pid !== null).length };
     const stopped = await supervision.stopAll(deadlineOfWorkers(deadline));
     await outbox.flush((this.#deadline ?? deadline).min(Deadline.in(CLOSING_MS, this.#options.clock)));
     return { workers: stopped, kept: 0 };
-  }
-
-  /** From here on a start waits for the next daemon. Ending goes on when the disk is full. */
-  #sayEnding(): void {
-    try {
-      writeEnding(this.#options.paths, this.#state.known());
-    } catch (error) {
-      this.#options.log.error("cannot say in identity.json that this hive ends", { error });
-    }
   }
 
   #end(): void {
