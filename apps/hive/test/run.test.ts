@@ -1,8 +1,8 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isProcessAlive } from "@queen-and-hive/daemon";
 import { expectNoProcesses, type Program, startProgram, startTestHive, type TestHive, until } from "@queen-and-hive/dev-env";
-import { HIVE_ENDPOINTS, type WorkerRecord } from "@queen-and-hive/protocol";
+import { COMMAND_EXIT, HIVE_ENDPOINTS, type WorkerRecord } from "@queen-and-hive/protocol";
 import { expect, test } from "vitest";
 import { fakeWorkerOrder, queenAt } from "./spawn-request.ts";
 import { identityOf } from "./supervision-kit.ts";
@@ -44,6 +44,39 @@ test("a second Ctrl-C ends a stop soon that would take minutes, a second TERM do
   expect(await program.ended(45_000)).toEqual({ code: 0, signal: null });
   await expectNoProcesses({ folder: hive.folder });
 }, 120_000);
+
+test.each([
+  ["lost", (path: string) => rmSync(path)],
+  ["damaged", (path: string) => writeFileSync(path, "\u0000garbage")],
+])(
+  "a hive whose identity.json is %s is found again by start and stop",
+  async (_what, spoil) => {
+    await using hive = await startTestHive();
+    const { pid } = hive.identity;
+    const file = join(hive.stateDir, "identity.json");
+    spoil(file);
+    expect(await hive.commands.start()).toMatchObject({ already_running: true, pid });
+    spoil(file);
+    expect(await hive.commands.stop()).toMatchObject({ was_running: true, left: [], stopped: [{ what: "hive", pid }] });
+  },
+  90_000,
+);
+
+test("a second hive is told who holds the lock, also when that one does not say who it is", async () => {
+  await using hive = await startTestHive({ start: false });
+  await hive.start();
+  await hive.commands.stop();
+  const lock = join(hive.stateDir, "daemon.lock");
+  const { cwd, env } = hive.commands.place;
+  const holding = ["flock", "-F", lock, "sh", "-c", "echo held; exec sleep 600"];
+  await using holder = await startProgram(holding, { cwd, env, logFile: join(hive.folder, "holder.log") });
+  await until(() => holder.output().includes("held"), 30_000, "the lock to be held");
+  const refused = await hive.commands.run(["run"]);
+  expect([refused.exitCode, refused.stderr]).toEqual([
+    COMMAND_EXIT.lockTaken,
+    expect.stringContaining(`process ${holder.identity.pid} holds ${lock}`),
+  ]);
+}, 90_000);
 
 async function readyWorker(hive: TestHive, flags: readonly string[] = []): Promise<WorkerRecord> {
   const { worker_id } = await hive.peer.call(HIVE_ENDPOINTS.postWorker, { body: fakeWorkerOrder(OWNER, flags) });

@@ -1,8 +1,9 @@
 import { type Clock, type Deadline, systemClock } from "@queen-and-hive/daemon/basics";
-import type { HiveIdentity } from "@queen-and-hive/protocol";
+import { type HiveIdentity, QhError } from "@queen-and-hive/protocol";
 import type { Environment } from "../config-environment.ts";
 import { readServingIdentity } from "../store/identity-file.ts";
 import type { StatePaths } from "../store/state-paths.ts";
+import { lockHolder } from "./daemon-lock.ts";
 import { launchDaemon } from "./launch-daemon.ts";
 import { ownCommand } from "./own-command.ts";
 
@@ -32,6 +33,19 @@ export async function launchOrFind(
     if (outcome.kind === "listening") return { identity: outcome.identity, alreadyRunning: false };
     const identity = readServingIdentity(paths);
     if (identity !== null) return { identity, alreadyRunning: true };
+    await lookAgainLater(paths, clock, signal);
+  }
+}
+
+async function lookAgainLater(paths: StatePaths, clock: Clock, signal: AbortSignal): Promise<void> {
+  try {
     await clock.sleep(LOOK_AGAIN_MS, signal);
+  } catch (cause) {
+    const holder = lockHolder(paths.daemonLock);
+    const who =
+      holder === null ? "is free by now: try again" : `is held by process ${holder}, which neither says who it is nor ends`;
+    throw new QhError("deadline_exceeded", `cannot start or find the hive in ${paths.dir} in time: ${paths.daemonLock} ${who}`, {
+      cause,
+    });
   }
 }

@@ -4,7 +4,7 @@ import { locateStateDir } from "../config-place.ts";
 import { readLiveIdentity } from "../store/identity-file.ts";
 import { openStateDirectory } from "../store/state-directory.ts";
 import type { StatePaths } from "../store/state-paths.ts";
-import { becomeLocked, holdsLock } from "./daemon-lock.ts";
+import { becomeLocked, holdsLock, lockHolder } from "./daemon-lock.ts";
 import { sayHandshake } from "./handshake.ts";
 import { asFailure, exitCodeOf } from "./output.ts";
 import { ownCommand } from "./own-command.ts";
@@ -53,6 +53,14 @@ function takeDaemonLock(paths: StatePaths, flags: RunFlags, words: readonly stri
       "already_running",
       `cannot run a second hive in ${paths.dir}: ${running.hive_id} runs as process ${running.pid} at ${running.url}; stop it with \`hive stop --state-dir ${paths.dir}\``,
       { details: { identity: running } },
+    );
+  }
+  const holder = lockHolder(paths.daemonLock);
+  if (holder !== null) {
+    throw new QhError(
+      "already_running",
+      `cannot run a second hive in ${paths.dir}: process ${holder} holds ${paths.daemonLock}, a hive that is just starting or ending; look with \`hive status --state-dir ${paths.dir}\` and try again`,
+      { details: { pid: holder } },
     );
   }
   if (flags.locked === true) {

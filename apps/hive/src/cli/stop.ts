@@ -5,7 +5,7 @@ import { ownEnvironment } from "../config-environment.ts";
 import { readLastIdentity, readLiveIdentity } from "../store/identity-file.ts";
 import { ownedByAnother, peekOwner } from "../store/ownership.ts";
 import type { StatePaths } from "../store/state-paths.ts";
-import { isLocked } from "./daemon-lock.ts";
+import { lockHolder } from "./daemon-lock.ts";
 import { findState } from "./find-state.ts";
 import { launchOrFind } from "./launch-or-find.ts";
 import { countLiveWorkers, hasWorkers, liveProcesses } from "./live-workers.ts";
@@ -68,7 +68,7 @@ const LOOK_AGAIN_MS = 25;
 async function findRunning(paths: StatePaths, deadline: Deadline): Promise<HiveIdentity | null> {
   using signal = deadline.signal();
   for (;;) {
-    const isHeld = isLocked(paths.daemonLock);
+    const isHeld = lockHolder(paths.daemonLock) !== null;
     const running = readLiveIdentity(paths);
     if (running !== null || !isHeld) return running;
     await systemClock.sleep(LOOK_AGAIN_MS, signal);
