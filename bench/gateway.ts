@@ -47,7 +47,8 @@ interface Seen {
 
 /**
  * The queen beside going straight to the engine, nginx, haproxy and Portkey's gateway: in each round every one has its turn
- * with the same load, so that what else the machine does meets them all; each figure is the median of the rounds.
+ * with the same load, so that what else the machine does meets them all; latencies, CPU times and throughput are medians of
+ * the rounds. Open streams, memory, leaks and affinity are measured once, after them.
  */
 export async function benchGateway(quick: boolean): Promise<readonly Row[]> {
   const extent = quick ? QUICK : FULL;

@@ -2,8 +2,9 @@ import { readFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import { type RunningFakeWorker, startFakeWorker, startTestQueen, type TestQueen, until } from "@queen-and-hive/dev-env";
 import { QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { DONE, token } from "./gateway-engine.ts";
+import { HEALTH_MS_MAX, HealthSampler } from "./health-sampler.ts";
 import { RawClient, RawEngine, rawPost, STREAM_HEAD } from "./raw-sockets.ts";
 
 const CHAT = "/v1/chat/completions";
@@ -30,14 +31,29 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
+  process.stdout.write(`slowest /health: ${worst.ms.toFixed(1)} ms, during: ${worst.during}\n`);
   await queen?.[Symbol.asyncDispose]();
   await engine?.[Symbol.asyncDispose]();
   await flood?.[Symbol.asyncDispose]();
 });
 
-/** The queen answers others, and has nothing left of this client. */
+let health: HealthSampler;
+let worst: { readonly ms: number; readonly during: string } = { ms: 0, during: "none" };
+
+beforeEach(() => {
+  health = new HealthSampler(queen.url);
+});
+
+// All the while. Machines are shared: the bound is for what blocks, and the figure for people.
+afterEach(async ({ task }) => {
+  const seen = await health.stop();
+  if (seen.worstMs > worst.ms) worst = { ms: seen.worstMs, during: task.name };
+  expect(seen.failures).toEqual([]);
+  expect(seen.worstMs).toBeLessThan(HEALTH_MS_MAX);
+});
+
+/** The queen has nothing left of this client. */
 async function isUnharmed(): Promise<void> {
-  expect((await fetch(`${queen.url}/health`)).status).toBe(200);
   await until(async () => (await queen.peer.call(QUEEN_ENDPOINTS.listRequests)).requests.length === 0, 20_000, "nothing is open");
 }
 

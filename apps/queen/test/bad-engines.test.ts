@@ -1,7 +1,8 @@
 import type { Socket } from "node:net";
 import { startTestQueen, type TestQueen } from "@queen-and-hive/dev-env";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { COMPLETION, DONE, token } from "./gateway-engine.ts";
+import { HEALTH_MS_MAX, HealthSampler } from "./health-sampler.ts";
 import { httpAnswer, RawEngine, STREAM_HEAD } from "./raw-sockets.ts";
 
 const WHOLE = JSON.stringify(COMPLETION);
@@ -23,23 +24,35 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
+  process.stdout.write(`slowest /health: ${worst.ms.toFixed(1)} ms, during: ${worst.during}\n`);
   await queen?.[Symbol.asyncDispose]();
   await engine?.[Symbol.asyncDispose]();
 });
 
-/** Asks the queen while the engine behaves as told, and proves that she answers others meanwhile and afterwards. */
+let health: HealthSampler;
+let worst: { readonly ms: number; readonly during: string } = { ms: 0, during: "none" };
+
+beforeEach(() => {
+  health = new HealthSampler(queen.url);
+});
+
+// All the while. Machines are shared: the bound is for what blocks, and the figure for people.
+afterEach(async ({ task }) => {
+  const seen = await health.stop();
+  if (seen.worstMs > worst.ms) worst = { ms: seen.worstMs, during: task.name };
+  expect(seen.failures).toEqual([]);
+  expect(seen.worstMs).toBeLessThan(HEALTH_MS_MAX);
+});
+
+/** Asks the queen while the engine behaves as told. */
 async function ask(behaviour: (socket: Socket) => void, stream: boolean): Promise<{ status: number; text: string }> {
   engine.behaviour = behaviour;
-  const pending = fetch(`${queen.url}/v1/chat/completions`, {
+  const answer = await fetch(`${queen.url}/v1/chat/completions`, {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ model: "chat", messages: [], stream }),
   });
-  expect((await fetch(`${queen.url}/health`)).status).toBe(200);
-  const answer = await pending;
-  const text = await answer.text();
-  expect((await fetch(`${queen.url}/health`)).status).toBe(200);
-  return { status: answer.status, text };
+  return { status: answer.status, text: await answer.text() };
 }
 
 const says = (bytes: string) => (socket: Socket) => void socket.end(bytes);

@@ -137,9 +137,13 @@ describe("a route that a runtime lists", () => {
     const call = await engine.call(1);
     expect(call.body).toBe(form("whisper-1-large"));
     expect(call.request.headers).toMatchObject({ ...headers, "content-length": String(form("whisper-1-large").length) });
-    for (const wrong of [form("nobody"), "no form at all"]) {
+    const refusals = [
+      [form("nobody"), 404, "model_not_found"],
+      ["no form at all", 400, "model_required"],
+    ] as const;
+    for (const [wrong, status, code] of refusals) {
       const refused = await queen.post("/v1/audio/transcriptions", wrong, { headers });
-      expect([400, 404]).toContain(refused.status);
+      expect([refused.status, (await refused.json()).error["code"]]).toEqual([status, code]);
     }
     expect((await queen.post("/v1/chat/completions", form("chat"), { headers })).status).toBe(415);
   });

@@ -1,6 +1,7 @@
 import type { Clock } from "@queen-and-hive/daemon";
 import type { ReadyWorker, WorkerDirectory } from "../workers/worker-directory.ts";
 import { type AskedEngine, askModels, type EngineWord } from "./engine-ask.ts";
+import { fieldOf } from "./json-field.ts";
 
 /** What is known of one engine. */
 interface Known {
@@ -62,8 +63,4 @@ export function contextLengthOf(list: unknown, model: string): number | null {
     if (typeof tokens === "number" && Number.isSafeInteger(tokens) && tokens > 0) return tokens;
   }
   return null;
-}
-
-function fieldOf(value: unknown, name: string): unknown {
-  return typeof value === "object" && value !== null && Object.hasOwn(value, name) ? Reflect.get(value, name) : undefined;
 }

@@ -2,6 +2,7 @@ import { type ErrorKind, QhError } from "@queen-and-hive/protocol";
 import type { SaidError } from "../domain/stream-dialect.ts";
 import type { TrafficOutcome } from "../workers/worker-directory.ts";
 import type { HeaderValues } from "./forwarded-headers.ts";
+import { fieldOf } from "./json-field.ts";
 
 /** An engine's answer that is no event stream, held whole. */
 export interface WholeAnswer {
@@ -129,8 +130,4 @@ function parse(answer: WholeAnswer): unknown {
   } catch {
     return undefined;
   }
-}
-
-function fieldOf(value: unknown, name: string): unknown {
-  return typeof value === "object" && value !== null && Object.hasOwn(value, name) ? Reflect.get(value, name) : undefined;
 }

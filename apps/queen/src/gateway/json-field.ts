@@ -1,0 +1,4 @@
+/** An own field of a value that came as JSON; undefined when the value is no object or lacks it. */
+export function fieldOf(value: unknown, name: string): unknown {
+  return typeof value === "object" && value !== null && Object.hasOwn(value, name) ? Reflect.get(value, name) : undefined;
+}

@@ -1,0 +1,54 @@
+import { setTimeout as pause } from "node:timers/promises";
+
+/** What a sampler has seen. */
+export interface HealthSeen {
+  readonly samples: number;
+  /** Of the slowest sample, as this process saw it: its own stalls and those of the machine count. */
+  readonly worstMs: number;
+  /** What was not answered with 200: a status, or why there was no answer. */
+  readonly failures: readonly string[];
+}
+
+/** More than this is no busy machine but a queen that does not answer. */
+export const HEALTH_MS_MAX = 2_000;
+
+/** Between two samples. */
+const PAUSE_MS = 5;
+
+/** Asks a queen for her health, one time after the other, until it is stopped. */
+export class HealthSampler {
+  readonly #url: string;
+  readonly #failures: string[] = [];
+  readonly #done: Promise<void>;
+  #samples = 0;
+  #worstMs = 0;
+  #stopped = false;
+
+  constructor(queenUrl: string) {
+    this.#url = `${queenUrl}/health`;
+    this.#done = this.#run();
+  }
+
+  /** Ends with the sample that is under way, or the first. */
+  async stop(): Promise<HealthSeen> {
+    this.#stopped = true;
+    await this.#done;
+    return { samples: this.#samples, worstMs: this.#worstMs, failures: this.#failures };
+  }
+
+  async #run(): Promise<void> {
+    do {
+      const startedMs = performance.now();
+      try {
+        const answer = await fetch(this.#url);
+        await answer.text();
+        if (answer.status !== 200) this.#failures.push(`status ${answer.status}`);
+      } catch (error) {
+        this.#failures.push(String(error));
+      }
+      this.#samples += 1;
+      this.#worstMs = Math.max(this.#worstMs, performance.now() - startedMs);
+      await pause(PAUSE_MS);
+    } while (!this.#stopped);
+  }
+}
