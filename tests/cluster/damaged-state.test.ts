@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { isProcessAlive } from "@queen-and-hive/daemon";
 import { startTestCluster, type TestCluster, until } from "@queen-and-hive/dev-env";
@@ -48,16 +48,21 @@ test("after the loss of a worker's record its process is ended with proof, said,
   expect((await ask(cluster.queen.url, { body: chat("fake") })).status).toBe(200);
   expect(again?.pid).not.toBe(worker.pid);
   expect(keptAside(ledger)).toHaveLength(1);
+  expect(alarmsOf(stateDir)).toContainEqual(expect.stringContaining(keptAside(ledger)[0] ?? "nothing is kept aside"));
 }, 60_000);
 
-test("after the loss of a hive's outbox its worker is adopted as it was", async () => {
+test("after the loss of a hive's outbox with a message in it, that is said and its worker is adopted as it was", async () => {
   await using cluster = await startTestCluster({ workers: { min: 1 }, config: { restart: { first: "50ms", jitter: 0 } } });
   const worker = await onlyReady(cluster);
+  const { stateDir } = cluster.queen.hive("local").place;
   const outbox = join(cluster.queen.hive("local").place.stateDir, "outbox", "outbox.jsonl");
   expect(existsSync(outbox)).toBe(true);
   const [before] = (await cluster.queen.peer.call(QUEEN_ENDPOINTS.listHives)).hives;
   await cluster.queen.hive("local").kill();
-  writeFileSync(outbox, GARBAGE);
+  // As if the queen had not heard of the worker's ready yet.
+  const [message] = readFileSync(outbox, "utf8").match(/^\{"add":.*"worker_ready".*$/m) ?? [];
+  expect(message).toBeDefined();
+  writeFileSync(outbox, `${message?.slice(0, -9)}\n`);
   await until(async () => {
     const [hive] = (await cluster.queen.peer.call(QUEEN_ENDPOINTS.listHives)).hives;
     return hive?.state === "running" && hive.hive_epoch === (before?.hive_epoch ?? 0) + 1;
@@ -65,7 +70,14 @@ test("after the loss of a hive's outbox its worker is adopted as it was", async 
   expect((await ask(cluster.queen.url, { body: chat("fake") })).status).toBe(200);
   await expectSame(cluster, worker);
   expect(keptAside(outbox)).toHaveLength(1);
+  expect(alarmsOf(stateDir)).toContainEqual(expect.stringContaining(keptAside(outbox)[0] ?? "nothing is kept aside"));
 }, 60_000);
+
+/** What the hive has said as an error, line by line. */
+function alarmsOf(stateDir: string): readonly string[] {
+  const lines = readFileSync(join(stateDir, "logs", "hive.log"), "utf8").split("\n");
+  return lines.filter((line) => /error/i.test(line));
+}
 
 async function onlyReady(cluster: TestCluster): Promise<WorkerRecord> {
   const [worker] = await cluster.workersReady(1);
