@@ -13,6 +13,7 @@ import {
 } from "@queen-and-hive/dev-env";
 import type { HiveStartAnswer } from "@queen-and-hive/protocol";
 import { type Dispatcher, Pool } from "undici";
+import { sshLimits } from "../apps/queen/src/config/resolve-hive.ts";
 import type { SshReach } from "../apps/queen/src/config/ssh-reach.ts";
 import { parseSshTarget } from "../apps/queen/src/config/ssh-target.ts";
 import { createHiveCommands } from "../apps/queen/src/hosts/hive-commands.ts";
@@ -218,6 +219,6 @@ function reachOf(ground: SshGround, there: SshTestHost): SshReach {
     knownHosts,
     agent: null,
     home: folder,
-    limits: { connectMs: 10_000, keepAliveMs: 3_000, keepAlivesMissed: 3, sessions: 8 },
+    limits: sshLimits({}),
   };
 }

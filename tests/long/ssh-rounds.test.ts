@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { Deadline } from "@queen-and-hive/daemon";
 import { makeSshKey, startSshGround, until } from "@queen-and-hive/dev-env";
 import { expect, it } from "vitest";
+import { sshLimits } from "../../apps/queen/src/config/resolve-hive.ts";
 import type { SshReach } from "../../apps/queen/src/config/ssh-reach.ts";
 import { parseSshTarget } from "../../apps/queen/src/config/ssh-target.ts";
 import { SshHost } from "../../apps/queen/src/hosts/ssh-host.ts";
@@ -21,7 +22,7 @@ it("leaks no connection, descriptor or listener in 200 rounds of good and bad en
     knownHosts: ground.knownHosts,
     agent: null,
     home: ground.folder,
-    limits: { connectMs: 10_000, keepAliveMs: 3_000, keepAlivesMissed: 3, sessions: 8 },
+    limits: sshLimits({}),
   };
   const stranger = makeSshKey(join(ground.folder, "stranger")).path;
   const unknown = join(ground.folder, "empty");
@@ -62,6 +63,14 @@ it("leaks no connection, descriptor or listener in 200 rounds of good and bad en
         await using host = new SshHost(right);
         const nobody = host.forward({ host: "127.0.0.1", port: 1 }, { traffic: "tokens", deadline: Deadline.in(20_000) });
         expect(await kindOf(nobody)).toBe("peer_unreachable");
+      },
+      async () => {
+        // A peer that is silent when we go: nobody says goodbye.
+        await using host = new SshHost(right);
+        await run(host);
+        there.cutLink();
+        await host[Symbol.asyncDispose]();
+        there.mendLink();
       },
       async () => {
         await using host = new SshHost(right);

@@ -1,9 +1,10 @@
 import type { SshGround, SshTestHost } from "@queen-and-hive/dev-env";
+import { sshLimits } from "../src/config/resolve-hive.ts";
 import type { SshReach } from "../src/config/ssh-reach.ts";
 import { parseSshTarget } from "../src/config/ssh-target.ts";
 
 /** The defaults of `ssh:`. */
-export const LIMITS = { connectMs: 10_000, keepAliveMs: 3_000, keepAlivesMissed: 3, sessions: 8 };
+export const LIMITS = sshLimits({});
 
 /** How a queen of the test reaches a host of its ground. */
 export function reachOf(ground: SshGround, host: SshTestHost, more: Partial<SshReach> = {}): SshReach {

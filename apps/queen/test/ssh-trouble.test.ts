@@ -4,9 +4,10 @@ import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { Deadline } from "@queen-and-hive/daemon";
-import { makeSshKey, type SshServerOptions, startSshGround, until } from "@queen-and-hive/dev-env";
+import { ManualClock, makeSshKey, type SshServerOptions, startSshGround, until } from "@queen-and-hive/dev-env";
 import { QhError } from "@queen-and-hive/protocol";
 import { describe, expect, it } from "vitest";
+import { sshLimits } from "../src/config/resolve-hive.ts";
 import { parseSshTarget } from "../src/config/ssh-target.ts";
 import { SshHost } from "../src/hosts/ssh-host.ts";
 import { firstOf, reachOf } from "./ssh-reach.ts";
@@ -94,6 +95,30 @@ describe("a host over SSH that goes silent", () => {
     await using host = new SshHost(reachOf(machines, firstOf(machines), { name: "mute", target }));
     expect(await failureOf(host.exec(["true"], { deadline: soon() }))).toMatchObject({ kind: "host_unreachable" });
     await until(() => sockets.size === 0);
+    mute.close();
+  }, 60_000);
+
+  it("before its banner gets all the time that ssh.connect gives it", async () => {
+    const mute = createServer().listen(0, "127.0.0.1");
+    await once(mute, "listening");
+    const address = mute.address();
+    const target = parseSshTarget(`ssh://me@127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`);
+    if (target === null) throw new Error("an address is one");
+    await using machines = await ground();
+    const clock = new ManualClock();
+    const limits = sshLimits({ ssh: { connect: "60s" } });
+    await using host = new SshHost(reachOf(machines, firstOf(machines), { name: "mute", target, limits }), clock);
+    const arrived = once(mute, "connection");
+    let outcome: unknown = "none yet";
+    const running = host.exec(["true"], { deadline: soon() }).catch((error: unknown) => {
+      outcome = error;
+    });
+    const [socket] = await arrived;
+    await clock.advance(59_000);
+    expect(outcome).toBe("none yet");
+    socket.destroy();
+    await running;
+    expect(outcome).toMatchObject({ kind: "host_unreachable", message: expect.not.stringContaining("in time") });
     mute.close();
   }, 60_000);
 

@@ -96,12 +96,17 @@ function reachOf(config: QueenConfigInput, hive: MergedHive, { base, home, sshAg
   };
 }
 
-function sshLimits(config: QueenConfigInput): SshLimits {
+/** The limits of connections to hosts, `ssh:` over its defaults. */
+export function sshLimits(config: Pick<QueenConfigInput, "ssh">): SshLimits {
   const ssh = { ...QUEEN_CONFIG_DEFAULTS.ssh, ...config.ssh };
   return {
     connectMs: parseDurationMs(ssh.connect),
     keepAliveMs: parseDurationMs(ssh.keep_alive),
     keepAlivesMissed: ssh.keep_alives_missed,
+    forwardMs: parseDurationMs(ssh.forward),
+    wayBackMs: parseDurationMs(ssh.way_back),
+    reconnectFirstMs: parseDurationMs(ssh.reconnect_first),
+    reconnectMaxMs: parseDurationMs(ssh.reconnect_max),
     sessions: ssh.sessions,
   };
 }

@@ -6,6 +6,13 @@ export interface SshLimits {
   readonly keepAliveMs: number;
   /** After so many silences a connection is lost. */
   readonly keepAlivesMissed: number;
+  /** How long opening a connection to a daemon through a tunnel may take. */
+  readonly forwardMs: number;
+  /** How long opening the way back for callbacks may take. */
+  readonly wayBackMs: number;
+  /** The pauses between attempts that fail grow from the first to the longest. */
+  readonly reconnectFirstMs: number;
+  readonly reconnectMaxMs: number;
   /** Commands of one connection at the same time. */
   readonly sessions: number;
 }

@@ -20,9 +20,6 @@ export interface TunnelOptions {
   readonly log: Log;
 }
 
-/** How long opening a connection to the daemon through the tunnel may take, milliseconds. */
-const CONNECT_MS = 5_000;
-
 /** The way through the SSH connection: nothing of the hive listens beyond its host's loopback, nothing of ours there. */
 export class Tunnel implements HiveTransport {
   readonly #options: TunnelOptions;
@@ -54,7 +51,10 @@ export class Tunnel implements HiveTransport {
   }
 
   readonly connectDaemon = ({ host, port }: { readonly host: string; readonly port: number }): Promise<Socket> =>
-    this.#options.host.forward({ host, port }, { traffic: "control", deadline: Deadline.in(CONNECT_MS, this.#options.clock) });
+    this.#options.host.forward(
+      { host, port },
+      { traffic: "control", deadline: Deadline.in(this.#options.host.limits.forwardMs, this.#options.clock) },
+    );
 
   readonly connectEngine = (address: { readonly host: string; readonly port: number }, withinMs: number): Promise<Socket> =>
     this.#options.host.forward(address, { traffic: "tokens", deadline: Deadline.in(withinMs, this.#options.clock) });
@@ -73,7 +73,7 @@ export class Tunnel implements HiveTransport {
     const { host, hive, queen, serveCallbacks, clock, log } = this.#options;
     this.#server ??= serveCallbacks();
     const server = await this.#server;
-    const deadline = Deadline.in(WAY_BACK_MS, clock);
+    const deadline = Deadline.in(host.limits.wayBackMs, clock);
     const facts = await host.facts(deadline, connection.ended);
     const stateDir = hiveStateDir(hive, facts);
     const place = { hiveId: hive.id, stateDir, queenId: queen().queen_id, facts };
@@ -85,5 +85,3 @@ export class Tunnel implements HiveTransport {
 
 /** How long taking the socket away at the end may take, milliseconds. */
 const REMOVE_MS = 1_000;
-/** How long opening a way back may take, milliseconds. */
-const WAY_BACK_MS = 10_000;

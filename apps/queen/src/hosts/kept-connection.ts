@@ -5,15 +5,17 @@ import type { SshConnection } from "./ssh-connection.ts";
 /** How a kept connection is opened. */
 export interface KeptConnectionParts {
   readonly name: string;
+  /** How long the attempt to connect may take that all who wait for it share, milliseconds. */
+  readonly openMs: number;
+  /** Attempts that fail are so far apart at least; whoever asks in between hears of the last failure. */
+  readonly pauses: { readonly firstMs: number; readonly maxMs: number };
   open(deadline: Deadline, signal: AbortSignal): Promise<SshConnection>;
   readonly clock: Clock;
   readonly random: () => number;
 }
 
-/** How long the attempt to connect may take that all who wait for it share, milliseconds. */
-const OPEN_MS = 15_000;
-/** Attempts that fail are this far apart at least; whoever asks in between hears of the last failure. */
-const BACKOFF = { firstMs: 100, factor: 2, maxMs: 2_000, jitter: 0.2 };
+/** How the pauses between attempts grow. */
+const GROWTH = { factor: 2, jitter: 0.2 };
 
 /** One connection to a host that is opened when it is needed, shared by all who need it, and opened anew after its end. */
 export class KeptConnection implements Disposable {
@@ -45,15 +47,15 @@ export class KeptConnection implements Disposable {
   }
 
   async #connect(): Promise<SshConnection> {
-    const { open, clock, random } = this.#parts;
+    const { open, openMs, pauses, clock, random } = this.#parts;
     try {
-      const connection = await open(Deadline.in(OPEN_MS, clock), this.#closed.signal);
+      const connection = await open(Deadline.in(openMs, clock), this.#closed.signal);
       this.#failures = 0;
       this.#failed = null;
       this.#open = connection;
       return connection;
     } catch (error) {
-      this.#failed = { error, untilMs: clock.monotonicMs() + backoffMs(this.#failures, BACKOFF, random) };
+      this.#failed = { error, untilMs: clock.monotonicMs() + backoffMs(this.#failures, { ...GROWTH, ...pauses }, random) };
       this.#failures += 1;
       throw error;
     } finally {

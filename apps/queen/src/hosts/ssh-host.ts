@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import { type Clock, type Deadline, systemClock } from "@queen-and-hive/daemon";
-import type { SshReach } from "../config/ssh-reach.ts";
+import type { SshLimits, SshReach } from "../config/ssh-reach.ts";
 import type {
   Argv,
   CommandEnd,
@@ -18,6 +18,9 @@ import { openSshConnection } from "./ssh-connect.ts";
 import type { SshConnection } from "./ssh-connection.ts";
 import { uploadFile } from "./upload-file.ts";
 
+/** What OpenSSH's own tools may take beside an attempt to connect, milliseconds. */
+const LOOK_UPS_MS = 5_000;
+
 /** A machine that is reached over SSH: one kept connection for commands and calls, others for tokens and for uploads. */
 export class SshHost implements Host {
   readonly name: string;
@@ -30,14 +33,22 @@ export class SshHost implements Host {
   constructor(reach: SshReach, clock: Clock = systemClock) {
     this.name = reach.name;
     this.#reach = reach;
+    const { connectMs, reconnectFirstMs, reconnectMaxMs } = reach.limits;
     const parts = {
       name: reach.name,
+      openMs: connectMs + LOOK_UPS_MS,
+      pauses: { firstMs: reconnectFirstMs, maxMs: reconnectMaxMs },
       open: (deadline: Deadline, signal: AbortSignal) => openSshConnection(reach, deadline, signal),
       clock,
       random: Math.random,
     };
     this.#control = new KeptConnection(parts);
     this.#tokens = new KeptConnection(parts);
+  }
+
+  /** What limits its connections. */
+  get limits(): SshLimits {
+    return this.#reach.limits;
   }
 
   /** The kept connection itself; commands and calls share it. */

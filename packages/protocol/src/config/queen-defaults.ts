@@ -58,6 +58,15 @@ export const QUEEN_CONFIG_DEFAULTS = {
   shutdown: { budget: "30s", drain: "10s" },
   stop: { term: "8s", verify: "5s" },
   preflight: { deadline: "20s", program: "5s", clock_skew: "5s", disk_free: "1GiB", memory_free: "512MiB" },
-  ssh: { connect: "10s", keep_alive: "3s", keep_alives_missed: 3, sessions: 8 },
+  ssh: {
+    connect: "10s",
+    keep_alive: "3s",
+    keep_alives_missed: 3,
+    forward: "5s",
+    way_back: "10s",
+    reconnect_first: "100ms",
+    reconnect_max: "2s",
+    sessions: 8,
+  },
   install: { upload: "15m", keep: 3 },
 } as const satisfies QueenConfigInput;
