@@ -253,6 +253,7 @@ class QueenBuild {
     const limits = {
       bodyBytes: settings.limits.bodyBytes,
       headersBytes: settings.limits.headersBytes,
+      connectionsPerIp: settings.limits.connectionsPerIp,
       requestTimeoutMs: Number.POSITIVE_INFINITY,
     };
     const servers: RunningServer[] = [];

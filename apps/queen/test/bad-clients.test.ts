@@ -257,6 +257,29 @@ describe("a connection", () => {
     expect(await say(rawPost(CHAT, '{"model":"flood","stream":true}'))).toContain(DONE);
   });
 
+  it("beyond limits.connections_per_ip gets a 429 and is closed, until another one of its address has gone", async () => {
+    await using strict = await startTestQueen({ hives: [], config: { limits: { connections_per_ip: 2 } } });
+    const get = "GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    // What the start of the queen was seen by may still be open.
+    const held: RawClient[] = [];
+    try {
+      const isFull = async (): Promise<boolean> => {
+        const client = new RawClient(strict.url).read();
+        held.push(client);
+        await client.send(get);
+        return (await client.until("\r\n\r\n")).includes("HTTP/1.1 429 ");
+      };
+      await until(isFull, 20_000, "the address has its connections");
+      const refused = held.at(-1);
+      expect(refusal((await refused?.end()) ?? "")).toEqual({ status: 429, code: "queue_full" });
+      expect(held.length).toBeLessThanOrEqual(3);
+      for (const client of held.splice(0)) client.socket.destroy();
+      await until(async () => !(await isFull()), 20_000, "there is room again");
+    } finally {
+      for (const client of held) client.socket.destroy();
+    }
+  });
+
   it("that sends no HTTP into the middle of its answer is cut, and nothing is written into that answer", async () => {
     const bodies: Socket[] = [];
     flood.behaviour = (socket) => {

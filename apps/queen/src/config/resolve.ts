@@ -82,6 +82,7 @@ export function resolveSettings(config: QueenConfigInput, place: ConfigPlace, no
       bodyBytes: parseSizeBytes(limits.body),
       bodiesBytes: parseSizeBytes(limits.bodies),
       headersBytes: parseSizeBytes(limits.headers),
+      connectionsPerIp: limits.connections_per_ip,
       receiveMs: parseDurationMs(limits.receive),
       wholeAnswerBytes: parseSizeBytes(limits.whole_answer),
       eventBytes: parseSizeBytes(limits.event),

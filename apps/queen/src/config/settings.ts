@@ -147,6 +147,8 @@ export interface QueenSettings {
     /** The bodies of all open requests together. */
     readonly bodiesBytes: number;
     readonly headersBytes: number;
+    /** Open connections of one address, on each listener. */
+    readonly connectionsPerIp: number;
     /** How long a whole request may take to arrive. */
     readonly receiveMs: number;
     readonly wholeAnswerBytes: number;

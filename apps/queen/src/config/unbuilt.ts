@@ -5,7 +5,6 @@ type Present = (config: QueenConfigInput) => boolean;
 /** Keys that the schema knows and this version does not act on yet: key path -> whether a file sets it. */
 const UNBUILT: Readonly<Record<string, Present>> = {
   "keys[].limits": (config) => (config.keys ?? []).some((key) => key.limits !== undefined),
-  "limits.connections_per_ip": (config) => differs(config.limits?.connections_per_ip, 200),
   drain: (config) => differs(config.drain, "10m"),
   "models[].source": (config) => anyModel(config, (model) => model.source !== undefined),
   "models[].variants": (config) => (config.models ?? []).some((model) => model.variants !== undefined),
