@@ -48,4 +48,5 @@ export type { TwoHostsShow } from "./ssh/show-steps.ts";
 export { showTwoHosts } from "./ssh/show-two-hosts.ts";
 export { makeSshKey, type SshKey } from "./ssh/ssh-keys.ts";
 export type { SshServerOptions, SshTestHost } from "./ssh/ssh-test-host.ts";
+export { type LinkQuality, type WorsenedLink, worsenLink } from "./ssh/worsened-link.ts";
 export { writeStandInEngine } from "./stand-in-engine/write-stand-in.ts";

@@ -16,8 +16,6 @@ export interface NetworkNamespace extends Disposable {
   /** Loses what it sends to us; what we send arrives. */
   cutBack(): void;
   mend(): void;
-  /** Delays every packet to it. False where this kernel has no netem. */
-  delay(ms: number): boolean;
 }
 
 /** Ours are named for the process that made them, so that what a killed one left can be told from what is in use. */
@@ -86,7 +84,6 @@ function registered({ name, device, gateway, address }: Made): NetworkNamespace 
       // The kernel takes a route away together with its interface.
       runTool(["ip", "-n", name, "route", "replace", "default", "via", gateway]);
     },
-    delay: (ms) => tryTool(["tc", "qdisc", "replace", "dev", device, "root", "netem", "delay", `${ms}ms`]) !== null,
     [Symbol.dispose]: () => {
       left.delete(namespace);
       remove(name, device);
