@@ -67,6 +67,7 @@ function eventsFor(incarnation: number): readonly WorkerEvent[] {
     { type: "stop_requested" },
     { type: "stop_proven", exit, ...moment },
     { type: "stop_failed" },
+    { type: "stop_retry_due" },
   ];
 }
 

@@ -152,6 +152,24 @@ test.skipIf(!existsSync(FREEZER))(
   },
 );
 
+test.skipIf(!existsSync(FREEZER))(
+  "a worker that the hive ends itself is ended again until what survived KILL is gone",
+  async () => {
+    const hive = await openTestHive(cleanup, { config: { stop: { termMs: 100, verifyMs: 300 } } });
+    const start = { silence_s: 3, total_s: 60, warmup: false };
+    const request = spawnRequest(shellSpec("sleep 600 & echo $! >child; wait", { start }));
+    await hive.supervision.spawn(request);
+    const child = await identityIn(hive, request.worker_id, "child");
+    const frozen = freeze(child.pid);
+    await until("its end was given up", () => hive.steps.some(({ step, outcome }) => step === "gone" && outcome === "left"));
+    frozen.thaw();
+    await untilState(hive, request.worker_id, "loading", 2);
+    expect(isProcessAlive(child)).toBe(false);
+    expect(hive.exited).toMatchObject([{ cause: "start_silent", will_restart: true }]);
+  },
+  60_000,
+);
+
 test("a stopped (SIGSTOP) worker hears its TERM", async () => {
   const hive = await openTestHive(cleanup);
   const request = spawnRequest(shellSpec("exec sleep 600"));

@@ -31,7 +31,9 @@ const eventWithout: fc.Arbitrary<(incarnation: number) => WorkerEvent> = fc.oneo
       (incarnation: number): WorkerEvent => ({ type, incarnation }),
   ),
   fc.constant((incarnation: number): WorkerEvent => ({ type: "warmed_up", incarnation, atMs: 1_500 })),
-  fc.constantFrom("stop_requested", "stop_failed", "drain_requested").map((type) => (): WorkerEvent => ({ type })),
+  fc
+    .constantFrom("stop_requested", "stop_failed", "stop_retry_due", "drain_requested")
+    .map((type) => (): WorkerEvent => ({ type })),
   fc.tuple(fc.option(exit()), moment()).map(
     ([end, at]) =>
       (): WorkerEvent => ({ type: "stop_proven", exit: end, ...at }),
@@ -91,6 +93,23 @@ describe("a worker that hangs", () => {
     const gone = nextWorker(ending.life, { type: "stop_proven", exit: null, atMs: 2_000, random: 0.5 });
     expect(gone.life.phase).toMatchObject({ name: "backing_off", exit: { cause: "hung" } });
     expect(gone.life.history.unreadyInARow).toBe(0);
+  });
+});
+
+describe("a worker whose end was given up", () => {
+  const stuck = (): WorkerLife => {
+    const trace = begin(false);
+    trace.step({ type: "launched", incarnation: 1, process: processOfIncarnation(1) }, false);
+    trace.step({ type: "start_given_up", incarnation: 1, cause: "start_silent" }, false);
+    trace.step({ type: "stop_failed" }, false);
+    return trace.life;
+  };
+
+  it("is ended again when that is due, and once at a time", () => {
+    const again = nextWorker(stuck(), { type: "stop_retry_due" });
+    expect(again.life.phase).toMatchObject({ name: "stopping", reason: "start_silent", stuck: false });
+    expect(again.effects).toEqual([{ type: "end_process" }]);
+    expect(nextWorker(again.life, { type: "stop_retry_due" })).toEqual({ life: again.life, effects: [] });
   });
 });
 

@@ -1,6 +1,15 @@
 import { type RestartPolicySpec, unreachable, type WorkerExit } from "@queen-and-hive/protocol";
 import { decideRestart, NO_RESTARTS, type RestartDecision } from "./restart-policy.ts";
-import type { EndMoment, ReadyFacts, StopReason, WorkerEvent, WorkerLife, WorkerProcess, WorkerStep } from "./worker-states.ts";
+import type {
+  EndMoment,
+  ReadyFacts,
+  StopReason,
+  WorkerEvent,
+  WorkerLife,
+  WorkerPhase,
+  WorkerProcess,
+  WorkerStep,
+} from "./worker-states.ts";
 
 /** A worker that was just asked for. */
 export function newWorkerLife(policy: RestartPolicySpec, warmup: boolean): WorkerStep {
@@ -59,6 +68,8 @@ export function nextWorker(life: WorkerLife, event: WorkerEvent): WorkerStep {
       return life.phase.name === "stopping"
         ? { life: { ...life, phase: { ...life.phase, stuck: true } }, effects: [] }
         : unchanged(life);
+    case "stop_retry_due":
+      return life.phase.name === "stopping" ? endAgain(life, life.phase) : unchanged(life);
     default:
       return unreachable(event);
   }
@@ -147,9 +158,7 @@ function processEnded(life: WorkerLife, exit: WorkerExit, moment: EndMoment): Wo
       return drainedEnded(life, exit);
     case "stopping":
       // The stop in progress finds that out by itself; one that had given up tries to prove it again.
-      return phase.stuck
-        ? { life: { ...life, phase: { ...phase, stuck: false } }, effects: [{ type: "end_process" }] }
-        : unchanged(life);
+      return endAgain(life, phase);
     case "starting":
     case "crashed":
     case "backing_off":
@@ -160,6 +169,13 @@ function processEnded(life: WorkerLife, exit: WorkerExit, moment: EndMoment): Wo
     default:
       return unreachable(phase);
   }
+}
+
+/** A stop that had given up is tried again; one in progress goes on. */
+function endAgain(life: WorkerLife, phase: Extract<WorkerPhase, { readonly name: "stopping" }>): WorkerStep {
+  return phase.stuck
+    ? { life: { ...life, phase: { ...phase, stuck: false } }, effects: [{ type: "end_process" }] }
+    : unchanged(life);
 }
 
 function drainedEnded(life: WorkerLife, exit: WorkerExit): WorkerStep {

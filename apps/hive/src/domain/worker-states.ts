@@ -109,7 +109,9 @@ export type WorkerEvent =
   | { readonly type: "stop_requested" }
   /** Everything of the worker is gone, proven. `exit` is null when there was no process. */
   | ({ readonly type: "stop_proven"; readonly exit: WorkerExit | null } & EndMoment)
-  | { readonly type: "stop_failed" };
+  | { readonly type: "stop_failed" }
+  /** What survived KILL may have let go meanwhile. */
+  | { readonly type: "stop_retry_due" };
 
 /** What the shell has to do after a step, in this order. */
 export type WorkerEffect =

@@ -18,7 +18,7 @@ export class WorkerEnding implements Disposable {
     this.#stop = stop;
   }
 
-  /** Ends everything of the worker; `stop_proven` or `stop_failed` follows. */
+  /** Ends everything of the worker; `stop_proven` or `stop_failed` follows, and after that another try for as long as it is stuck. */
   end(): void {
     void this.#end();
   }
@@ -66,25 +66,33 @@ export class WorkerEnding implements Disposable {
       log.error("cannot stop a worker", { error, worker_id: facts().workerId });
       tellLater({ type: "stop_failed" });
       this.#stop.fail(error);
+      // Nobody else asks again for an end that the hive itself wanted.
+      this.#tryAgain(() => tellLater({ type: "stop_retry_due" }));
     }
   }
 
   async #clear(incarnation: number): Promise<void> {
     const { context, facts, life, tellLater } = this.#worker;
-    const { clock, log } = context.options;
+    const { log } = context.options;
     try {
       await clearLeftovers({ context, facts: facts(), incarnation });
       tellLater({ type: "leftovers_cleared", incarnation });
     } catch (error) {
       log.error("a worker's leftovers cannot be cleared; it is not started again before they are gone", { error });
       // Nothing may run twice.
-      this.#retry = clock.after(CLEAR_RETRY_MS, () => {
+      this.#tryAgain(() => {
         if (life().phase.name === "crashed") void this.#clear(incarnation);
       });
     }
   }
+
+  #tryAgain(run: () => void): void {
+    this.#retry?.[Symbol.dispose]();
+    this.#retry = this.#worker.context.options.clock.after(RETRY_MS, run);
+  }
 }
 
-const CLEAR_RETRY_MS = 5_000;
+/** Between two tries to end what survived KILL. */
+const RETRY_MS = 5_000;
 /** What a stop of our own may take beyond TERM and proof. */
 const STOP_MARGIN_MS = 3_000;
