@@ -165,6 +165,19 @@ test.each([
   expect(isProcessAlive(innocent)).toBe(true);
 });
 
+test("what was seen below a worker in another boot says nothing of the processes of this one", async () => {
+  const request = spawnRequest(shellSpec("exit 1", { restart: { ...fastRestart(), first_s: 600, max_s: 600 } }));
+  const first = await startKillableHive(cleanup, [request]);
+  await until("it waits", () => first.said().includes('"backing_off"'));
+  await first.kill();
+  const innocent = innocentProcess(join(first.stateDir, "workers", request.worker_id));
+  const descendants = [`${innocent.pid}:${innocent.start_time}`];
+  rewriteLedger(first, request.worker_id, (entry) => ({ ...entry, boot_id: "another-boot", descendants }));
+  const hive = await reopen(first);
+  expect(await hive.supervision.recover()).toMatchObject({ reaped: 0 });
+  expect(isProcessAlive(innocent)).toBe(true);
+});
+
 test("a worker that waits for its restart, and one that has failed, go on waiting", async () => {
   const policy = { ...fastRestart(), first_s: 600, max_s: 600 };
   const waiting = spawnRequest(shellSpec("exit 1", { restart: policy }));
@@ -246,9 +259,9 @@ function rewriteLedger(hive: KillableHive, workerId: WorkerId, change: (entry: L
   writeFileSync(ledgerPath(hive, workerId), JSON.stringify(change(ledgerOf(hive, workerId))));
 }
 
-/** A process of somebody else. */
-function innocentProcess(): ProcessIdentity {
-  const child = spawn("sleep", ["600"], { stdio: "ignore" });
+/** A process of somebody else, which leads a session of its own. */
+function innocentProcess(cwd?: string): ProcessIdentity {
+  const child = spawn("sleep", ["600"], { stdio: "ignore", detached: true, ...(cwd === undefined ? {} : { cwd }) });
   cleanup.defer(() => void child.kill("SIGKILL"));
   const identity = child.pid === undefined ? null : readProcessIdentity(child.pid);
   if (identity === null) throw new Error("cannot start a process");

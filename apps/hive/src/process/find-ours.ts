@@ -2,6 +2,7 @@ import { readFileSync, readlinkSync } from "node:fs";
 import { join, sep } from "node:path";
 import { type ProcessIdentity, readBootId } from "@queen-and-hive/daemon";
 import { WORKER_ENV } from "@queen-and-hive/protocol";
+import { isOutputFile } from "./output-history.ts";
 import { type ProcessTable, processKey, readProcessTable } from "./process-table.ts";
 
 /** What marks a process as one of this state directory. */
@@ -52,7 +53,7 @@ export function findOurs(
     for (let count = 0; count < MARKS_NEEDED; count += 1) vote(ofCgroup);
     vote(environment.workerId);
     vote(workerOfPath(marks.workersDir, linkOf(pid, "cwd")));
-    vote(workerOfPath(marks.workersDir, linkOf(pid, "fd/1")) ?? workerOfPath(marks.workersDir, linkOf(pid, "fd/2")));
+    vote(workerOfOutput(marks.workersDir, linkOf(pid, "fd/1")) ?? workerOfOutput(marks.workersDir, linkOf(pid, "fd/2")));
     for (const [workerId, { sessions, keys }] of known) {
       if (sessions.has(stat.session) || sessions.has(stat.pgrp)) vote(workerId);
       if (keys.has(processKey(pid, stat))) vote(workerId);
@@ -114,5 +115,12 @@ function workerOfPath(workersDir: string, path: string | null): string | null {
   return name === "" ? null : name.replace(DELETED, "");
 }
 
-/** What the kernel adds to the name of a directory that was removed. */
+/** Only the files that we write a worker's output to: an operator may well write into its directory from within. */
+function workerOfOutput(workersDir: string, path: string | null): string | null {
+  const workerId = workerOfPath(workersDir, path);
+  if (workerId === null || path === null) return null;
+  return isOutputFile(path.slice(join(workersDir, workerId, sep).length).replace(DELETED, "")) ? workerId : null;
+}
+
+/** What the kernel adds to the name of a file or directory that was removed. */
 const DELETED = / \(deleted\)$/;

@@ -27,6 +27,11 @@ export function historyTail(output: string, lines: number): readonly string[] {
   return tail;
 }
 
+/** Whether a file of a worker's directory holds its output, of whatever start. */
+export function isOutputFile(name: string): boolean {
+  return NAME.test(name);
+}
+
 interface OutputFile {
   readonly name: string;
   /** The start whose output it is; null for the present one. */

@@ -40,8 +40,8 @@ export function entryOf(life: WorkerLife, facts: WorkerFacts, bootId: string): L
   };
 }
 
-/** What the ledger kept -> the facts of the worker. */
-export function factsOf(entry: LedgerEntry, workerId: WorkerId): WorkerFacts {
+/** What the ledger kept -> the facts of the worker, in the boot that runs now. */
+export function factsOf(entry: LedgerEntry, workerId: WorkerId, bootId: string): WorkerFacts {
   return {
     workerId,
     queenId: entry.queen_id,
@@ -54,7 +54,8 @@ export function factsOf(entry: LedgerEntry, workerId: WorkerId): WorkerFacts {
     devices: entry.devices ?? entry.spec.devices,
     claimBytes: entry.claim_bytes ?? null,
     memoryKey: entry.memory_key ?? null,
-    descendants: entry.descendants ?? [],
+    // Keys tell processes apart within one boot only.
+    descendants: entry.boot_id === bootId ? (entry.descendants ?? []) : [],
     logOffset: entry.log_offset,
     tokenSha256: entry.token_sha256,
     oldTokensSha256: entry.old_tokens_sha256,

@@ -26,7 +26,7 @@ export interface RecoveredWorker {
  * that was never finished is made anew, and what was being stopped is stopped.
  */
 export function recoverWorker(context: WorkerContext, entry: LedgerEntry, workerId: WorkerId): RecoveredWorker {
-  const facts = factsOf(entry, workerId);
+  const facts = factsOf(entry, workerId, context.bootId);
   const { clock } = context.options;
   const isLive = entry.process !== null && isProcessAlive(entry.process.engine);
   const phase = phaseOf(context, entry, isLive);

@@ -46,8 +46,9 @@ export class WorkerWatches implements Disposable {
     return { sessions: this.#sessions, keys: this.#keys };
   }
 
-  /** Remembers the processes of this incarnation. */
+  /** Remembers the processes of this incarnation; those of another boot are gone, and their numbers are others' now. */
   know({ engine, shim }: WorkerProcess): void {
+    if (shim.boot_id !== this.#worker.context.bootId) return;
     this.#sessions.add(shim.pid);
     this.#keys.add(processKey(shim.pid, shim)).add(processKey(engine.pid, engine));
   }
