@@ -1,9 +1,11 @@
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "@queen-and-hive/daemon";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Devices } from "./devices.ts";
+
+const FREEZER = "/sys/fs/cgroup/freezer";
 
 let dir: string;
 let warnings: object[];
@@ -76,6 +78,37 @@ describe("the devices of a machine", () => {
       { message: "cannot read the devices", reason: `${join(dir, "nvidia-smi")} did not answer within 300 ms` },
     ]);
   });
+
+  it.skipIf(!existsSync(FREEZER))(
+    "are asked of one tool alone while that cannot be ended",
+    async () => {
+      const cage = join(FREEZER, `qh-devices-${process.pid}`);
+      mkdirSync(cage);
+      try {
+        writeFileSync(join(cage, "freezer.state"), "FROZEN");
+        // Where no signal reaches it, like a tool that waits for its driver.
+        tool("nvidia-smi", `echo $$ >>"$(dirname "$0")/asked"; echo $$ >${cage}/cgroup.procs; exec sleep 600`);
+        const devices = devicesOf([], 1_000);
+        const asked = (): readonly string[] => readFileSync(join(dir, "asked"), "utf8").trim().split("\n");
+        const isAsked = async (): Promise<boolean> => {
+          await devices.read();
+          return existsSync(join(dir, "asked"));
+        };
+        await expect.poll(isAsked, { timeout: 20_000 }).toBe(true);
+        for (let look = 0; look < 3; look += 1) await devices.read();
+        // A look asks two questions at once.
+        expect(asked().length).toBeLessThanOrEqual(2);
+        writeFileSync(join(cage, "freezer.state"), "THAWED");
+        tool("nvidia-smi", GPUS);
+        await expect.poll(async () => (await devices.read()).devices[0]?.id, { timeout: 20_000 }).toBe("GPU-a");
+      } finally {
+        writeFileSync(join(cage, "freezer.state"), "THAWED");
+        await expect.poll(() => readFileSync(join(cage, "cgroup.procs"), "utf8"), { timeout: 20_000 }).toBe("");
+        rmdirSync(cage);
+      }
+    },
+    60_000,
+  );
 
   it("that fail are said with the tool's own last line", async () => {
     tool("nvidia-smi", "echo NVIDIA-SMI has failed because of the driver; exit 9");
