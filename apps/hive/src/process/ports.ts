@@ -81,22 +81,27 @@ export class PortPool {
   }
 }
 
+/** Whether nobody listens on a port any more; also where the address has left the machine, and with it whoever listened there. */
+export async function isPortLeft(host: string, port: number): Promise<boolean> {
+  const code = await bindFailure(host, port);
+  return code === null || code === "EADDRNOTAVAIL";
+}
+
 /** Whether a port can be bound on this address now. Throws what is not about the port, such as an address that is not ours. */
-export function isPortFree(host: string, port: number): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", (error) => {
-      const code = errorCodeOf(error);
-      if (code === "EADDRINUSE" || code === "EACCES") resolve(false);
-      else
-        reject(
-          new QhError("spawn_failed", `cannot bind ${host}:${port}: ${code ?? "unknown error"}; check worker_host`, {
-            cause: error,
-          }),
-        );
-    });
-    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(true)));
-  });
+export async function isPortFree(host: string, port: number): Promise<boolean> {
+  const code = await bindFailure(host, port);
+  if (code === null) return true;
+  if (code === "EADDRINUSE" || code === "EACCES") return false;
+  throw new QhError("spawn_failed", `cannot bind ${host}:${port}: ${code}; check worker_host`);
 }
 
 const STRANGERS_NAMED = 5;
+
+/** Why a port cannot be bound; null when it can. */
+function bindFailure(host: string, port: number): Promise<string | null> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", (error) => resolve(errorCodeOf(error) ?? "unknown error"));
+    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(null)));
+  });
+}

@@ -1,18 +1,28 @@
 import { readdirSync } from "node:fs";
-import { type ProcStat, readProcStat } from "@queen-and-hive/daemon";
+import { errorCodeOf, type ProcStat, readProcStat } from "@queen-and-hive/daemon";
 
 /** Every process of the machine that can be seen now, by pid. */
 export type ProcessTable = ReadonlyMap<number, ProcStat>;
 
-/** Reads all stat files once; processes that end meanwhile are left out. */
+/** Reads all stat files once; processes that end meanwhile are left out, and those that other users hide from us (hidepid). */
 export function readProcessTable(): ProcessTable {
   const table = new Map<number, ProcStat>();
   for (const name of readdirSync("/proc")) {
     const pid = Number(name);
-    const stat = Number.isInteger(pid) ? readProcStat(pid) : null;
+    const stat = Number.isInteger(pid) ? statOf(pid) : null;
     if (stat !== null) table.set(pid, stat);
   }
   return table;
+}
+
+function statOf(pid: number): ProcStat | null {
+  try {
+    return readProcStat(pid);
+  } catch (error) {
+    const code = errorCodeOf(error);
+    if (code === "EPERM" || code === "EACCES") return null;
+    throw error;
+  }
 }
 
 /** `pid:start_time`: what a process is known by within one boot. */

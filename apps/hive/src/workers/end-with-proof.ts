@@ -4,7 +4,7 @@ import type { WorkerProcess } from "../domain/worker-states.ts";
 import { type EndedHow, type EndOptions, endProcesses } from "../process/end-processes.ts";
 import type { FoundProcess } from "../process/find-ours.ts";
 import { openConnections } from "../process/open-connections.ts";
-import { isPortFree } from "../process/ports.ts";
+import { isPortLeft } from "../process/ports.ts";
 import { waitForDeviceMemory } from "./device-memory.ts";
 import type { WorkerStep } from "./supervision.ts";
 import type { WorkerContext } from "./worker-context.ts";
@@ -43,7 +43,8 @@ export async function endWithProof(parts: EndingParts): Promise<EndedHow> {
     const isFree = await becomesFree(parts, port);
     say("port", isFree ? "ok" : "over", portMs);
     // All processes of the worker are gone, so whoever listens there now is a stranger.
-    if (!isFree) log.warn("a stopped worker's port is in use by somebody else", { worker_id: facts.workerId, port });
+    if (!isFree)
+      log.warn("a stopped worker's port cannot be bound again; somebody else may use it", { worker_id: facts.workerId, port });
   }
   if (memory !== undefined && memory !== null) {
     const memoryMs = clock.monotonicMs();
@@ -116,7 +117,7 @@ async function waitUntilIdle({ context, facts, deadline }: EndingParts, say: Say
 
 async function becomesFree({ context }: EndingParts, port: number): Promise<boolean> {
   const { clock, config } = context.options;
-  return await comesTrue(() => isPortFree(config.workerHost, port), Deadline.in(PORT_FREE_MS, clock), clock);
+  return await comesTrue(() => isPortLeft(config.workerHost, port), Deadline.in(PORT_FREE_MS, clock), clock);
 }
 
 async function comesTrue(condition: () => boolean | Promise<boolean>, end: Deadline, clock: Clock): Promise<boolean> {
