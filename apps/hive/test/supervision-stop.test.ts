@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, readdirSync, rmdirSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
@@ -233,6 +233,30 @@ test("a worker that is still being launched can be stopped", async () => {
   expect(hive.supervision.list()).toEqual([]);
   expect(existsSync(join(hive.stateDir, "workers", request.worker_id))).toBe(false);
 });
+
+test.skipIf(process.getuid?.() !== 0)(
+  "a start that fails keeps no other from its device, also when its record cannot be removed",
+  async () => {
+    const spec = shellSpec("exec sleep 600", { devices: ["GPU-1"] });
+    const [failing, next] = [spawnRequest(spec), spawnRequest(spec)];
+    let fails = true;
+    const callbackUrl = async (): Promise<string> => {
+      if (!fails) return "http://127.0.0.1:1/ready";
+      fails = false;
+      // A directory that something is mounted on cannot be removed.
+      const busy = join(hive.stateDir, "workers", failing.worker_id, "busy");
+      mkdirSync(busy);
+      execFileSync("mount", ["-t", "tmpfs", "tmpfs", busy]);
+      cleanup.defer(() => void execFileSync("umount", [busy]));
+      throw new Error("no address");
+    };
+    const devices = new TestDevices([{ id: "GPU-1" }]);
+    const hive = await openTestHive(cleanup, { options: { devices, callbackUrl } });
+    await expect(hive.supervision.spawn(failing)).rejects.toThrow();
+    await hive.supervision.spawn(next);
+    await untilState(hive, next.worker_id, "loading");
+  },
+);
 
 test("an unknown worker cannot be stopped", async () => {
   const hive = await openTestHive(cleanup);

@@ -121,9 +121,12 @@ export class Worker implements Disposable {
         return true;
       } catch (error) {
         this.#context.ports.release(this.#facts.ports);
-        await this.#context.ledger.remove(this.#facts.workerId);
-        this.#stop.succeed();
-        this[Symbol.dispose]();
+        try {
+          await this.#context.ledger.remove(this.#facts.workerId);
+        } finally {
+          this.#stop.succeed();
+          this[Symbol.dispose]();
+        }
         throw error;
       }
     });
