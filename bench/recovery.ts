@@ -3,6 +3,7 @@ import {
   fakeModel,
   fakeRuntime,
   hiveOn,
+  readyWorkers,
   startSshGround,
   startTestCluster,
   startTestQueen,
@@ -115,7 +116,7 @@ async function killedQueen(hives: number, workers: number): Promise<readonly Row
     },
   });
   const total = workers + 1;
-  await readyWorkers(queen, total);
+  await readyWorkers(queen.peer, total, { withinMs: WITHIN_MS });
   const before = pidsOf(await workersOf(queen));
   await queen.stop("SIGKILL");
   const startedMs = performance.now();
@@ -124,7 +125,7 @@ async function killedQueen(hives: number, workers: number): Promise<readonly Row
   const servingMs = performance.now() - startedMs;
   await queen.hivesRunning(undefined, WITHIN_MS);
   const allMs = performance.now() - startedMs;
-  await readyWorkers(queen, total);
+  await readyWorkers(queen.peer, total, { withinMs: WITHIN_MS });
   if (pidsOf(await workersOf(queen)) !== before) throw new Error("cannot bench this: a worker is not the process that it was");
   return [
     row("queen_serving", `queen started after kill -9, ${hives} hives, ${total} workers -> first answer`, servingMs, 3_000, 1),
@@ -149,7 +150,7 @@ async function cascade(hives: number, workers: number): Promise<readonly Row[]> 
       stop: { term: "8s", verify: "5s" },
     },
   });
-  await readyWorkers(queen, workers);
+  await readyWorkers(queen.peer, workers, { withinMs: WITHIN_MS });
   const startedMs = performance.now();
   const down = await queen.command(["down"]);
   const tookMs = performance.now() - startedMs;
@@ -184,11 +185,6 @@ async function hiveOf(queen: TestQueen, hiveId: string): Promise<HiveRecord> {
 
 async function workersOf(queen: TestQueen): Promise<readonly { readonly pid: number | null; readonly state: string }[]> {
   return (await queen.peer.call(QUEEN_ENDPOINTS.listWorkers)).workers;
-}
-
-async function readyWorkers(queen: TestQueen, count: number): Promise<void> {
-  const ready = async (): Promise<boolean> => (await workersOf(queen)).filter(({ state }) => state === "ready").length >= count;
-  await until(ready, WITHIN_MS, `${count} ready workers`);
 }
 
 function pidsOf(workers: readonly { readonly pid: number | null }[]): string {

@@ -1,7 +1,8 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Deadline } from "@queen-and-hive/daemon";
 import {
+  familyCpuMs,
   type Program,
   REPOSITORY,
   type SshGround,
@@ -13,11 +14,9 @@ import {
 } from "@queen-and-hive/dev-env";
 import type { HiveStartAnswer } from "@queen-and-hive/protocol";
 import { type Dispatcher, Pool } from "undici";
-import { sshLimits } from "../apps/queen/src/config/resolve-hive.ts";
-import type { SshReach } from "../apps/queen/src/config/ssh-reach.ts";
-import { parseSshTarget } from "../apps/queen/src/config/ssh-target.ts";
 import { createHiveCommands } from "../apps/queen/src/hosts/hive-commands.ts";
 import { SshHost } from "../apps/queen/src/hosts/ssh-host.ts";
+import { reachOf } from "../apps/queen/test/ssh-reach.ts";
 import { median, percentile } from "./statistics.ts";
 import type { Row } from "./table.ts";
 
@@ -96,15 +95,15 @@ async function oneStart(ground: SshGround, there: SshTestHost, state: string): P
   await using host = new SshHost(reachOf(ground, there));
   const commands = createHiveCommands(host, { hiveId: "bench", installDir: INSTALL_DIR, stateDir: `~/${state}` });
   const deadline = Deadline.in(120_000);
-  const before = cpuMsOf("self") + there.serverCpuMs();
+  const before = familyCpuMs(process.pid) + there.serverCpuMs();
   const started = performance.now();
   const answer: HiveStartAnswer = await commands.start({ config: { hive_id: "bench", listen: "127.0.0.1:0" } }, deadline);
   const tookMs = performance.now() - started;
-  const daemonMs = cpuMsOf(String(answer.pid));
+  const daemonMs = familyCpuMs(answer.pid);
   // The server's time counts once the connection has ended.
   await host[Symbol.asyncDispose]();
   await until(() => there.connections() === 0);
-  const cpuMs = daemonMs + cpuMsOf("self") + there.serverCpuMs() - before;
+  const cpuMs = daemonMs + familyCpuMs(process.pid) + there.serverCpuMs() - before;
   await using again = new SshHost(reachOf(ground, there));
   const stopping = createHiveCommands(again, { hiveId: "bench", installDir: INSTALL_DIR, stateDir: `~/${state}` });
   await stopping.stop({ keepWorkers: false, queenId: NO_QUEEN }, deadline);
@@ -119,12 +118,6 @@ function putProgram(there: SshTestHost, before: string): "executable" | "sources
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "hive"), `#!/bin/sh\n${before}exec ${command} "$@"\n`, { mode: 0o755 });
   return built ? "executable" : "sources";
-}
-
-/** Of a process and of its children that have ended: fields 14 to 17 of /proc/<pid>/stat, in ticks of 10 ms (proc(5)). */
-function cpuMsOf(pid: string): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)?.split(" ") ?? [];
-  return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks) * 10, 0);
 }
 
 /** A server on the host, asked straight over the network and through the tunnel, in turns. */
@@ -206,19 +199,4 @@ async function downloadRates(direct: Dispatcher, tunnel: Dispatcher): Promise<{ 
     }
   }
   return rates;
-}
-
-function reachOf(ground: SshGround, there: SshTestHost): SshReach {
-  const target = parseSshTarget(there.url);
-  if (target === null) throw new Error(`a host's address can be read: ${there.url}`);
-  const { key, knownHosts, folder } = ground;
-  return {
-    name: there.url,
-    target,
-    identityFile: key.path,
-    knownHosts,
-    agent: null,
-    home: folder,
-    limits: sshLimits({}),
-  };
 }

@@ -3,9 +3,11 @@ import { join } from "node:path";
 import { isProcessAlive, readProcessIdentity } from "@queen-and-hive/daemon";
 import {
   fakeModel,
+  firstOf,
   hiveOn,
   makeSshKey,
   programCommand,
+  readyWorkers,
   type SshTestHost,
   startProgram,
   startSshGround,
@@ -17,7 +19,7 @@ import {
 import { QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
 import { describe, expect, it } from "vitest";
 import { ask, chat } from "../cluster/ask.ts";
-import { daemonsOf, firstOf, readyWorkers } from "./on-ground.ts";
+import { daemonsOf } from "./on-ground.ts";
 
 /** What the queen says of a hive that she could not start. */
 function troubleOf(queen: TestQueen, hiveId: string): Promise<string> {

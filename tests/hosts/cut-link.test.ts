@@ -1,8 +1,17 @@
-import { fakeModel, fakeRuntime, hiveOn, readyCounts, startSshGround, startTestQueen, until } from "@queen-and-hive/dev-env";
+import {
+  fakeModel,
+  fakeRuntime,
+  firstOf,
+  hiveOn,
+  readyCounts,
+  readyWorkers,
+  startSshGround,
+  startTestQueen,
+  until,
+} from "@queen-and-hive/dev-env";
 import { QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
 import { expect, it } from "vitest";
 import { ask, chat } from "../cluster/ask.ts";
-import { firstOf, readyWorkers } from "./on-ground.ts";
 
 it("a link that is cut while a worker loads loses nothing: the request that waits is answered once it is back", async () => {
   await using ground = await startSshGround({ hosts: [{}] });

@@ -1,8 +1,17 @@
-import { fakeModel, fakeRuntime, freePort, hiveOn, startSshGround, startTestQueen, until } from "@queen-and-hive/dev-env";
+import {
+  fakeModel,
+  fakeRuntime,
+  firstOf,
+  freePort,
+  hiveOn,
+  readyWorkers,
+  startSshGround,
+  startTestQueen,
+  until,
+} from "@queen-and-hive/dev-env";
 import { QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
 import { describe, expect, it } from "vitest";
 import { ask, chat } from "../cluster/ask.ts";
-import { firstOf, readyWorkers } from "./on-ground.ts";
 
 describe("a direct hive", () => {
   it("gives its workers keys that the queen has too, and nobody else", async () => {

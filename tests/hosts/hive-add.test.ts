@@ -1,5 +1,6 @@
 import { chmodSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import {
+  firstOf,
   freePort,
   makeSshKey,
   programCommand,
@@ -12,7 +13,6 @@ import {
 } from "@queen-and-hive/dev-env";
 import { COMMAND_EXIT, QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
 import { describe, expect, it } from "vitest";
-import { firstOf } from "./on-ground.ts";
 
 /** The words that add the ground's first host as gpu1. */
 async function addWords(ground: SshGround, ...more: readonly string[]): Promise<readonly string[]> {

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readlinkSync, rmSync, writeFileSync
 import { join } from "node:path";
 import {
   fakeModel,
+  firstOf,
   hiveOn,
   programCommand,
   type SshTestHost,
@@ -14,7 +15,6 @@ import {
 import { COMMAND_EXIT, type HiveRecord, QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
 import { describe, expect, it } from "vitest";
 import { ask, chat } from "../cluster/ask.ts";
-import { firstOf } from "./on-ground.ts";
 
 /** Nothing that a host does may take longer to be noticed, milliseconds. */
 const NOTICED_WITHIN_MS = 20_000;

@@ -1,9 +1,17 @@
-import { fakeModel, fakeRuntime, hiveOn, type SshTestHost, startSshGround, startTestQueen, until } from "@queen-and-hive/dev-env";
+import {
+  fakeModel,
+  fakeRuntime,
+  hiveOn,
+  readyWorkers,
+  type SshTestHost,
+  startSshGround,
+  startTestQueen,
+  until,
+} from "@queen-and-hive/dev-env";
 import { QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
 import { expect, it } from "vitest";
 import { ask, chat, contentOf, dataOf, journalOf, openStream } from "../cluster/ask.ts";
 import { identityOf, livingOf } from "../cluster/identity.ts";
-import { readyWorkers } from "./on-ground.ts";
 
 const TOKENS = 200;
 const HEALTH = { interval: "2s", beat: "500ms", timeout: "2s", retry: "500ms", suspect_grace: "2s", replace_after: "2s" };

@@ -1,11 +1,20 @@
 import { existsSync, readdirSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { isProcessAlive } from "@queen-and-hive/daemon";
-import { fakeModel, hiveOn, readyCounts, startSshGround, startTestQueen, until } from "@queen-and-hive/dev-env";
+import {
+  fakeModel,
+  firstOf,
+  hiveOn,
+  readyCounts,
+  readyWorkers,
+  startSshGround,
+  startTestQueen,
+  until,
+} from "@queen-and-hive/dev-env";
 import { QUEEN_ENDPOINTS, type WorkerRecord } from "@queen-and-hive/protocol";
 import { describe, expect, it } from "vitest";
 import { ask, chat } from "../cluster/ask.ts";
-import { daemonsOf, firstOf, readyWorkers } from "./on-ground.ts";
+import { daemonsOf } from "./on-ground.ts";
 
 describe.each([undefined, "in_process"] as const)("a hive through a tunnel (%s)", (kind) => {
   const one = { hosts: [{}], ...(kind === undefined ? {} : { kind }) };

@@ -1,8 +1,17 @@
-import { fakeModel, hiveOn, startSshGround, startTestQueen, type TestQueen, until } from "@queen-and-hive/dev-env";
+import {
+  fakeModel,
+  firstOf,
+  hiveOn,
+  readyWorkers,
+  startSshGround,
+  startTestQueen,
+  type TestQueen,
+  until,
+} from "@queen-and-hive/dev-env";
 import { type HiveRecord, QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
 import { expect, it } from "vitest";
 import { ask, chat } from "../cluster/ask.ts";
-import { daemonsOf, firstOf, readyWorkers } from "./on-ground.ts";
+import { daemonsOf } from "./on-ground.ts";
 
 it("of two queens that start the same hive at the same time one has it, and the other is refused by name", async () => {
   await using ground = await startSshGround({ hosts: [{}] });

@@ -1,7 +1,6 @@
-import { fakeModel, hiveOn, readyCounts, startSshGround, startTestQueen, worsenLink } from "@queen-and-hive/dev-env";
+import { fakeModel, firstOf, hiveOn, readyCounts, startSshGround, startTestQueen, worsenLink } from "@queen-and-hive/dev-env";
 import { expect, it } from "vitest";
 import { ask, chat } from "../cluster/ask.ts";
-import { firstOf } from "./on-ground.ts";
 
 const DELAY_MS = 60;
 

@@ -1,10 +1,9 @@
 import { existsSync, lstatSync, readdirSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
-import { hiveOn, REPOSITORY, startSshGround, startTestQueen, type TestQueen, until } from "@queen-and-hive/dev-env";
+import { firstOf, hiveOn, REPOSITORY, startSshGround, startTestQueen, type TestQueen, until } from "@queen-and-hive/dev-env";
 import { COMMAND_EXIT, QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
 import { beforeAll, expect, it } from "vitest";
 import { ask, chat } from "../cluster/ask.ts";
-import { firstOf } from "../hosts/on-ground.ts";
 import { buildHive } from "./built-hive.ts";
 
 const BUILD_WITHIN_MS = 600_000;

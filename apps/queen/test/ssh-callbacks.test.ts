@@ -3,11 +3,11 @@ import { once } from "node:events";
 import { chmodSync, chownSync, mkdirSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { Deadline } from "@queen-and-hive/daemon";
-import { startSshGround } from "@queen-and-hive/dev-env";
+import { firstOf, startSshGround } from "@queen-and-hive/dev-env";
 import { expect, it } from "vitest";
 import { openCallbackSocket } from "../src/hosts/callback-socket.ts";
 import { SshHost } from "../src/hosts/ssh-host.ts";
-import { firstOf, reachOf } from "./ssh-reach.ts";
+import { reachOf } from "./ssh-reach.ts";
 
 const soon = (): Deadline => Deadline.in(20_000);
 

@@ -3,12 +3,12 @@ import { once } from "node:events";
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Deadline, isProcessAlive, readProcessIdentity } from "@queen-and-hive/daemon";
-import { makeSshKey, runCommand, type SshGround, startSshGround, testEnvironment, until } from "@queen-and-hive/dev-env";
+import { firstOf, makeSshKey, runCommand, type SshGround, startSshGround, testEnvironment, until } from "@queen-and-hive/dev-env";
 import { describe, expect, it } from "vitest";
 import type { SshReach } from "../src/config/ssh-reach.ts";
 import { parseSshTarget } from "../src/config/ssh-target.ts";
 import { SshHost } from "../src/hosts/ssh-host.ts";
-import { firstOf, LIMITS, reachOf } from "./ssh-reach.ts";
+import { LIMITS, reachOf } from "./ssh-reach.ts";
 
 const soon = (): Deadline => Deadline.in(60_000);
 

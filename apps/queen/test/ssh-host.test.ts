@@ -5,10 +5,10 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { Deadline } from "@queen-and-hive/daemon";
-import { makeSshKey, startSshGround, until } from "@queen-and-hive/dev-env";
+import { firstOf, makeSshKey, startSshGround, until } from "@queen-and-hive/dev-env";
 import { describe, expect, it } from "vitest";
 import { SshHost } from "../src/hosts/ssh-host.ts";
-import { firstOf, reachOf } from "./ssh-reach.ts";
+import { reachOf } from "./ssh-reach.ts";
 
 const soon = (): Deadline => Deadline.in(20_000);
 

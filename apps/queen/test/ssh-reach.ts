@@ -21,10 +21,3 @@ export function reachOf(ground: SshGround, host: SshTestHost, more: Partial<SshR
     ...more,
   };
 }
-
-/** The first host of a ground. */
-export function firstOf({ hosts }: SshGround): SshTestHost {
-  const [host] = hosts;
-  if (host === undefined) throw new Error("a ground has a host");
-  return host;
-}

@@ -1,9 +1,9 @@
 import { Deadline, isProcessAlive } from "@queen-and-hive/daemon";
-import { startSshGround } from "@queen-and-hive/dev-env";
+import { firstOf, startSshGround } from "@queen-and-hive/dev-env";
 import { expect, it } from "vitest";
 import { createHiveCommands } from "../src/hosts/hive-commands.ts";
 import { SshHost } from "../src/hosts/ssh-host.ts";
-import { firstOf, reachOf } from "./ssh-reach.ts";
+import { reachOf } from "./ssh-reach.ts";
 
 const soon = (): Deadline => Deadline.in(120_000);
 

@@ -4,13 +4,13 @@ import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { Deadline } from "@queen-and-hive/daemon";
-import { ManualClock, makeSshKey, type SshServerOptions, startSshGround, until } from "@queen-and-hive/dev-env";
+import { firstOf, ManualClock, makeSshKey, type SshServerOptions, startSshGround, until } from "@queen-and-hive/dev-env";
 import { QhError } from "@queen-and-hive/protocol";
 import { describe, expect, it } from "vitest";
 import { sshLimits } from "../src/config/resolve-hive.ts";
 import { parseSshTarget } from "../src/config/ssh-target.ts";
 import { SshHost } from "../src/hosts/ssh-host.ts";
-import { firstOf, reachOf } from "./ssh-reach.ts";
+import { reachOf } from "./ssh-reach.ts";
 
 /** Whatever goes wrong is known by then. */
 const BOUND_MS = 20_000;

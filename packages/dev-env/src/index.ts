@@ -23,6 +23,7 @@ export {
   type RecordingServer,
   startRecordingServer,
 } from "./net/recording-server.ts";
+export { familyCpuMs } from "./processes/cpu-time.ts";
 export { killAtExit } from "./processes/kill-at-exit.ts";
 export { expectNoProcesses, killProcesses } from "./processes/leave-nothing.ts";
 export { type MustRunOptions, mustRun } from "./processes/must-run.ts";
@@ -39,9 +40,10 @@ export { COMPILE_CACHE, programCommand, REPOSITORY, testEnvironment } from "./pr
 export type { QueenHiveCaptures } from "./queen/capture-both-ways.ts";
 export { type FakeReady, fakeModel, fakeRuntime, fakeWorkerCommand } from "./queen/fake-runtime.ts";
 export { metricOf, type ReadyCounts, readyCounts } from "./queen/metric-of.ts";
+export { readyWorkers } from "./queen/ready-workers.ts";
 export { startTestCluster, type TestCluster, type TestClusterOptions } from "./queen/test-cluster.ts";
 export { startTestQueen, type TestQueen, type TestQueenOptions } from "./queen/test-queen.ts";
-export { knownHostsLine, type SshGround, type SshGroundOptions, startSshGround } from "./ssh/ground.ts";
+export { firstOf, knownHostsLine, type SshGround, type SshGroundOptions, startSshGround } from "./ssh/ground.ts";
 export { hiveOn } from "./ssh/hive-on.ts";
 export { showLossAndReturn } from "./ssh/show-loss-and-return.ts";
 export type { TwoHostsShow } from "./ssh/show-steps.ts";

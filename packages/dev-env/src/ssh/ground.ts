@@ -75,6 +75,13 @@ export async function startSshGround(options: SshGroundOptions = {}): Promise<Ss
   }
 }
 
+/** The first host of a ground. */
+export function firstOf({ hosts }: Pick<SshGround, "hosts">): SshTestHost {
+  const [host] = hosts;
+  if (host === undefined) throw new Error("a ground has a host");
+  return host;
+}
+
 /** The line of a known_hosts file for a host. */
 export function knownHostsLine({ address, port, hostKey }: Pick<SshTestHost, "address" | "port" | "hostKey">): string {
   return `${port === 22 ? address : `[${address}]:${port}`} ${hostKey.publicKey}`;

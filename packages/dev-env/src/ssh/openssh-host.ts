@@ -4,6 +4,7 @@ import { userInfo } from "node:os";
 import { join } from "node:path";
 import { readProcessIdentity, signalProcess } from "@queen-and-hive/daemon";
 import { until } from "../clock/until.ts";
+import { familyCpuMs } from "../processes/cpu-time.ts";
 import { processesOf } from "../processes/processes-of.ts";
 import { type Program, startProgram } from "../processes/program.ts";
 import { runCommand } from "../processes/run-command.ts";
@@ -49,7 +50,7 @@ export async function startOpensshHost(parts: SshTestHostParts): Promise<SshTest
         ...(input === undefined ? {} : { input }),
       }),
     processes: () => processesOf({ folder: home }),
-    serverCpuMs: () => (server === null ? 0 : cpuMsOf(server.identity.pid)),
+    serverCpuMs: () => (server === null ? 0 : familyCpuMs(server.identity.pid)),
     connections: () => (server === null ? 0 : childrenOf(server.identity.pid).length),
     dropConnections: () => {
       for (const pid of server === null ? [] : childrenOf(server.identity.pid)) kill(pid);
@@ -152,10 +153,4 @@ function kill(pid: number): void {
     if (words.startsWith("sshd:")) kill(child);
   }
   if (identity !== null) signalProcess(identity, "SIGKILL");
-}
-
-/** Of a process and of its children that have ended: fields 14 to 17 of /proc/<pid>/stat, in ticks of 10 ms (proc(5)). */
-function cpuMsOf(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)?.split(" ") ?? [];
-  return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks) * 10, 0);
 }

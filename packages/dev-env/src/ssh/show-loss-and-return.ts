@@ -3,10 +3,11 @@ import { isProcessAlive, type ProcessIdentity, signalProcess } from "@queen-and-
 import { type HiveRecord, QUEEN_ENDPOINTS, type WorkerRecord } from "@queen-and-hive/protocol";
 import { until } from "../clock/until.ts";
 import { fakeModel, fakeRuntime } from "../queen/fake-runtime.ts";
+import { readyWorkers } from "../queen/ready-workers.ts";
 import { startTestQueen, type TestQueen } from "../queen/test-queen.ts";
 import { type SshGround, startSshGround } from "./ground.ts";
 import { hiveOn } from "./hive-on.ts";
-import { answerOf, downAndProve, installFolder, readyWorkers, type TwoHostsShow } from "./show-steps.ts";
+import { answerOf, downAndProve, installFolder, type TwoHostsShow } from "./show-steps.ts";
 import type { SshTestHost } from "./ssh-test-host.ts";
 
 const MODEL = "chat";
@@ -56,11 +57,11 @@ export async function showLossAndReturn({ say, executable, kind }: TwoHostsShow)
   await loseWorker(stage);
   await loseHost(stage, north);
   await loseQueen(stage);
-  await downAndProve(queen, ground, await readyWorkers(queen, MODEL, 2), say);
+  await downAndProve(queen, ground, await readyWorkers(queen.peer, 2, { model: MODEL }), say);
 }
 
 async function answersFromBoth({ queen, say, question }: Stage): Promise<void> {
-  const workers = await readyWorkers(queen, MODEL, 2);
+  const workers = await readyWorkers(queen.peer, 2, { model: MODEL });
   assert.deepEqual(workers.map(({ hive_id: hiveId }) => hiveId).toSorted(), ["north", "south"], "one worker on each host");
   for (const { worker_id: workerId, hive_id: hiveId, pid } of workers) {
     await until(
@@ -73,7 +74,7 @@ async function answersFromBoth({ queen, say, question }: Stage): Promise<void> {
 }
 
 async function loseHive({ queen, say, question }: Stage): Promise<void> {
-  const before = await readyWorkers(queen, MODEL, 2);
+  const before = await readyWorkers(queen.peer, 2, { model: MODEL });
   const hive = await hiveNamed(queen, "north");
   const streams = Promise.all(before.map(() => answerOf(queen, MODEL, question(), { stream: true })));
   streams.catch(() => undefined);
@@ -92,12 +93,16 @@ async function loseHive({ queen, say, question }: Stage): Promise<void> {
   say(`north is back ${secondsSince(since)} later as process ${back.pid}`);
   const texts = await streams;
   for (const text of texts) assert.ok(isWhole(text), `a stream went on to its end: ${text.slice(-400)}`);
-  assert.deepEqual(processesOf(await readyWorkers(queen, MODEL, 2)), processesOf(before), "the same workers, the same processes");
+  assert.deepEqual(
+    processesOf(await readyWorkers(queen.peer, 2, { model: MODEL })),
+    processesOf(before),
+    "the same workers, the same processes",
+  );
   say(`both workers are the processes they were, and both streams came whole (${STREAM_TOKENS} tokens each)`);
 }
 
 async function loseWorker({ queen, say, question }: Stage): Promise<void> {
-  const before = await readyWorkers(queen, MODEL, 2);
+  const before = await readyWorkers(queen.peer, 2, { model: MODEL });
   const killed = before.find(({ hive_id: hiveId }) => hiveId === "south");
   assert.ok(killed !== undefined, "south has a worker");
   say(`kill -9 of ${killed.worker_id} on south, process ${killed.pid}`);
@@ -107,7 +112,7 @@ async function loseWorker({ queen, say, question }: Stage): Promise<void> {
   say("the next chat is answered");
   const [next] = await until(
     async () => {
-      const ready = await readyWorkers(queen, MODEL, 2);
+      const ready = await readyWorkers(queen.peer, 2, { model: MODEL });
       const again = ready.filter(({ incarnation, hive_id }) => hive_id === "south" && incarnation === killed.incarnation + 1);
       return again.length === 1 ? again : null;
     },
@@ -124,7 +129,7 @@ async function loseWorker({ queen, say, question }: Stage): Promise<void> {
 }
 
 async function loseHost({ queen, ground, say, question }: Stage, north: SshTestHost): Promise<void> {
-  const before = await readyWorkers(queen, MODEL, 2);
+  const before = await readyWorkers(queen.peer, 2, { model: MODEL });
   const processes = processesOn(ground);
   const other = before.find(({ hive_id: hiveId }) => hiveId === "south");
   assert.ok(other !== undefined, "south has a worker");
@@ -140,7 +145,7 @@ async function loseHost({ queen, ground, say, question }: Stage, north: SshTestH
   const mendedAt = performance.now();
   await queen.hivesRunning(["north"], WITHIN_MS);
   say(`north is back ${secondsSince(mendedAt)} later`);
-  const after = await readyWorkers(queen, MODEL, 2);
+  const after = await readyWorkers(queen.peer, 2, { model: MODEL });
   assert.deepEqual(processesOf(after), processesOf(before), "the same workers, the same processes");
   await until(() => isSame(processesOn(ground), processes), WITHIN_MS, "hosts with the processes that they had, and no other");
   const returned = after.find(({ hive_id: hiveId }) => hiveId === "north");
@@ -154,7 +159,7 @@ async function loseHost({ queen, ground, say, question }: Stage, north: SshTestH
 }
 
 async function loseQueen({ queen, ground, say, question }: Stage): Promise<void> {
-  const workers = await readyWorkers(queen, MODEL, 2);
+  const workers = await readyWorkers(queen.peer, 2, { model: MODEL });
   const hives = [await hiveNamed(queen, "north"), await hiveNamed(queen, "south")];
   const processes = processesOn(ground);
   say(`kill -9 of the queen, process ${queen.program.identity.pid}`);
@@ -168,7 +173,7 @@ async function loseQueen({ queen, ground, say, question }: Stage): Promise<void>
   await queen.hivesRunning(["north", "south"], WITHIN_MS);
   const hivesNow = [await hiveNamed(queen, "north"), await hiveNamed(queen, "south")];
   assert.deepEqual(processesOf(hivesNow), processesOf(hives), "the same hives");
-  assert.deepEqual(processesOf(await readyWorkers(queen, MODEL, 2)), processesOf(workers), "the same workers");
+  assert.deepEqual(processesOf(await readyWorkers(queen.peer, 2, { model: MODEL })), processesOf(workers), "the same workers");
   await until(() => isSame(processesOn(ground), processes), WITHIN_MS, "hosts with the processes that they had, and no other");
   say("the same hives and the same workers, and not one process more");
 }

@@ -3,7 +3,6 @@ import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isProcessAlive } from "@queen-and-hive/daemon";
 import { QUEEN_ENDPOINTS, type WorkerRecord } from "@queen-and-hive/protocol";
-import { until } from "../clock/until.ts";
 import { programCommand } from "../processes/surroundings.ts";
 import type { TestQueen } from "../queen/test-queen.ts";
 import type { SshGround, SshGroundOptions } from "./ground.ts";
@@ -19,8 +18,6 @@ export interface TwoHostsShow {
 
 /** What a list says of a process. */
 type Listed = Pick<WorkerRecord, "pid" | "start_time" | "boot_id">;
-
-const READY_WITHIN_MS = 60_000;
 
 /** A folder as `npm run build:hive` makes it. */
 export function installFolder({ folder }: SshGround, executable: string | null): string {
@@ -43,19 +40,6 @@ export async function answerOf(queen: TestQueen, model: string, content: string,
   const text = await response.text();
   assert.equal(response.status, 200, text);
   return text;
-}
-
-/** Waits for ready workers of a model and returns them. */
-export function readyWorkers(queen: TestQueen, model: string, count: number): Promise<readonly WorkerRecord[]> {
-  return until(
-    async () => {
-      const { workers } = await queen.peer.call(QUEEN_ENDPOINTS.listWorkers);
-      const ready = workers.filter((worker) => worker.model === model && worker.state === "ready");
-      return ready.length >= count ? ready : null;
-    },
-    READY_WITHIN_MS,
-    `${count} ready workers of ${model}`,
-  );
 }
 
 /** `queen down`, and the proof: each listed process is gone by identity, and a search of the hosts finds nothing of ours. */

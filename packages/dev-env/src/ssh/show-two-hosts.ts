@@ -3,10 +3,11 @@ import type { WorkerRecord } from "@queen-and-hive/protocol";
 import { freePort } from "../net/free-port.ts";
 import { fakeModel } from "../queen/fake-runtime.ts";
 import { readyCounts } from "../queen/metric-of.ts";
+import { readyWorkers } from "../queen/ready-workers.ts";
 import { startTestQueen, type TestQueen } from "../queen/test-queen.ts";
 import { type SshGround, startSshGround } from "./ground.ts";
 import { hiveOn } from "./hive-on.ts";
-import { answerOf, downAndProve, installFolder, readyWorkers, type TwoHostsShow } from "./show-steps.ts";
+import { answerOf, downAndProve, installFolder, type TwoHostsShow } from "./show-steps.ts";
 
 const RUNNING_WITHIN_MS = 60_000;
 
@@ -26,7 +27,7 @@ export async function showTwoHosts({ say, executable, kind }: TwoHostsShow): Pro
 
   say("a chat to a model of each host");
   const workers = [await chatOn(queen, "near-tunnel", "tunnelled"), await chatOn(queen, "near-direct", "direct")];
-  const spread = await readyWorkers(queen, "spread", 2);
+  const spread = await readyWorkers(queen.peer, 2, { model: "spread" });
   assert.equal(new Set(spread.map(({ hive_id: hiveId }) => hiveId)).size, 2, "workers of one model go to different hosts");
 
   const status = await queen.command(["status"]);
@@ -71,7 +72,7 @@ async function startQueenFor(ground: SshGround, executable: string | null): Prom
 /** Asks for an answer of a model and returns the worker that gave it, which must be on the hive. */
 async function chatOn(queen: TestQueen, model: string, hiveId: string): Promise<WorkerRecord> {
   const text = await answerOf(queen, model, "What is a hive?");
-  const [worker] = await readyWorkers(queen, model, 1);
+  const [worker] = await readyWorkers(queen.peer, 1, { model });
   assert.ok(worker !== undefined && worker.hive_id === hiveId, `${model} runs on ${hiveId}`);
   assert.ok(text.includes(worker.worker_id), "the worker itself has answered");
   return worker;
