@@ -1,5 +1,7 @@
 import { createHash } from "node:crypto";
-import { mkdir, readdir, readlink, rm, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
+import { readProcessIdentity, signalProcess } from "@queen-and-hive/daemon";
 import {
   fakeModel,
   programCommand,
@@ -7,6 +9,7 @@ import {
   type TemporaryDirectory,
   type TestQueen,
   temporaryDirectory,
+  until,
 } from "@queen-and-hive/dev-env";
 import { COMMAND_EXIT, QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
 import { describe, expect, it } from "vitest";
@@ -67,6 +70,30 @@ describe("a hive whose program has to come to its host", () => {
     expect(await current(directory)).toBe(`versions/${first}`);
     expect((await readdir(directory.join("install", "versions"))).sort()).toEqual([first, second].sort());
     expect(queen.program.output()).toContain(second.slice(0, 12));
+  }, 120_000);
+
+  it("goes back also when the queen is killed in mid-start of the new version, and another one comes", async () => {
+    await using directory = await temporaryDirectory("qh-dist");
+    await using queen = await queenOn(directory);
+    const first = await build(directory, ":");
+    await queen.start();
+    await queen.hivesRunning();
+    await queen.command(["hive", "stop", "local"]);
+    const pidFile = directory.join("starting");
+    // Its first start takes for ever, its later ones fail.
+    const starting = `[ -e '${pidFile}' ] && exit 1; echo $$ >'${pidFile}.new'; mv '${pidFile}.new' '${pidFile}'; exec sleep 600`;
+    const second = await build(directory, `[ "$1" = start ] && { ${starting}; }`);
+    const abandoned = queen.command(["hive", "start", "local"]);
+    await until(() => existsSync(pidFile), 60_000, "the start of the new version");
+    const sleeper = readProcessIdentity(Number(await readFile(pidFile, "utf8")));
+    await queen.stop("SIGKILL");
+    await abandoned;
+    if (sleeper !== null) signalProcess(sleeper, "SIGKILL");
+    expect(await current(directory)).toBe(`versions/${second}`);
+    await queen.start();
+    await queen.command(["hive", "start", "local"]);
+    await queen.hivesRunning();
+    expect(await current(directory)).toBe(`versions/${first}`);
   }, 120_000);
 
   it("is upgraded by a restart, with its workers kept, while one that runs is left as it is", async () => {
