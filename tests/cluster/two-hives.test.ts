@@ -59,6 +59,42 @@ test("a hive that hangs is ended and started again; its worker and the stream on
   expect(withoutSamples(await cluster.workers())).toEqual(withoutSamples(worker === undefined ? [] : [worker]));
 }, 60_000);
 
+test("a request without a first byte leaves a suspect hive for another one, and its worker is told to stop", async () => {
+  const config = {
+    models: [fakeModel("fake", "fake", { workers: { per_hive: 1 } })],
+    health: { beat: "200ms", missed_beats: 3, timeout: "500ms", suspect_grace: "60s" },
+  };
+  await using cluster = await startTestCluster({
+    hives: ["one", "two"],
+    config,
+    workerFlags: ["--token-rate", "20", "--tokens", "100000"],
+  });
+  const workers = await cluster.workersReady(2);
+  // Whole answers have no byte before their end, which is in 20 s.
+  const asked = ask(cluster.queen.url, { body: chat("fake", { max_tokens: 400 }) });
+  const open = async () => (await cluster.queen.peer.call(QUEEN_ENDPOINTS.listRequests)).requests[0];
+  const first = await until(async () => {
+    const request = await open();
+    return request?.state === "placed" ? request : null;
+  }, 20_000);
+  const suspect = identityOf(await hiveOf(cluster, first.hive_id ?? ""));
+  signalProcess(suspect, "SIGSTOP");
+  try {
+    const second = await until(async () => {
+      const request = await open();
+      return request?.attempts === 2 ? request : null;
+    }, 20_000);
+    expect(second).toMatchObject({ request_id: first.request_id, state: "placed" });
+    expect(second.hive_id).not.toBe(first.hive_id);
+    const left = workers.find(({ worker_id }) => worker_id === first.worker_id);
+    if (left === undefined) return expect.unreachable("the first worker was ready");
+    await until(async () => (await cluster.stats(left)).cancelled === 1, 20_000, "the first worker to be told");
+    expect((await asked).status).toBe(200);
+  } finally {
+    signalProcess(suspect, "SIGCONT");
+  }
+}, 120_000);
+
 async function hivesOf(cluster: TestCluster): Promise<readonly HiveRecord[]> {
   return (await cluster.queen.peer.call(QUEEN_ENDPOINTS.listHives)).hives;
 }
