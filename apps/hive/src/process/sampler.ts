@@ -59,6 +59,8 @@ export class Sampler implements Disposable {
       await Promise.all(trees.map((tree) => this.#measureTree(tree)));
       const keys = new Set(trees.map(({ root }) => keyOf(root)));
       for (const key of this.#latest.keys()) if (!keys.has(key)) this.#latest.delete(key);
+      const nowMs = this.#options.clock.monotonicMs();
+      for (const [pid, untilMs] of this.#resting) if (untilMs <= nowMs) this.#resting.delete(pid);
     } catch (error) {
       this.#options.log.warn("cannot measure the workers' processes", { error });
     }

@@ -58,9 +58,11 @@ export class WorkerWatches implements Disposable {
     for (const key of keys) this.#keys.add(key);
   }
 
-  /** Notes where the processes below the shim have gone meanwhile; returns the keys of all that live. */
-  learn(table: ProcessTable, { shim }: WorkerProcess): readonly string[] {
-    for (const key of descendantKeys(table, new Set([shim.pid]))) this.#keys.add(key);
+  /** Notes where the processes below the shim have gone meanwhile, and forgets the dead; returns the keys of all that live. */
+  learn(table: ProcessTable, process: WorkerProcess): readonly string[] {
+    for (const key of this.#keys) if (!isLiveKey(table, key)) this.#keys.delete(key);
+    this.know(process);
+    for (const key of descendantKeys(table, new Set([process.shim.pid]))) this.#keys.add(key);
     return [...this.#keys].filter((key) => isLiveKey(table, key)).slice(-KEYS_KEPT);
   }
 
