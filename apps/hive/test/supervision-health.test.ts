@@ -2,6 +2,7 @@ import { isProcessAlive } from "@queen-and-hive/daemon";
 import { fakeWorkerCommand } from "@queen-and-hive/dev-env";
 import type { WorkerSpec } from "@queen-and-hive/protocol";
 import { afterEach, describe, expect, test } from "vitest";
+import { fieldOf } from "../src/process/ask-worker.ts";
 import type { SupervisorConfig } from "../src/workers/supervisor-options.ts";
 import {
   Cleanup,
@@ -80,6 +81,9 @@ describe("a worker that was ready and hangs", () => {
     const { url } = await untilState(hive, request.worker_id, "ready");
     hive.supervision.doubt(request.worker_id);
     await until("it was asked for a token", async () => (await started(url)) === 1);
+    const before = await healthRequests(url);
+    await until("its health path is asked again", async () => (await healthRequests(url)) > before + 3);
+    expect(await started(url)).toBe(1);
     expect(hive.supervision.get(request.worker_id)?.state).toBe("ready");
   });
 });
@@ -153,6 +157,17 @@ describe("a start without a word", () => {
     expect(hive.exited).toEqual([]);
   });
 
+  test("is given up in time when its health path answers byte by byte and never to the end", async () => {
+    const hive = await openTestHive(cleanup);
+    const spec = fakeSpec(["--fault", "drip-health"], {
+      start: { silence_s: null, total_s: 3, warmup: false },
+      restart: fastRestart({ unready_in_a_row: 1 }),
+    });
+    const request = spawnRequest(spec);
+    await hive.supervision.spawn(request);
+    expect((await untilState(hive, request.worker_id, "failed")).exit).toMatchObject({ cause: "start_too_long" });
+  });
+
   test("is given up when it does nothing", async () => {
     const hive = await openTestHive(cleanup);
     const spec = fakeSpec(["--load-ms", "60000", "--fault", "silent-load"], {
@@ -178,6 +193,9 @@ test("a worker that drains keeps its process and its address, and is not started
 });
 
 async function started(url: string | null): Promise<unknown> {
-  const body: unknown = await (await fetch(`${url}/stats`)).json();
-  return typeof body === "object" && body !== null && "started" in body ? body.started : null;
+  return fieldOf(await (await fetch(`${url}/stats`)).json(), "started");
+}
+
+async function healthRequests(url: string | null): Promise<number> {
+  return Number(fieldOf(await (await fetch(`${url}/stats`)).json(), "health_requests"));
 }

@@ -15,21 +15,24 @@ export interface WorkerAnswer {
   readonly body: unknown;
 }
 
-/** Asks a worker once, over a connection of its own. Null when nothing came back in time. Never throws. */
+/** Asks a worker once, over a connection of its own. Null when no whole answer came in time, however it drips. Never throws. */
 export function askWorker({ url, timeoutMs, key }: WorkerQuestion, signal: AbortSignal): Promise<WorkerAnswer | null> {
   return new Promise((resolve) => {
     if (signal.aborted) return resolve(null);
+    const over = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
     const headers = { accept: "application/json", ...(key === null ? {} : { authorization: `Bearer ${key}` }) };
-    const request = get(url, { signal, timeout: timeoutMs, agent: false, headers }, (response) => {
+    const request = get(url, { signal: over, agent: false, headers }, (response) => {
       let text = "";
       response.on("data", (chunk: Buffer) => {
-        if (text.length < ANSWER_CHARACTERS_MAX) text += chunk.toString("utf8");
+        text += chunk.toString("utf8");
+        if (text.length <= ANSWER_CHARACTERS_MAX) return;
+        resolve({ status: response.statusCode ?? 0, body: null });
+        request.destroy();
       });
       response.on("error", () => resolve(null));
       response.on("end", () => resolve({ status: response.statusCode ?? 0, body: parse(text) }));
     });
     request.on("error", () => resolve(null));
-    request.on("timeout", () => request.destroy());
   });
 }
 

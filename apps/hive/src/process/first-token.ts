@@ -48,9 +48,8 @@ function post(url: string, text: string, { timeoutMs, key, signal }: FirstTokenO
       url,
       {
         method: "POST",
-        signal,
+        signal: Number.isFinite(timeoutMs) ? AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]) : signal,
         agent: false,
-        ...(Number.isFinite(timeoutMs) ? { timeout: timeoutMs } : {}),
         headers: {
           "content-type": "application/json",
           "content-length": Buffer.byteLength(text),
@@ -64,7 +63,6 @@ function post(url: string, text: string, { timeoutMs, key, signal }: FirstTokenO
       },
     );
     call.on("error", none);
-    call.on("timeout", () => call.destroy());
     call.end(text);
   });
 }

@@ -10,6 +10,8 @@ export interface FaultPlan {
   readonly silentLoad: "busy" | "idle" | null;
   /** Says on its health path that it is well, and never answers a request. */
   readonly neverAnswers: boolean;
+  /** Answers its health path with a byte now and then, and never to the end. */
+  readonly dripsHealth: boolean;
   /** Stops itself (SIGSTOP) after this many milliseconds of being ready. */
   readonly stopsItselfMs: number | null;
   /** Computes for this long before each answer, deaf to everything else. */
@@ -52,6 +54,7 @@ const HEALTHY: FaultPlan = {
   exitWhenIdleMs: null,
   silentLoad: null,
   neverAnswers: false,
+  dripsHealth: false,
   stopsItselfMs: null,
   prefillMs: 0,
   answersMalformed: false,
@@ -100,6 +103,11 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     summary: "says that it is well and never answers a request",
     argument: null,
     change: () => ({ neverAnswers: true }),
+  },
+  "drip-health": {
+    summary: "answers its health path byte by byte and never to the end",
+    argument: null,
+    change: () => ({ dripsHealth: true }),
   },
   "stop-itself": {
     summary: "sends itself SIGSTOP some time after it became ready",

@@ -24,7 +24,8 @@ const INFERENCE_ROUTES: Readonly<Record<string, InferenceRoute>> = {
 const OTHER_ROUTES: Readonly<Record<string, Route>> = {
   "GET /health": (state, _seen, response) => {
     state.statistics.healthRequests += 1;
-    if (state.statistics.ready) sendJson(response, 200, { status: "ok" });
+    if (state.options.faults.dripsHealth) drip(response);
+    else if (state.statistics.ready) sendJson(response, 200, { status: "ok" });
     else sendJson(response, 503, { status: "loading", progress: state.progress });
   },
   "GET /v1/models": (state, _seen, response) => {
@@ -102,6 +103,14 @@ async function serve(
   if (prefillMs > 0) compute(prefillMs);
   return await run(state, seen, response);
 }
+
+function drip(response: ServerResponse): void {
+  response.writeHead(200, { "content-type": "application/json" });
+  const dripping = setInterval(() => response.write(" "), DRIP_MS);
+  response.on("close", () => clearInterval(dripping));
+}
+
+const DRIP_MS = 50;
 
 function headersOf(request: IncomingMessage): Readonly<Record<string, string>> {
   return Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, String(value)]));
