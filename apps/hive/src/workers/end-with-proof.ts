@@ -5,7 +5,7 @@ import { type EndedHow, type EndOptions, endProcesses } from "../process/end-pro
 import type { FoundProcess } from "../process/find-ours.ts";
 import { openConnections } from "../process/open-connections.ts";
 import { isPortLeft } from "../process/ports.ts";
-import { waitForDeviceMemory } from "./device-memory.ts";
+import { type DeviceMemory, waitForDeviceMemory } from "./device-memory.ts";
 import type { WorkerStep } from "./supervision.ts";
 import type { WorkerContext } from "./worker-context.ts";
 import type { WorkerFacts } from "./worker-facts.ts";
@@ -31,7 +31,7 @@ export async function endWithProof(parts: EndingParts): Promise<EndedHow> {
   const begunMs = clock.monotonicMs();
   const say = sayer(parts);
   if (parts.isServing) await waitUntilIdle(parts, say);
-  const memory = await context.options.deviceMemory?.(facts.devices);
+  const memory = await memoryBefore(parts);
   const { how, left } = await endProcesses({ ...endOptions(parts, say), process, termMs: termMsOf(parts), deadline });
   if (left.length > 0) {
     say("gone", "left", begunMs, pidsOf(left));
@@ -46,7 +46,8 @@ export async function endWithProof(parts: EndingParts): Promise<EndedHow> {
     if (!isFree)
       log.warn("a stopped worker's port cannot be bound again; somebody else may use it", { worker_id: facts.workerId, port });
   }
-  if (memory !== undefined && memory !== null) {
+  // What was gone before has given its memory back already.
+  if (memory !== null && how !== "already_gone") {
     const memoryMs = clock.monotonicMs();
     const isBack = await waitForDeviceMemory(context, facts.devices, memory, deadline());
     say("device_memory", isBack ? "ok" : "over", memoryMs);
@@ -68,6 +69,7 @@ export async function clearLeftovers(parts: Omit<EndingParts, "process" | "deadl
 
 /** How long callers that were told to leave may take to close their connections. */
 const IDLE_MS = 1_000;
+const MEMORY_BEFORE_MS = 1_000;
 const PORT_FREE_MS = 1_000;
 const PAUSE_MS = 10;
 
@@ -113,6 +115,13 @@ async function waitUntilIdle({ context, facts, deadline }: EndingParts, say: Say
   const end = Deadline.in(Math.min(IDLE_MS, deadline().remainingMs() / 4), clock);
   const isIdle = await comesTrue(() => openConnections(facts.ports) === 0, end, clock);
   say("idle", isIdle ? "ok" : "over", begunMs);
+}
+
+/** A tool that hangs holds up no TERM: null when it says nothing soon. */
+async function memoryBefore({ context, facts, deadline }: EndingParts): Promise<DeviceMemory | null> {
+  const { clock, deviceMemory } = context.options;
+  const over = clock.sleep(Math.min(MEMORY_BEFORE_MS, deadline().remainingMs() / 4)).then(() => null);
+  return (await Promise.race([deviceMemory?.(facts.devices) ?? null, over])) ?? null;
 }
 
 async function becomesFree({ context }: EndingParts, port: number): Promise<boolean> {
