@@ -132,8 +132,8 @@ test("the processes are measured", async () => {
   await hive.supervision.spawn(request);
   const record = await until("it is measured", () => {
     const found = hive.supervision.get(request.worker_id);
-    return found?.resident_bytes === undefined ? null : found;
+    // The first look may come while the engine is still being loaded.
+    return (found?.resident_bytes ?? 0) > 10_000_000 ? found : null;
   });
-  expect(record.resident_bytes).toBeGreaterThan(10_000_000);
   expect(record.cpu_ratio).toBeGreaterThanOrEqual(0);
 });
