@@ -62,7 +62,9 @@ test("events that come twice and out of order change nothing about what is true"
     signalProcess(identityOf(now), "SIGKILL");
     now = await until(async () => {
       const found = (await cluster.workers()).find(({ worker_id }) => worker_id === worker.worker_id);
-      return found?.state === "ready" && found.incarnation === incarnation ? found : null;
+      // The callback may come first; what it does not say, the shuffled stream says later.
+      const isWhole = found?.state === "ready" && found.incarnation === incarnation && found.boot_id !== null;
+      return isWhole ? found : null;
     }, 60_000);
     expect((await ask(cluster.queen.url, { body: chat("fake") })).status).toBe(200);
   }
