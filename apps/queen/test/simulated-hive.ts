@@ -18,6 +18,7 @@ export class SimulatedHive implements FleetHive {
   readonly hiveId = "local";
   readonly hostName = "local";
   readonly labels = {};
+  readonly bootId = "boot";
   usable = true;
   inDoubt = false;
   readonly arriving = false;

@@ -155,6 +155,7 @@ export class HiveFleet implements AsyncDisposable {
       hiveId: keeper.hiveId,
       hostName: host.name,
       labels: keeper.labels,
+      bootId: keeper.bootId,
       usable: keeper.usable,
       inDoubt: keeper.inDoubt,
       arriving: keeper.arriving,

@@ -106,6 +106,10 @@ export class HiveKeeper implements AsyncDisposable {
     return isInDoubt(this.#machine);
   }
 
+  get bootId(): string | null {
+    return runOf(this.#machine.state)?.boot_id ?? null;
+  }
+
   /** When it was first found mute or out of reach since it was last well, on the clock's monotonic scale; null when it is not. */
   get lostAtMs(): number | null {
     return this.#machine.lostAtMs;

@@ -23,6 +23,8 @@ export interface FleetHive {
   /** The machine that it runs on; several hives may share one. */
   readonly hostName: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** Boot id of its host, as its daemon that runs has said; null while none is known to run. */
+  readonly bootId: string | null;
   /** New requests and workers may go there. */
   readonly usable: boolean;
   /** It may be lost: what its workers have not begun to answer had better be asked elsewhere. */

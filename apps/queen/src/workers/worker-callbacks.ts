@@ -33,6 +33,8 @@ export function acceptReady(context: FleetContext, hiveId: string, message: Work
         incarnation: message.incarnation,
         pid: message.pid,
         start_time: message.start_time,
+        // The event that says it may come later; until then the process has no identity without it.
+        boot_id: context.hive(hiveId)?.bootId ?? row.record.boot_id,
         url: message.url,
         slots: message.slots ?? row.record.slots,
         spawned_at: message.spawned_at,
