@@ -151,10 +151,10 @@ export class HiveFleet implements AsyncDisposable {
 
   /** Hives as the workers' fleet sees them. */
   forWorkers(): readonly FleetHive[] {
-    return [...this.#hives.values()].map(({ host, keeper, transport }) => ({
+    return [...this.#hives.values()].map(({ settings, host, keeper, transport }) => ({
       hiveId: keeper.hiveId,
       hostName: host.name,
-      labels: keeper.labels,
+      labels: settings.labels,
       bootId: keeper.bootId,
       usable: keeper.usable,
       inDoubt: keeper.inDoubt,

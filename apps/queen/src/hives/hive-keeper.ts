@@ -1,6 +1,5 @@
 import { Deadline, Mailbox } from "@queen-and-hive/daemon";
 import { type HiveIdentity, type HiveRecord, QhError, unreachable } from "@queen-and-hive/protocol";
-import type { HiveSettings } from "../config/settings.ts";
 import { judgePosition } from "../domain/callback-freshness.ts";
 import { nextHive } from "../domain/hive-machine.ts";
 import {
@@ -138,10 +137,6 @@ export class HiveKeeper implements AsyncDisposable {
   /** How to call the hive; null while there is no link. */
   get calls(): HiveCalls | null {
     return this.#work.calls;
-  }
-
-  get labels(): HiveSettings["labels"] {
-    return this.#options.settings.labels;
   }
 
   /** A hive-ready callback. Throws `stale_epoch`, `stale_sequence`, `forbidden`, `storage_failed`. */
