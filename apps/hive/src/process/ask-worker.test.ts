@@ -44,3 +44,33 @@ it("takes the status of an answer that is too long, and leaves", async () => {
   const url = await serve(dripping("x".repeat(100_000)));
   expect(await askWorker({ url, timeoutMs: 60_000, key: null }, never)).toEqual({ status: 200, body: null });
 });
+
+it("takes the status of an answer to a request for a token that never ends, and leaves", async () => {
+  const url = await serve(dripping("x".repeat(300_000)));
+  expect(await askFirstToken({ url, model: "tiny", key: null, timeoutMs: Number.POSITIVE_INFINITY, signal: never })).toBe(
+    "token",
+  );
+});
+
+it("reads characters that the network cuts in two", async () => {
+  const progress = "lädt 模型 🐝";
+  const bytes = Buffer.from(JSON.stringify({ progress }));
+  const url = await serve(async (_request, response) => {
+    for (const byte of bytes) await new Promise<void>((resolve) => response.write(Buffer.of(byte), () => setImmediate(resolve)));
+    response.end();
+  });
+  expect(await askWorker({ url, timeoutMs: 60_000, key: null }, never)).toEqual({ status: 200, body: { progress } });
+});
+
+it("bounds an answer by its bytes, whatever characters they are", async () => {
+  // 90,000 characters, and three times as many bytes.
+  const long = await serve((_request, response) => response.end(JSON.stringify("模".repeat(90_000))));
+  expect(await askWorker({ url: long, timeoutMs: 60_000, key: null }, never)).toEqual({ status: 200, body: null });
+});
+
+it("waits as long as it takes where no limit is set", async () => {
+  const url = await serve((_request, response) => response.end("{}"));
+  for (const timeoutMs of [Number.POSITIVE_INFINITY, 2 ** 31, 2 ** 40]) {
+    expect(await askWorker({ url, timeoutMs, key: null }, never)).toEqual({ status: 200, body: {} });
+  }
+});

@@ -19,21 +19,29 @@ export interface WorkerAnswer {
 export function askWorker({ url, timeoutMs, key }: WorkerQuestion, signal: AbortSignal): Promise<WorkerAnswer | null> {
   return new Promise((resolve) => {
     if (signal.aborted) return resolve(null);
-    const over = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
     const headers = { accept: "application/json", ...(key === null ? {} : { authorization: `Bearer ${key}` }) };
-    const request = get(url, { signal: over, agent: false, headers }, (response) => {
-      let text = "";
+    const request = get(url, { signal: endsWithin(timeoutMs, signal), agent: false, headers }, (response) => {
+      const status = response.statusCode ?? 0;
+      const chunks: Buffer[] = [];
+      let bytes = 0;
       response.on("data", (chunk: Buffer) => {
-        text += chunk.toString("utf8");
-        if (text.length <= ANSWER_CHARACTERS_MAX) return;
-        resolve({ status: response.statusCode ?? 0, body: null });
+        chunks.push(chunk);
+        bytes += chunk.length;
+        if (bytes <= ANSWER_BYTES_MAX) return;
+        resolve({ status, body: null });
         request.destroy();
       });
       response.on("error", () => resolve(null));
-      response.on("end", () => resolve({ status: response.statusCode ?? 0, body: parse(text) }));
+      // A character may be cut in two by the network, so the text is made of the whole.
+      response.on("end", () => resolve({ status, body: parse(Buffer.concat(chunks).toString("utf8")) }));
     });
     request.on("error", () => resolve(null));
   });
+}
+
+/** A signal that is aborted with the given one, or when the time is over; Infinity is never. */
+export function endsWithin(ms: number, signal: AbortSignal): AbortSignal {
+  return ms <= TIMER_MS_MAX ? AbortSignal.any([signal, AbortSignal.timeout(ms)]) : signal;
 }
 
 /** An own field of what a worker sent; undefined when it has none. */
@@ -43,7 +51,9 @@ export function fieldOf(value: unknown, key: string): unknown {
 }
 
 /** SGLang's description of itself is the longest that we read. */
-const ANSWER_CHARACTERS_MAX = 262_144;
+const ANSWER_BYTES_MAX = 262_144;
+/** What Node's timers can wait, some 24 days; they take a longer time for none. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
 
 function parse(text: string): unknown {
   try {

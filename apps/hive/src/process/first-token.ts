@@ -1,4 +1,5 @@
 import { request } from "node:http";
+import { endsWithin } from "./ask-worker.ts";
 
 /**
  * What became of a request for one token: `token`, it came; `refused`, the engine answered that it does not do this;
@@ -39,7 +40,10 @@ const QUESTIONS: readonly (readonly [string, Readonly<Record<string, unknown>>])
 ];
 const NOT_THIS_WAY: ReadonlySet<number> = new Set([400, 401, 403, 404, 405, 415, 422, 501]);
 
-/** The status of a whole answer; null when there was none. */
+/** One token is far less, and the widest embedding of a word still less than half of that. */
+const ANSWER_BYTES_MAX = 1_048_576;
+
+/** The status of a whole answer, or of one that is too long to be read to its end; null when there was none. */
 function post(url: string, text: string, { timeoutMs, key, signal }: FirstTokenOptions): Promise<number | null> {
   return new Promise((resolve) => {
     const none = (): void => resolve(null);
@@ -48,7 +52,7 @@ function post(url: string, text: string, { timeoutMs, key, signal }: FirstTokenO
       url,
       {
         method: "POST",
-        signal: Number.isFinite(timeoutMs) ? AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]) : signal,
+        signal: endsWithin(timeoutMs, signal),
         agent: false,
         headers: {
           "content-type": "application/json",
@@ -57,9 +61,16 @@ function post(url: string, text: string, { timeoutMs, key, signal }: FirstTokenO
         },
       },
       (response) => {
+        const status = response.statusCode ?? null;
+        let bytes = 0;
+        response.on("data", (chunk: Buffer) => {
+          bytes += chunk.length;
+          if (bytes <= ANSWER_BYTES_MAX) return;
+          resolve(status);
+          call.destroy();
+        });
         response.on("error", none);
-        response.on("end", () => resolve(response.statusCode ?? null));
-        response.resume();
+        response.on("end", () => resolve(status));
       },
     );
     call.on("error", none);
