@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { createMetrics, isProcessAlive } from "@queen-and-hive/daemon";
+import { createMetrics, isProcessAlive, type Log, silentLog } from "@queen-and-hive/daemon";
 import { afterEach, expect, test } from "vitest";
 import {
   Cleanup,
@@ -43,6 +43,26 @@ test.each([
     incarnation: 1,
     will_restart: false,
   });
+});
+
+test.each([
+  ["cannot be looked at", "ln -s output.log output.log"],
+  ["cannot be read", "mkdir output.log"],
+])("a worker whose output %s is watched, and its end is told, all the same", async (_what, spoil) => {
+  const warnings: string[] = [];
+  const log: Log = { ...silentLog, warn: (message) => void warnings.push(message), child: () => log };
+  const hive = await openTestHive(cleanup, { options: { log }, config: { sampleEveryMs: 20 } });
+  const script = `rm output.log; ${spoil}; until [ -e go ]; do sleep 0.02; done; exit 7`;
+  const request = spawnRequest(shellSpec(script, { ...once, ready: { log: "listening" } }));
+  await hive.supervision.spawn(request);
+  const isSaid = (): boolean => warnings.includes("cannot read a worker's output; it counts as silent");
+  await until("its output cannot be read", isSaid);
+  await until("it is measured", () => hive.supervision.get(request.worker_id)?.resident_bytes);
+  writeFileSync(join(hive.stateDir, "workers", request.worker_id, "go"), "");
+  const { exit } = await untilState(hive, request.worker_id, "failed");
+  expect(exit).toMatchObject({ exit_code: 7, signal: null, log_tail: [] });
+  // By each who looks at it, and not at each look.
+  expect(warnings.length).toBeLessThanOrEqual(4);
 });
 
 test("of the output, the last 50 lines of this incarnation are reported", async () => {

@@ -1,16 +1,19 @@
 import { readFileSync } from "node:fs";
 import { constants as osConstants } from "node:os";
-import { errorCodeOf } from "@queen-and-hive/daemon";
+import { errorCodeOf, type Log } from "@queen-and-hive/daemon";
 import { type ExitStatus, statusFromShell, UNKNOWN_STATUS } from "../domain/exit-status.ts";
 
-/** What the shim left about the end of the engine; unknown when it could not, as after a KILL of the shim itself. */
-export function readExitStatus(path: string): ExitStatus {
+/**
+ * What the shim left about the end of the engine; unknown when it could not, as after a KILL of the shim itself, or when it
+ * cannot be read. Never throws: an end is told whatever the disk says.
+ */
+export function readExitStatus(path: string, log: Pick<Log, "warn">): ExitStatus {
   let text: string;
   try {
     text = readFileSync(path, "latin1");
   } catch (error) {
-    if (errorCodeOf(error) === "ENOENT") return UNKNOWN_STATUS;
-    throw error;
+    if (errorCodeOf(error) !== "ENOENT") log.warn("cannot read how a worker ended", { error, path });
+    return UNKNOWN_STATUS;
   }
   // Without its line end the number may be cut short.
   const reported = /^(\d{1,3})\n$/.exec(text)?.[1];

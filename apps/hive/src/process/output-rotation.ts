@@ -1,12 +1,14 @@
 import { copyFileSync, existsSync, renameSync, rmSync, truncateSync } from "node:fs";
 import type { Log } from "@queen-and-hive/daemon";
-import { type OutputLimits, outputSize } from "./output-log.ts";
+import type { OutputLimits } from "./output-log.ts";
+import { OutputView } from "./output-view.ts";
 
 /** Keeps the output of one worker within limits, at the cost of its history where the disk takes no more. */
 export class OutputRotation {
   readonly #path: string;
   readonly #limits: OutputLimits;
   readonly #log: Log;
+  readonly #view: OutputView;
   /** What cannot be kept is said once, not at every round. */
   #isLosing = false;
 
@@ -14,6 +16,7 @@ export class OutputRotation {
     this.#path = path;
     this.#limits = limits;
     this.#log = log;
+    this.#view = new OutputView(path, log);
   }
 
   /**
@@ -21,10 +24,10 @@ export class OutputRotation {
    * so it goes on at the new end). Older parts move only once the copy is whole. True when it did: positions start anew.
    */
   rotate(): boolean {
-    if (outputSize(this.#path) <= this.#limits.bytesMax) return false;
+    if (this.#view.size() <= this.#limits.bytesMax) return false;
     const isCopied = this.#limits.kept > 0 && this.#try(() => copyFileSync(this.#path, this.#copy));
     // At once, since what is written in between is lost; also without a copy, since output must not fill the disk.
-    truncateSync(this.#path, 0);
+    if (!this.#try(() => truncateSync(this.#path, 0))) return false;
     if (isCopied && this.#try(() => this.#shift())) this.#isLosing = false;
     else this.#try(() => rmSync(this.#copy, { force: true }));
     return true;

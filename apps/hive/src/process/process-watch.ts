@@ -1,6 +1,6 @@
 import { closeSync, constants, openSync } from "node:fs";
 import { Socket } from "node:net";
-import { type Clock, Deadline, isProcessAlive, waitForProcessEnd } from "@queen-and-hive/daemon";
+import { type Clock, Deadline, isProcessAlive, type Log, waitForProcessEnd } from "@queen-and-hive/daemon";
 import type { ExitStatus } from "../domain/exit-status.ts";
 import type { WorkerProcess } from "../domain/worker-states.ts";
 import { readExitStatus } from "./exit-file.ts";
@@ -11,23 +11,26 @@ export interface WatchOptions {
   readonly alivePath: string;
   readonly exitPath: string;
   readonly clock: Clock;
+  readonly log: Pick<Log, "warn">;
   /** Called once, when the engine is gone by identity; never after the watch was disposed. */
   readonly onEnd: (status: ExitStatus) => void;
 }
 
 /**
  * Hears of the end of a process, our child or not. End of file on the FIFO that its shim holds means "look now"; only the
- * identity decides. Since a FIFO can be lost, it is also looked at now and then.
+ * identity decides. Since a FIFO can be lost, it is also looked at now and then. A look that fails (no descriptors are
+ * left, say) tells nothing and is made again.
  */
-export function watchProcess({ process, alivePath, exitPath, clock, onEnd }: WatchOptions): Disposable {
+export function watchProcess({ process, alivePath, exitPath, clock, log, onEnd }: WatchOptions): Disposable {
   const controller = new AbortController();
   let isEnding = false;
+  let isBlind = false;
   let timer: Disposable | null = null;
   const pipe = openAlivePipe(alivePath, () => look());
 
   function look(): void {
     if (controller.signal.aborted) return;
-    if (isProcessAlive(process.engine)) {
+    if (!isGone()) {
       timer?.[Symbol.dispose]();
       const isTold = pipe !== null && !pipe.destroyed;
       timer = clock.after(isTold ? LOOK_EVERY_WITH_PIPE_MS : LOOK_EVERY_MS, look);
@@ -38,12 +41,28 @@ export function watchProcess({ process, alivePath, exitPath, clock, onEnd }: Wat
     void end();
   }
 
+  function isGone(): boolean {
+    try {
+      const isAlive = isProcessAlive(process.engine);
+      isBlind = false;
+      return !isAlive;
+    } catch (error) {
+      if (!isBlind) log.warn("cannot see whether a worker lives", { error, pid: process.engine.pid });
+      isBlind = true;
+      return false;
+    }
+  }
+
   async function end(): Promise<void> {
-    // The shim writes the status a moment after the engine has ended.
-    await waitForProcessEnd(process.shim, Deadline.in(SHIM_END_MS, clock), clock);
+    try {
+      // The shim writes the status a moment after the engine has ended.
+      await waitForProcessEnd(process.shim, Deadline.in(SHIM_END_MS, clock), clock);
+    } catch (error) {
+      log.warn("cannot wait for a worker's exit status", { error, pid: process.shim.pid });
+    }
     if (controller.signal.aborted) return;
     stop();
-    onEnd(readExitStatus(exitPath));
+    onEnd(readExitStatus(exitPath, log));
   }
 
   function stop(): void {

@@ -11,7 +11,7 @@ import {
 import type { WorkerProcess } from "../domain/worker-states.ts";
 import { askFirstToken } from "../process/first-token.ts";
 import { useOfSession } from "../process/machine-facts.ts";
-import { outputSize } from "../process/output-log.ts";
+import { OutputView } from "../process/output-view.ts";
 import type { ProcessViews } from "../process/process-views.ts";
 import { probeReady } from "../process/ready-probe.ts";
 import type { DeviceSigns } from "./device-signs.ts";
@@ -61,6 +61,7 @@ export class HealthWatch implements Disposable {
   readonly #options: HealthWatchOptions;
   readonly #controller = new AbortController();
   readonly #path: string | null;
+  readonly #output: OutputView;
   #vigil: HealthVigil;
   #work: Work | null = null;
   #isDoubted = false;
@@ -69,6 +70,7 @@ export class HealthWatch implements Disposable {
   constructor(options: HealthWatchOptions) {
     this.#options = options;
     this.#path = healthPathOf(options.spec);
+    this.#output = new OutputView(options.outputPath, options.log);
     this.#vigil = beginHealthVigil(options.clock.monotonicMs(), options.isHung);
   }
 
@@ -141,11 +143,11 @@ export class HealthWatch implements Disposable {
   }
 
   #workNow(atMs: number): Work {
-    const { process, outputPath } = this.#options;
+    const { process } = this.#options;
     return {
       atMs,
       cpuMs: useOfSession(this.#options.views.table(TABLE_AGE_MS_MAX), process.shim.pid).cpuMs,
-      logBytes: outputSize(outputPath),
+      logBytes: this.#output.size(),
       deviceIsBusy: this.#options.deviceSigns().deviceIsBusy,
     };
   }

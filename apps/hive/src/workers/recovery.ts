@@ -94,9 +94,9 @@ function isServing(phase: LedgerPhase): phase is "ready" | "hung" | "draining" {
   return phase === "ready" || phase === "hung" || phase === "draining";
 }
 
-function endOf({ bootId }: WorkerContext, entry: LedgerEntry, worker: Worker): WorkerExit {
+function endOf({ bootId, options }: WorkerContext, entry: LedgerEntry, worker: Worker): WorkerExit {
   if (entry.process?.engine.boot_id !== bootId) return { ...worker.describeEnd(UNKNOWN_STATUS), cause: "host_rebooted" };
-  return worker.describeEnd(readExitStatus(worker.paths.exit(entry.incarnation)));
+  return worker.describeEnd(readExitStatus(worker.paths.exit(entry.incarnation), options.log));
 }
 
 /** What a stop that the last daemon did not finish may still take: the worker has had its TERM. */

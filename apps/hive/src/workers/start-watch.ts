@@ -5,7 +5,7 @@ import type { StartFault, WorkerProcess } from "../domain/worker-states.ts";
 import { askSlots } from "../process/ask-slots.ts";
 import { askFirstToken } from "../process/first-token.ts";
 import { type SessionUse, useOfSession } from "../process/machine-facts.ts";
-import { outputSize, readOutput } from "../process/output-log.ts";
+import { OutputView } from "../process/output-view.ts";
 import type { ProcessViews } from "../process/process-views.ts";
 import { listensOnLoopbackOnly } from "../process/reach-worker.ts";
 import { probeReady } from "../process/ready-probe.ts";
@@ -42,6 +42,7 @@ export class StartWatch implements Disposable {
   readonly #options: StartWatchOptions;
   readonly #controller = new AbortController();
   readonly #pattern: RegExp | null;
+  readonly #output: OutputView;
   #outputAt: number;
   #partialLine = "";
   /** A line is read once only; when its readiness could not be recorded, it still counts. */
@@ -57,6 +58,7 @@ export class StartWatch implements Disposable {
     this.#options = options;
     const { log } = options.spec.runtime.ready ?? {};
     this.#pattern = log === undefined ? null : new RegExp(log);
+    this.#output = new OutputView(options.outputPath, options.log);
     this.#outputAt = options.outputFrom;
     this.#vigil = beginVigil(this.#look(false), options.alreadyMs);
     this.#describedAtMs = options.clock.monotonicMs();
@@ -152,7 +154,7 @@ export class StartWatch implements Disposable {
   }
 
   #logSaysReady(pattern: RegExp): boolean {
-    const { text, end } = readOutput(this.#options.outputPath, this.#outputAt);
+    const { text, end } = this.#output.read(this.#outputAt);
     this.#outputAt = end;
     const lines = (this.#partialLine + text).split("\n");
     this.#partialLine = (lines.at(-1) ?? "").slice(-LINE_CHARACTERS_MAX);
@@ -182,8 +184,7 @@ export class StartWatch implements Disposable {
       this.#use = useOfSession(this.#options.views.table(TABLE_AGE_MS_MAX), this.#options.process.shim.pid);
       this.#useAtMs = atMs;
     }
-    const logBytes = outputSize(this.#options.outputPath);
-    return { atMs, logBytes, saidLoading, ...this.#use, ...this.#options.deviceSigns() };
+    return { atMs, logBytes: this.#output.size(), saidLoading, ...this.#use, ...this.#options.deviceSigns() };
   }
 
   #limits(): StartLimits {

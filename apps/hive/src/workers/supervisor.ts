@@ -272,7 +272,10 @@ class Supervisor implements Supervision {
         this.#options.log.warn("cannot look at a worker's processes and output", { error, worker_id });
       }
     }
-    void this.#context.desk.observe(table, this.#options.config.sampleEveryMs * DEVICE_ROUNDS);
+    const { log, config } = this.#options;
+    this.#context.desk
+      .observe(table, config.sampleEveryMs * DEVICE_ROUNDS)
+      .catch((error: unknown) => log.warn("cannot note what models take of the devices", { error }));
     return [...this.#workers.values()].flatMap(({ life }) => {
       const process = processOf(life.phase);
       return process === null ? [] : [{ root: process.engine, pids: treeOf(table, process.shim.pid) }];

@@ -60,7 +60,7 @@ export class WorkerEnding implements Disposable {
       });
       this.#stop.ended(how);
       this.#watches[Symbol.dispose]();
-      const exit = process === null ? null : this.#watches.describeEnd(readExitStatus(paths.exit(life().incarnation)));
+      const exit = process === null ? null : this.#watches.describeEnd(readExitStatus(paths.exit(life().incarnation), log));
       tellLater({ type: "stop_proven", exit, atMs: clock.nowMs(), random: Math.random() });
     } catch (error) {
       log.error("cannot stop a worker", { error, worker_id: facts().workerId });

@@ -81,12 +81,13 @@ export class WorkerWatches implements Disposable {
   watch(process: WorkerProcess): void {
     const { context, paths, tellLater } = this.#worker;
     const { incarnation } = this.#worker.life();
-    const { clock } = context.options;
+    const { clock, log } = context.options;
     this.#watch = watchProcess({
       process,
       alivePath: paths.alive(incarnation),
       exitPath: paths.exit(incarnation),
       clock,
+      log,
       onEnd: (status) =>
         tellLater({
           type: "process_ended",
@@ -185,13 +186,24 @@ export class WorkerWatches implements Disposable {
 
   /** How this incarnation ended, with its last words and the cause that they tell. */
   describeEnd(status: ExitStatus): WorkerExit {
-    const { context, paths } = this.#worker;
-    const logTail = outputTail(paths.output, context.options.config.limits.logTailLines, this.#worker.facts().logOffset);
+    const logTail = this.#lastWords();
     const kills = readOomKills();
     const oomKillSeen = kills !== null && this.#oomKills !== null && kills > this.#oomKills;
     const { causes } = this.#worker.facts().spec.runtime;
     const cause = classifyExit({ status, oomKillSeen, logTail, causes });
     return { exit_code: status.exitCode, signal: status.signal, cause, log_tail: [...logTail] };
+  }
+
+  /** None where they cannot be read: the end itself is told all the same. */
+  #lastWords(): readonly string[] {
+    const { context, paths, facts } = this.#worker;
+    const { config, log } = context.options;
+    try {
+      return outputTail(paths.output, config.limits.logTailLines, facts().logOffset);
+    } catch (error) {
+      log.warn("cannot read the last words of a worker", { error, path: paths.output });
+      return [];
+    }
   }
 
   #key(): string | null {

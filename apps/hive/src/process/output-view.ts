@@ -1,0 +1,41 @@
+import type { Log } from "@queen-and-hive/daemon";
+import { outputSize, readOutput } from "./output-log.ts";
+
+/**
+ * A worker's output, for those who look at it again and again. Whatever the file system says, a look never throws: output
+ * that cannot be read is as output to which nothing was added, and that is said once until it can be read again.
+ */
+export class OutputView {
+  readonly #path: string;
+  readonly #log: Pick<Log, "warn">;
+  #sizeBefore = 0;
+  #isUnreadable = false;
+
+  constructor(path: string, log: Pick<Log, "warn">) {
+    this.#path = path;
+    this.#log = log;
+  }
+
+  /** Bytes of the file, 0 when there is none; what it was before while it cannot be looked at. */
+  size(): number {
+    this.#sizeBefore = this.#try(() => outputSize(this.#path), this.#sizeBefore);
+    return this.#sizeBefore;
+  }
+
+  /** The text from a position on, as `readOutput`; none while it cannot be read. */
+  read(from: number): { readonly text: string; readonly end: number } {
+    return this.#try(() => readOutput(this.#path, from), { text: "", end: from });
+  }
+
+  #try<T>(look: () => T, otherwise: T): T {
+    try {
+      const seen = look();
+      this.#isUnreadable = false;
+      return seen;
+    } catch (error) {
+      if (!this.#isUnreadable) this.#log.warn("cannot read a worker's output; it counts as silent", { error, path: this.#path });
+      this.#isUnreadable = true;
+      return otherwise;
+    }
+  }
+}
