@@ -21,6 +21,8 @@ export interface AskedRequest {
 export class FleetWorld implements AsyncDisposable {
   readonly clock = new ManualClock();
   readonly hive: SimulatedHive;
+  /** Her hives; a test may take one out or bring one in. */
+  readonly hives: SimulatedHive[];
   readonly fleet: WorkerFleet;
   readonly dispatcher: Dispatcher;
   readonly asked: AskedRequest[] = [];
@@ -37,6 +39,7 @@ export class FleetWorld implements AsyncDisposable {
     const place = { file: null, workingDirectory: folder.path, home: folder.path, machineId: "machine", sshAgent: null };
     const settings = resolveSettings({ runtimes: { fake: { command: ["fake"] } }, ...config }, place, clock.nowMs());
     this.hive = new SimulatedHive({ ...hive, loadMs: 2_000, stopMs: 100, clock });
+    this.hives = [this.hive];
     const store = openSqliteStore({ path: folder.join("queen.db"), clock, onRequestsLost: () => undefined });
     this.store = {
       ...store,
@@ -51,7 +54,7 @@ export class FleetWorld implements AsyncDisposable {
       health: settings.health,
       restart: settings.restart,
       eviction: settings.eviction,
-      hives: () => [this.hive],
+      hives: () => this.hives,
       queen: this.hive.queen,
       inFlight: (workerId) => this.dispatcher.inFlight(workerId),
       lastUsedMs: (workerId) => this.dispatcher.lastUsedMs(workerId),
@@ -86,10 +89,18 @@ export class FleetWorld implements AsyncDisposable {
     return request;
   }
 
+  /** Another hive joins her. */
+  addHive(hiveId: string, bytes: number): SimulatedHive {
+    const hive = new SimulatedHive({ hiveId, bytes, loadMs: 2_000, stopMs: 100, clock: this.clock });
+    hive.tellReady = (message) => this.deliver(message);
+    this.hives.push(hive);
+    return hive;
+  }
+
   /** A ready message as a hive's outbox delivers it: again every second until it is acknowledged. */
   deliver(message: WorkerReady): void {
     try {
-      this.answers.push(this.fleet.acceptReady("local", message).applied ? "applied" : "repeated");
+      this.answers.push(this.fleet.acceptReady(message.hive_id, message).applied ? "applied" : "repeated");
     } catch (error) {
       this.answers.push(error instanceof QhError ? error.kind : String(error));
       this.clock.after(1_000, () => this.deliver({ ...message, delivery_attempt: message.delivery_attempt + 1 }));

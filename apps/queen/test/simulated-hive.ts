@@ -15,8 +15,8 @@ export type TellReady = (message: WorkerReady) => void;
 
 /** A hive in memory: one device, workers that take time to load and to stop, and an admission that counts bytes. */
 export class SimulatedHive implements FleetHive {
-  readonly hiveId = "local";
-  readonly hostName = "local";
+  readonly hiveId: string;
+  readonly hostName: string;
   readonly labels = {};
   readonly bootId = "boot";
   usable = true;
@@ -40,7 +40,16 @@ export class SimulatedHive implements FleetHive {
   #sequence = 0;
   tellReady: TellReady = () => undefined;
 
-  constructor(options: { readonly bytes: number; readonly loadMs: number; readonly stopMs: number; readonly clock: Clock }) {
+  constructor(options: {
+    /** `local` when not given. */
+    readonly hiveId?: string;
+    readonly bytes: number;
+    readonly loadMs: number;
+    readonly stopMs: number;
+    readonly clock: Clock;
+  }) {
+    this.hiveId = options.hiveId ?? "local";
+    this.hostName = this.hiveId;
     this.#bytes = options.bytes;
     this.#loadMs = options.loadMs;
     this.#stopMs = options.stopMs;

@@ -141,11 +141,11 @@ export class ModelDemand {
     return this.#counted(modelId).filter(({ row }) => hiveId === undefined || row.record.hive_id === hiveId).length;
   }
 
-  /** Wanted workers, without those of hives whose workers others stand in for. */
+  /** Wanted workers, without those of hives whose workers others stand in for, or that the configuration no longer has. */
   #counted(modelId: string): readonly WorkerEntry[] {
     return this.#context.table
       .ofModel(modelId)
-      .filter(({ row }) => row.wanted && this.#context.hive(row.record.hive_id)?.isReplaced !== true);
+      .filter(({ row }) => row.wanted && this.#context.hive(row.record.hive_id)?.isReplaced === false);
   }
 
   #isServing(entry: WorkerEntry): boolean {
