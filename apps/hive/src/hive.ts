@@ -127,7 +127,6 @@ async function openState(options: HiveOptions, stops: StopSequence): Promise<Hiv
     workerKey: (workerId) => (isLoopbackAddress(settings.workerHost) ? null : workerKeyOf(token.current, workerId)),
     embeddedWorker: () => embeddedWorker(ownForm()),
     devices,
-    deviceMemory: (ids) => devices.memoryInUse(ids),
     notices: outboxNotices(outbox),
     clock,
     log,

@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { startTestHive, type TestHive, temporaryDirectory, until } from "@queen-and-hive/dev-env";
-import { HIVE_ENDPOINTS, type SpawnRequest } from "@queen-and-hive/protocol";
+import { scriptGpu, startTestHive, type TestHive, temporaryDirectory, until } from "@queen-and-hive/dev-env";
+import { HIVE_ENDPOINTS, type HiveEvent, type SpawnRequest } from "@queen-and-hive/protocol";
 import { expect, it } from "vitest";
 import { fakeWorkerOrder, queenAt } from "./spawn-request.ts";
 
@@ -86,3 +86,41 @@ it("a tool that hangs holds up neither the hive nor, for long, a spawn", async (
   // The device is still known, its memory is not: unknown is let in.
   expect((await spawned).devices).toEqual([ID]);
 });
+
+it("a stop proves that the GPU's memory is back, and says so where nvidia-smi hangs", async () => {
+  await using folder = await temporaryDirectory("qh-gpu");
+  const gpu = await scriptGpu(folder.path);
+  await using hive = await startTestHive({ queen, config: {}, env: { PATH: `${gpu.bin}:${process.env["PATH"] ?? ""}` } });
+  const listening = new AbortController();
+  const steps: Extract<HiveEvent, { type: "step" }>[] = [];
+  const listen = async (): Promise<void> => {
+    for await (const { data } of hive.peer.events(HIVE_ENDPOINTS.getEvents, { signal: listening.signal })) {
+      const event: HiveEvent = JSON.parse(data);
+      if (event.type === "step" && event.step === "device_memory") steps.push(event);
+    }
+  };
+  const listened = listen().catch(() => undefined);
+  const spawnReady = async (): Promise<string> => {
+    const order = needing(8_192);
+    const command = gpu.holding(8_192, order.spec.runtime.command ?? []);
+    const body = { ...order, spec: { ...order.spec, runtime: { ...order.spec.runtime, command: [...command] } } };
+    const { worker_id } = await hive.peer.call(HIVE_ENDPOINTS.postWorker, { body });
+    const isReady = async () => (await hive.peer.call(HIVE_ENDPOINTS.getWorker, { params: { worker_id } })).state === "ready";
+    await until(isReady, WITHIN_MS, "the worker to be ready");
+    return worker_id;
+  };
+  const stop = (worker_id: string) => hive.peer.call(HIVE_ENDPOINTS.deleteWorker, { params: { worker_id } });
+  await stop(await spawnReady());
+  const second = await spawnReady();
+  const sampled = await gpu.looks();
+  await until(async () => (await gpu.looks()) > sampled + 1, WITHIN_MS, "the sample of the ready worker");
+  await gpu.hang();
+  await stop(second);
+  await until(() => steps.length === 2, WITHIN_MS, "the steps of both stops");
+  expect(steps).toMatchObject([
+    { outcome: "ok", pids: [] },
+    { outcome: "over", reason: expect.stringMatching(/did not answer within \d+ ms/) },
+  ]);
+  listening.abort();
+  await listened;
+}, 120_000);

@@ -109,37 +109,6 @@ test("every step of a stop is told with its duration: callers gone, TERM, KILL, 
   expect(gone?.durationMs).toBeGreaterThanOrEqual((term?.durationMs ?? 0) + (kill?.durationMs ?? 0));
 });
 
-test("the memory of a worker's devices is waited for, and not for ever", async () => {
-  const used = [900, 900, 500, 100, 100];
-  const deviceMemory = async () => ({ usedBytes: used.length > 1 ? (used.shift() ?? 0) : (used[0] ?? 0) });
-  const hive = await openTestHive(cleanup, { options: { deviceMemory } });
-  const request = spawnRequest(shellSpec("exec sleep 600"));
-  await hive.supervision.spawn(request);
-  await hive.supervision.stop(request.worker_id, Deadline.in(20_000));
-  expect(hive.steps.find(({ step }) => step === "device_memory")).toMatchObject({ outcome: "ok" });
-  expect(used).toEqual([100]);
-  used.splice(0, 1, 900);
-  const again = spawnRequest(shellSpec("exec sleep 600"));
-  await hive.supervision.spawn(again);
-  await hive.supervision.stop(again.worker_id, Deadline.in(20_000));
-  expect(hive.steps.findLast(({ step }) => step === "device_memory")).toMatchObject({ outcome: "over" });
-});
-
-test("a tool that never tells the memory of devices holds up no stop, and nobody waits for the memory of what is gone", async () => {
-  let hangs = true;
-  const deviceMemory = () => (hangs ? new Promise<null>(() => undefined) : Promise.resolve({ usedBytes: 900 }));
-  const hive = await openTestHive(cleanup, { options: { deviceMemory } });
-  const stuck = spawnRequest(shellSpec("exec sleep 600"));
-  await hive.supervision.spawn(stuck);
-  expect(await hive.supervision.stop(stuck.worker_id, Deadline.in(20_000))).toMatchObject({ how: "terminated" });
-  hangs = false;
-  const gone = spawnRequest(shellSpec("exit 1", { restart: { ...fastRestart(), first_s: 600, max_s: 600 } }));
-  await hive.supervision.spawn(gone);
-  await untilState(hive, gone.worker_id, "backing_off");
-  await hive.supervision.stop(gone.worker_id, Deadline.in(20_000));
-  expect(hive.steps.filter(({ step }) => step === "device_memory")).toEqual([]);
-});
-
 test.skipIf(!existsSync(FREEZER))(
   "a process that not even KILL ends is named, its device is closed, and nothing waits for it for ever",
   async () => {

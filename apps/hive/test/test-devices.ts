@@ -13,6 +13,7 @@ export interface TestGpu {
 export class TestDevices implements Pick<Devices, "read" | "latest"> {
   readonly gpus: TestGpu[];
   uses: DeviceUse[] = [];
+  trouble: string | null = null;
   latest: DeviceReading | null = null;
 
   constructor(gpus: readonly (Partial<TestGpu> & { readonly id: string })[] = []) {
@@ -28,7 +29,12 @@ export class TestDevices implements Pick<Devices, "read" | "latest"> {
       memoryUsedBytes: usedBytes,
       utilizationRatio: null,
     }));
-    this.latest = { devices: gpus.length === 0 ? [cpuDevice()] : gpus, uses: this.uses, atMs: systemClock.monotonicMs() };
+    this.latest = {
+      devices: gpus.length === 0 ? [cpuDevice()] : gpus,
+      uses: this.uses,
+      trouble: this.trouble,
+      atMs: systemClock.monotonicMs(),
+    };
     return this.latest;
   }
 }

@@ -8,6 +8,7 @@ export type { CallbackAttempt, FakeWorkerStats, SeenRequest } from "./fake-worke
 export { fakeWorkerStats } from "./fake-worker/stats-client.ts";
 export { type TemporaryDirectory, temporaryDirectory } from "./files/temporary-directory.ts";
 export { HiveCommands, type HivePlace } from "./hive/hive-commands.ts";
+export { type ScriptedGpu, scriptGpu } from "./hive/scripted-gpu.ts";
 export { startTestHive, type TestHive, type TestHiveOptions } from "./hive/test-hive.ts";
 export {
   type CapturedRequest,

@@ -12,6 +12,8 @@ export interface DeviceReading {
   /** The GPUs, or the one device `cpu` where there is none. */
   readonly devices: readonly Device[];
   readonly uses: readonly DeviceUse[];
+  /** Why numbers are missing; null when every tool answered. */
+  readonly trouble: string | null;
   /** Monotonic. */
   readonly atMs: number;
 }
@@ -58,40 +60,38 @@ export class Devices {
     return await this.#looking;
   }
 
-  /** Memory in use on these GPUs together; null where that cannot be known, as on a host without any. */
-  async memoryInUse(ids: readonly string[]): Promise<{ readonly usedBytes: number } | null> {
-    const hasGpus = this.#latest === null || this.#latest.devices.some(({ kind }) => kind !== "cpu");
-    if (!hasGpus || ids.length === 0) return null;
-    const named = (await this.read()).devices.filter(({ id, kind }) => kind !== "cpu" && ids.includes(id));
-    if (named.length === 0 || named.some(({ memoryUsedBytes }) => memoryUsedBytes === null)) return null;
-    return { usedBytes: named.reduce((sum, { memoryUsedBytes }) => sum + (memoryUsedBytes ?? 0), 0) };
-  }
-
   async #look(): Promise<DeviceReading> {
     const { clock, named } = this.#options;
-    const [nvidia, amd] = await Promise.all([this.#lookAtNvidia(), this.#lookAtAmd()]);
+    const troubles: string[] = [];
+    const onTrouble = (reason: string): void => void troubles.push(reason);
+    const [nvidia, amd] = await Promise.all([this.#lookAtNvidia(onTrouble), this.#lookAtAmd(onTrouble)]);
     const gpus = [...nvidia.devices, ...amd].filter(
       ({ id, memoryTotalBytes }) => named.includes(id) || memoryTotalBytes === null || memoryTotalBytes >= GPU_BYTES_MIN,
     );
     const devices = gpus.length === 0 ? [cpuDevice()] : gpus;
-    this.#latest = { devices, uses: nvidia.uses, atMs: clock.monotonicMs() };
+    this.#latest = { devices, uses: nvidia.uses, trouble: troubles[0] ?? null, atMs: clock.monotonicMs() };
     return this.#latest;
   }
 
-  async #lookAtNvidia(): Promise<{ readonly devices: readonly Device[]; readonly uses: readonly DeviceUse[] }> {
+  async #lookAtNvidia(
+    onTrouble: OnTrouble,
+  ): Promise<{ readonly devices: readonly Device[]; readonly uses: readonly DeviceUse[] }> {
     const tool = this.#find("nvidia-smi");
     if (tool === null) return { devices: [], uses: [] };
-    const [devices, uses] = await Promise.all([this.#run(tool, NVIDIA_DEVICES_QUERY), this.#run(tool, NVIDIA_USES_QUERY)]);
+    const [devices, uses] = await Promise.all([
+      this.#run(tool, NVIDIA_DEVICES_QUERY, onTrouble),
+      this.#run(tool, NVIDIA_USES_QUERY, onTrouble),
+    ]);
     if (devices === null) return { devices: this.#nvidia.map(withoutNumbers), uses: [] };
     this.#nvidia = parseNvidiaDevices(devices);
     return { devices: this.#nvidia, uses: uses === null ? [] : parseNvidiaUses(uses) };
   }
 
-  async #lookAtAmd(): Promise<readonly Device[]> {
+  async #lookAtAmd(onTrouble: OnTrouble): Promise<readonly Device[]> {
     const shown = readAmdSysfs(this.#options.drmDir ?? DRM_DIR);
     if (shown.length > 0) return shown;
     const tool = this.#find("rocm-smi");
-    return tool === null ? [] : parseRocmSmi((await this.#run(tool, ROCM_SMI_QUERY)) ?? "");
+    return tool === null ? [] : parseRocmSmi((await this.#run(tool, ROCM_SMI_QUERY, onTrouble)) ?? "");
   }
 
   #find(tool: string): string | null {
@@ -99,10 +99,11 @@ export class Devices {
     return findProgram(tool, [searchPath, ...toolDirs].join(":"));
   }
 
-  async #run(tool: string, args: readonly string[]): Promise<string | null> {
+  async #run(tool: string, args: readonly string[], onTrouble: OnTrouble): Promise<string | null> {
     const { clock, log, toolTimeoutMs = TOOL_MS } = this.#options;
     const answer = await runTool(tool, args, toolTimeoutMs, clock);
     if ("said" in answer) return answer.said;
+    onTrouble(answer.failed);
     // Said once, not at every look.
     if (this.#complaint !== answer.failed) log.warn("cannot read the devices", { reason: answer.failed });
     this.#complaint = answer.failed;
@@ -137,6 +138,8 @@ const TOOL_DIRS: readonly string[] = [
   "/run/current-system/sw/bin",
   "/opt/rocm/bin",
 ].filter((dir) => existsSync(dir));
+
+type OnTrouble = (reason: string) => void;
 
 function withoutNumbers(device: Device): Device {
   return { ...device, memoryUsedBytes: null, utilizationRatio: null };

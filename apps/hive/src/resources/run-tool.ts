@@ -18,6 +18,8 @@ export async function runTool(path: string, args: readonly string[], timeoutMs: 
     reject: false,
     maxBuffer: OUTPUT_CHARACTERS_MAX,
     env: { LC_ALL: "C" },
+    // What ends with us hears no TERM either.
+    killSignal: "SIGKILL",
   });
   using signal = Deadline.in(timeoutMs, clock).signal();
   const over = new Promise<null>((resolve) => signal.addEventListener("abort", () => resolve(null), { once: true }));

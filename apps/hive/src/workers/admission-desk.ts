@@ -72,6 +72,8 @@ export class AdmissionDesk {
   #freedAtMs = Number.NEGATIVE_INFINITY;
   /** What was in use on a worker's devices when it got them: where the driver does not tell processes apart. */
   readonly #usedBefore = new Map<WorkerId, ReadonlyMap<string, number | null>>();
+  /** What a worker had of its devices when it had just become ready. */
+  readonly #takenAtReady = new Map<WorkerId, ReadonlyMap<string, number>>();
 
   constructor(options: AdmissionDeskOptions) {
     this.#options = options;
@@ -92,24 +94,42 @@ export class AdmissionDesk {
     this.#freedAtMs = this.#options.clock.monotonicMs();
   }
 
+  /** What a worker has of a device whose driver does not tell processes apart, in bytes; null when that was never seen. */
+  heldBytes(workerId: WorkerId, deviceId: string, reading: DeviceReading): number | null {
+    const taken = this.#takenAtReady.get(workerId)?.get(deviceId);
+    const before = this.#usedBefore.get(workerId)?.get(deviceId) ?? null;
+    const now = usedOn([deviceId], reading).get(deviceId) ?? null;
+    return taken ?? (before === null || now === null ? null : Math.max(0, now - before));
+  }
+
   /** Notes what ready workers take now, for the next of their kind, and keeps the numbers of GPUs fresh. */
   async observe(table: ProcessTable, ageMaxMs: number): Promise<void> {
-    const { devices, notes, workers, log } = this.#options;
+    const { devices, notes: memory, workers, log } = this.#options;
     const all = workers();
     const hasGpus = devices.latest === null || devices.latest.devices.some(({ kind }) => kind !== "cpu");
     // Whoever has become ready since the last round is looked at as it is now.
     const isFirst = all.some(({ state, workerId }) => state === "ready" && this.#usedBefore.has(workerId));
     const reading = hasGpus ? await devices.read(isFirst ? 0 : ageMaxMs) : devices.latest;
-    for (const workerId of this.#usedBefore.keys()) {
-      if (!all.some((worker) => worker.workerId === workerId)) this.#usedBefore.delete(workerId);
+    for (const notes of [this.#usedBefore, this.#takenAtReady]) {
+      for (const workerId of notes.keys()) if (!all.some((worker) => worker.workerId === workerId)) notes.delete(workerId);
     }
     for (const worker of all.filter(({ state }) => state === "ready")) {
       const bytes = Math.max(0, ...worker.devices.map((id) => this.#taken(worker, id, table, reading)));
-      // From now on others may change what is in use beside it.
-      this.#usedBefore.delete(worker.workerId);
+      this.#keepTaken(worker, reading);
       if (bytes === 0 || worker.memoryKey === null) continue;
-      await notes.note(worker.memoryKey, bytes).catch((error: unknown) => log.warn("cannot note what a model took", { error }));
+      await memory.note(worker.memoryKey, bytes).catch((error: unknown) => log.warn("cannot note what a model took", { error }));
     }
+  }
+
+  /** From now on others may change what is in use beside a worker that has just become ready. */
+  #keepTaken({ workerId, devices }: DeskWorker, reading: DeviceReading | null): void {
+    if (reading === null || !this.#usedBefore.has(workerId)) return;
+    const taken = devices.flatMap((id) => {
+      const bytes = this.heldBytes(workerId, id, reading);
+      return bytes === null ? [] : [[id, bytes] as const];
+    });
+    this.#takenAtReady.set(workerId, new Map(taken));
+    this.#usedBefore.delete(workerId);
   }
 
   async #serve(applicant: Applicant, signal: AbortSignal): Promise<Grant> {

@@ -5,7 +5,7 @@ import { type EndedHow, type EndOptions, endProcesses } from "../process/end-pro
 import type { FoundProcess } from "../process/find-ours.ts";
 import { openConnections } from "../process/open-connections.ts";
 import { isPortLeft } from "../process/ports.ts";
-import { type DeviceMemory, waitForDeviceMemory } from "./device-memory.ts";
+import { holdOf, waitForDeviceMemory } from "./device-memory.ts";
 import type { WorkerStep } from "./supervision.ts";
 import type { WorkerContext } from "./worker-context.ts";
 import type { WorkerFacts } from "./worker-facts.ts";
@@ -31,7 +31,7 @@ export async function endWithProof(parts: EndingParts): Promise<EndedHow> {
   const begunMs = clock.monotonicMs();
   const say = sayer(parts);
   if (parts.isServing) await waitUntilIdle(parts, say);
-  const memory = await memoryBefore(parts);
+  const hold = await holdOf(parts);
   const { how, left } = await endProcesses({ ...endOptions(parts, say), process, termMs: termMsOf(parts), deadline });
   if (left.length > 0) {
     say("gone", "left", begunMs, pidsOf(left));
@@ -47,10 +47,10 @@ export async function endWithProof(parts: EndingParts): Promise<EndedHow> {
       log.warn("a stopped worker's port cannot be bound again; somebody else may use it", { worker_id: facts.workerId, port });
   }
   // What was gone before has given its memory back already.
-  if (memory !== null && how !== "already_gone") {
+  if (hold !== null && how !== "already_gone") {
     const memoryMs = clock.monotonicMs();
-    const isBack = await waitForDeviceMemory(context, facts.devices, memory, deadline());
-    say("device_memory", isBack ? "ok" : "over", memoryMs);
+    const { isBack, reason } = await waitForDeviceMemory(parts, hold, deadline());
+    say("device_memory", isBack ? "ok" : "over", memoryMs, [], reason);
   }
   say("gone", "ok", begunMs);
   return how;
@@ -69,16 +69,21 @@ export async function clearLeftovers(parts: Omit<EndingParts, "process" | "deadl
 
 /** How long callers that were told to leave may take to close their connections. */
 const IDLE_MS = 1_000;
-const MEMORY_BEFORE_MS = 1_000;
 const PORT_FREE_MS = 1_000;
 const PAUSE_MS = 10;
 
-type Say = (step: StopStep, outcome: WorkerStep["outcome"], sinceMs: number, pids?: readonly number[]) => void;
+type Say = (
+  step: StopStep,
+  outcome: WorkerStep["outcome"],
+  sinceMs: number,
+  pids?: readonly number[],
+  reason?: string | null,
+) => void;
 type StepParts = Pick<EndingParts, "context" | "facts" | "incarnation">;
 
 function sayer({ context, facts, incarnation }: StepParts): Say {
   const { clock } = context.options;
-  return (step, outcome, sinceMs, pids = []) =>
+  return (step, outcome, sinceMs, pids = [], reason = null) =>
     context.publishStep({
       workerId: facts.workerId,
       incarnation,
@@ -86,6 +91,7 @@ function sayer({ context, facts, incarnation }: StepParts): Say {
       outcome,
       durationMs: clock.monotonicMs() - sinceMs,
       pids,
+      ...(reason === null ? {} : { reason }),
     });
 }
 
@@ -115,13 +121,6 @@ async function waitUntilIdle({ context, facts, deadline }: EndingParts, say: Say
   const end = Deadline.in(Math.min(IDLE_MS, deadline().remainingMs() / 4), clock);
   const isIdle = await comesTrue(() => openConnections(facts.ports) === 0, end, clock);
   say("idle", isIdle ? "ok" : "over", begunMs);
-}
-
-/** A tool that hangs holds up no TERM: null when it says nothing soon. */
-async function memoryBefore({ context, facts, deadline }: EndingParts): Promise<DeviceMemory | null> {
-  const { clock, deviceMemory } = context.options;
-  const over = clock.sleep(Math.min(MEMORY_BEFORE_MS, deadline().remainingMs() / 4)).then(() => null);
-  return (await Promise.race([deviceMemory?.(facts.devices) ?? null, over])) ?? null;
 }
 
 async function becomesFree({ context }: EndingParts, port: number): Promise<boolean> {

@@ -38,6 +38,8 @@ export interface WorkerStep {
   readonly outcome: "ok" | "over" | "left";
   readonly durationMs: number;
   readonly pids: readonly number[];
+  /** Why it is as it is, where that is not plain. */
+  readonly reason?: string;
 }
 
 /** A ready message before the outbox numbers it. */

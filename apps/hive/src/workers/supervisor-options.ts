@@ -1,6 +1,5 @@
 import type { Clock, Log, Metrics } from "@queen-and-hive/daemon";
 import type { Devices } from "../resources/devices.ts";
-import type { DeviceMemory } from "./device-memory.ts";
 import type { HealthSettings } from "./health-watch.ts";
 import type { Notices } from "./supervision.ts";
 
@@ -62,8 +61,6 @@ export interface SupervisorOptions {
   readonly embeddedWorker: () => EmbeddedLauncher | { readonly unavailable: string };
   /** The key that a worker's callers must bring; null or absent where only this machine can reach it. */
   readonly workerKey?: (workerId: string) => string | null;
-  /** Memory in use on these devices now; null where that cannot be known, as on a host without GPUs. Never throws. */
-  readonly deviceMemory?: (devices: readonly string[]) => Promise<DeviceMemory | null>;
   readonly devices: Pick<Devices, "read" | "latest">;
   readonly notices: Notices;
   readonly clock: Clock;

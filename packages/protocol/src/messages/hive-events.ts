@@ -51,11 +51,13 @@ export const hiveEventSchema = {
         worker_id: field.workerId,
         incarnation: field.incarnation,
         step: { enum: STOP_STEPS },
-        /** `ok`: it came to its end. `over`: its time was over first. `left`: something is still there. */
+        /** `ok`: it came to its end. `over`: not proven in its time. `left`: something is still there. */
         outcome: { enum: ["ok", "over", "left"] },
         duration_ms: { type: "number", minimum: 0 },
         /** The processes that it concerned. */
         pids: { type: "array", items: field.pid },
+        /** Why it is as it is, where that is not plain: a tool that hangs or is gone proves no memory. */
+        reason: { type: "string" },
       },
       required: ["type", "time", "worker_id", "incarnation", "step", "outcome", "duration_ms", "pids"],
       additionalProperties: false,
