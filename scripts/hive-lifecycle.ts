@@ -71,6 +71,7 @@ const EVENTS: readonly HiveMachineEvent[] = [
   { type: "diagnosed", epoch: 1, finding: "answers", detail: "", atMs: 0 },
   { type: "diagnosed", epoch: 1, finding: "gone", detail: "", atMs: 0 },
   { type: "diagnosed", epoch: 1, finding: "mute", detail: "", atMs: 0 },
+  { type: "diagnosed", epoch: 1, finding: "unclear", detail: "", atMs: 0 },
   { type: "diagnosed", epoch: 1, finding: "no_host", detail: "", atMs: 0 },
   { type: "announced", run: { ...RUN, hive_epoch: 1 } },
   { type: "daemon_ended", epoch: 1, atMs: 0 },

@@ -50,6 +50,7 @@ export {
 export { findPortOwner, type PortOwner } from "./port-owner.ts";
 export {
   isProcessAlive,
+  isSameProcess,
   type ProcessIdentity,
   type ProcStat,
   parseProcStat,

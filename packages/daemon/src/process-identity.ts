@@ -24,6 +24,11 @@ export interface ProcStat {
   readonly start_time: number;
 }
 
+/** Whether two identities are of one process. A pid is used again, and so is a hive's epoch when its state is put back. */
+export function isSameProcess(one: ProcessIdentity, other: ProcessIdentity): boolean {
+  return one.pid === other.pid && one.start_time === other.start_time && one.boot_id === other.boot_id;
+}
+
 /** The identity of a live process; null when there is none, or only a zombie. */
 export function readProcessIdentity(pid: number): ProcessIdentity | null {
   const stat = readProcStat(pid);

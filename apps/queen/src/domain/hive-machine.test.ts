@@ -96,7 +96,7 @@ class World {
   }
 }
 
-const FINDINGS: readonly Finding[] = ["answers", "gone", "mute", "no_host"];
+const FINDINGS: readonly Finding[] = ["answers", "gone", "mute", "unclear", "no_host"];
 
 const steps = fc.array(
   fc.record({
@@ -147,12 +147,14 @@ function eventOf(world: World, kind: string, choice: number): HiveMachineEvent |
   }
   // The word of a run that is over, or of something that nobody waits for any more.
   const atMs = world.nowMs;
+  const epoch = (runOf(world.machine.state)?.hive_epoch ?? world.epoch + 1) - 1 - (choice % 2);
   const late: readonly HiveMachineEvent[] = [
-    { type: "diagnosed", epoch: 0, finding: FINDINGS[choice % 4] ?? "gone", detail: "late", atMs },
-    { type: "link_lost", epoch: 0, reason: "beats_missed", detail: "late", atMs },
-    { type: "daemon_ended", epoch: 0, atMs },
-    { type: "connected", run: runOfEpoch(0), atMs },
-    { type: "refused", epoch: 0, error: "late" },
+    { type: "diagnosed", epoch, finding: FINDINGS[choice % FINDINGS.length] ?? "gone", detail: "late", atMs },
+    { type: "link_lost", epoch, reason: "beats_missed", detail: "late", atMs },
+    { type: "daemon_ended", epoch, atMs },
+    { type: "daemon_left", epoch, error: "late", atMs },
+    { type: "connected", run: runOfEpoch(epoch), atMs },
+    { type: "refused", epoch, error: "late" },
   ];
   return late[choice % late.length] ?? null;
 }
@@ -208,6 +210,52 @@ describe("the life of a hive", () => {
       }),
       { numRuns: 500 },
     );
+  });
+
+  it("hears nothing of what is said of a run that another one has followed", () => {
+    fc.assert(
+      fc.property(steps, (history) => {
+        const world = new World();
+        world.tell({ type: "start_requested" });
+        for (const { kind, choice, passMs } of history) {
+          world.nowMs += passMs;
+          const event = eventOf(world, kind, choice);
+          if (event === null) continue;
+          const before = world.machine;
+          const effects = world.tell(event);
+          if (kind === "late") expect([world.machine, effects]).toEqual([before, []]);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("is out of reach, and never ended, while its host does not say that it is gone or mute", () => {
+    const world = new World();
+    const run = runOfEpoch(2);
+    const unclear = (): readonly HiveEffect[] => {
+      world.nowMs += policy.suspectGraceMs;
+      return world.tell({ type: "diagnosed", epoch: 2, finding: "unclear", detail: "a firewall", atMs: world.nowMs });
+    };
+    world.tell({ type: "start_requested" });
+    world.tell({ type: "start_answered", run });
+    world.tell({ type: "connected", run, atMs: 0 });
+    world.tell({ type: "link_lost", epoch: 2, reason: "beats_missed", detail: "no beat", atMs: policy.suspectGraceMs - 1 });
+    expect(world.machine.state.name).toBe("suspect");
+    world.nowMs = 0;
+    const retry: HiveEffect = { kind: "schedule", timer: "retry", attempt: 0 };
+    expect(unclear()).toEqual([retry]);
+    expect(world.machine).toMatchObject({ state: { name: "suspect" }, lastError: "a firewall" });
+    expect(unclear()).toMatchObject([
+      { kind: "disconnect" },
+      retry,
+      { kind: "schedule", timer: "grace" },
+      { kind: "schedule", timer: "replace" },
+    ]);
+    for (let again = 0; again < 3; again += 1) expect(unclear()).toEqual([retry]);
+    expect(world.machine).toMatchObject({ state: { name: "unreachable", run }, lastError: "a firewall" });
+    world.tell({ type: "diagnosed", epoch: 2, finding: "answers", detail: "", atMs: world.nowMs });
+    expect(world.machine.state).toMatchObject({ name: "starting", step: "connecting", run });
   });
 
   it("is not started blindly while its host is out of reach", () => {

@@ -142,45 +142,64 @@ function onDiagnosed(
   policy: HivePolicy,
 ): HiveTransition {
   const { state } = machine;
-  const open = state.name === "suspect" || state.name === "unreachable";
-  if (!open || (state.run !== null && state.run.hive_epoch !== event.epoch)) return same(machine);
+  if (!isDoubted(state) || state.run.hive_epoch !== event.epoch) return same(machine);
   const lost = { ...machine, lostAtMs: machine.lostAtMs ?? event.atMs };
   switch (event.finding) {
     case "gone":
       return crash(machine, event.detail, event.atMs, policy);
     case "answers":
-      if (state.name === "unreachable") {
-        return state.run === null ? same(machine) : connectTo(machine, state.run, []);
-      }
+      if (state.name === "unreachable") return connectTo(machine, state.run, []);
       return { machine, effects: [{ kind: "connect", run: state.run }] };
     case "mute":
       return onMute(lost, state, event, policy);
+    case "unclear":
+      // Nothing says that it is ill: it is only tried again, and after its grace it counts as out of reach.
+      if (isWithinGrace(state, event.atMs, policy)) {
+        return { machine: { ...lost, lastError: event.detail }, effects: [schedule("retry", 0)] };
+      }
+      return outOfReach(lost, state, event.detail);
     case "no_host":
-      if (state.name === "unreachable") return { machine: lost, effects: [schedule("retry", 0)] };
-      return to({ ...lost, lastError: event.detail }, { name: "unreachable", run: state.run, reason: event.detail }, [
-        { kind: "disconnect" },
-        schedule("retry", 0),
-        schedule("grace", 0),
-        schedule("replace", 0),
-      ]);
+      return outOfReach(lost, state, event.detail);
     default:
       return unreachable(event.finding);
   }
 }
 
+/** A diagnosis is made of a run that is known. */
+type Doubted = Extract<HiveMachineState, { name: "suspect" | "unreachable" }> & { readonly run: HiveIdentity };
+
+function isDoubted(state: HiveMachineState): state is Doubted {
+  return state.name === "suspect" || (state.name === "unreachable" && state.run !== null);
+}
+
+function isWithinGrace(state: Doubted, atMs: number, policy: HivePolicy): boolean {
+  return state.name === "suspect" && atMs - state.sinceMs < policy.suspectGraceMs;
+}
+
+/** It is tried again for as long as it lasts; its workers are given up after their grace, and later replaced. */
+function outOfReach(lost: HiveMachine, state: Doubted, detail: string): HiveTransition {
+  const machine = { ...lost, lastError: detail };
+  if (state.name === "unreachable") return { machine, effects: [schedule("retry", 0)] };
+  return to(machine, { name: "unreachable", run: state.run, reason: detail }, [
+    { kind: "disconnect" },
+    schedule("retry", 0),
+    schedule("grace", 0),
+    schedule("replace", 0),
+  ]);
+}
+
 /** A daemon that lives and is mute is ended after its grace, unless we are the one who is ill. */
 function onMute(
   lost: HiveMachine,
-  state: Extract<HiveMachineState, { name: "suspect" | "unreachable" }>,
+  state: Doubted,
   event: Extract<HiveMachineEvent, { type: "diagnosed" }>,
   policy: HivePolicy,
 ): HiveTransition {
-  const isEarly = state.name === "suspect" && event.atMs - state.sinceMs < policy.suspectGraceMs;
   // While it was unreachable it may have been mute for long: its grace begins when its host answers again.
-  if (state.name === "unreachable" && state.run !== null) {
+  if (state.name === "unreachable") {
     return to(lost, { name: "suspect", run: state.run, reason: "health_failed", sinceMs: event.atMs }, [schedule("retry", 0)]);
   }
-  if (isEarly || policy.isFrozen || state.run === null) return { machine: lost, effects: [schedule("retry", 0)] };
+  if (isWithinGrace(state, event.atMs, policy) || policy.isFrozen) return { machine: lost, effects: [schedule("retry", 0)] };
   return to({ ...lost, lastError: event.detail }, { name: "hung", run: state.run }, [
     { kind: "disconnect" },
     { kind: "end_daemon", run: state.run },

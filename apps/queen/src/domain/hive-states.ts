@@ -3,8 +3,11 @@ import type { HiveIdentity } from "@queen-and-hive/protocol";
 /** What ended or threatens our contact with a hive. */
 export type SuspicionReason = "stream_closed" | "beats_missed" | "health_failed" | "traffic_failed" | "connect_failed";
 
-/** What a diagnosis found: HTTP answers; the process is gone; the process lives but is mute; the host itself is out of reach. */
-export type Finding = "answers" | "gone" | "mute" | "no_host";
+/**
+ * What a diagnosis found: the daemon answers us; its process is gone; it lives but is mute, as its own host finds; the host
+ * answers, but does not say that the daemon is gone or mute; the host itself is out of reach.
+ */
+export type Finding = "answers" | "gone" | "mute" | "unclear" | "no_host";
 
 /** Timers of a hive; every one is cancelled when the state is left. */
 export type HiveTimer = "restart" | "retry" | "grace" | "replace" | "reopen";
