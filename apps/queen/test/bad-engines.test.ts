@@ -107,6 +107,34 @@ describe("an engine that answers nonsense gets one clear error to the client", (
   });
 });
 
+describe("an engine whose last event is an error without the line that ends it", () => {
+  const own = 'data: {"error":{"message":"no memory"}}';
+
+  it.each(["", "\n", "\r\n"])("gets a status when it was the first event (%j behind it)", async (end) => {
+    const answer = await ask(says(STREAM_HEAD + own + end), true);
+    expect([answer.status, JSON.parse(answer.text)]).toEqual([502, { error: { message: "no memory" } }]);
+  });
+
+  it.each(["", "\n"])("passes it on behind what it had said, and [DONE] (%j behind it)", async (end) => {
+    expect(await ask(says(STREAM_HEAD + token("a") + own + end), true)).toEqual({
+      status: 200,
+      text: `${token("a")}${own}\n\n${DONE}`,
+    });
+  });
+
+  it("passes on an event that is an error by its name alone", async () => {
+    const named = 'event: error\ndata: {"message":"no memory"}\n';
+    expect(await ask(says(STREAM_HEAD + named), true)).toEqual({ status: 200, text: `${named}\n${DONE}` });
+  });
+
+  it("passes on no half of an error: the queen says her own", async () => {
+    const answer = await ask(says(`${STREAM_HEAD}${own.slice(0, -6)}`), true);
+    expect([answer.status, answer.text]).toEqual([502, expect.stringContaining("without [DONE]")]);
+    const begun = await ask(says(`${STREAM_HEAD}${token("a")}${own.slice(0, -6)}`), true);
+    expect(begun.text).toMatch(/"a".*\n\ndata: \{"error":\{"message":"cannot finish the answer: .*\}\n\ndata: \[DONE\]\n\n$/);
+  });
+});
+
 describe("a stream of an engine", () => {
   const good = token("a") + token("ä") + DONE;
 
@@ -119,6 +147,13 @@ describe("a stream of an engine", () => {
     ["without its last line break gets it", good.slice(0, -2), good],
   ])("%s", async (_what, sent, expected) => {
     expect(await ask(says(STREAM_HEAD + sent), true)).toEqual({ status: 200, text: expected });
+  });
+
+  it("whose events say that there is no error is good", async () => {
+    const first = token("a").replace("data: {", 'data: {"error":null,');
+    expect(await ask(says(STREAM_HEAD + first + DONE), true)).toEqual({ status: 200, text: first + DONE });
+    const broken = await ask(says(STREAM_HEAD + first), true);
+    expect(broken.text).toContain("without [DONE]");
   });
 
   it("that is split at every byte passes unchanged", async () => {

@@ -240,6 +240,84 @@ describe("before the engine's first byte", () => {
   });
 });
 
+describe("an engine that begins and breaks before a byte of its answer has reached the client", () => {
+  const unfinished = (text: string, type: string): EngineBehaviour => {
+    return ({ response }) => {
+      response.writeHead(200, { "content-type": type });
+      response.write(text);
+    };
+  };
+
+  it.each<[string, EngineBehaviour]>([
+    ["half an event and then silence", unfinished('data: {"half', "text/event-stream")],
+    ["half a JSON and then silence", unfinished('{"choices":[', "application/json")],
+    ["an error without the line that ends its event", streams('data: {"error":{"message":"no memory"}}\n')],
+    ["an error without any line break", streams('data: {"error":{"message":"no memory"}}')],
+  ])("%s: another worker is asked", async (_what, behaviour) => {
+    await using broken = await TestEngine.start(behaviour);
+    await using engine = await TestEngine.start(streams(token("x"), DONE));
+    await using queen = await GatewayHarness.start({ stream: { idleMs: 100 } });
+    queen.directory.add("chat", { url: broken.url, slots: 8 });
+    queen.directory.add("chat", { url: engine.url, slots: 2 });
+    const answer = await queen.chat({ stream: true });
+    expect([answer.status, await answer.text()]).toEqual([200, token("x") + DONE]);
+    expect([broken.calls.length, engine.calls.length]).toEqual([1, 1]);
+  });
+
+  it("half an event of a worker whose hive may be lost: another worker is asked", async () => {
+    await using broken = await TestEngine.start(unfinished('data: {"half', "text/event-stream"));
+    await using engine = await TestEngine.start(streams(token("x"), DONE));
+    await using queen = await GatewayHarness.start();
+    const doubted = queen.directory.add("chat", { url: broken.url, slots: 8 });
+    queen.directory.add("chat", { url: engine.url, slots: 2 });
+    const asked = queen.chat({ stream: true });
+    await broken.call(1);
+    await eventually(() => queen.gateway.requests()[0]?.state === "streaming", "the half event has come");
+    queen.directory.doubt("chat", doubted);
+    expect(await (await asked).text()).toBe(token("x") + DONE);
+  });
+
+  it("an error as the first event, after the headers of the stream are out: another worker is asked", async () => {
+    let say = (): void => undefined;
+    await using broken = await TestEngine.start((call) => {
+      say = () => void streams('data: {"error":{"message":"loading","code":503}}\n\n')(call);
+    });
+    await using engine = await TestEngine.start(streams(token("x"), DONE));
+    await using queen = await GatewayHarness.start({ stream: { commitAfterMs: 10 } });
+    queen.directory.add("chat", { url: broken.url, slots: 8 });
+    queen.directory.add("chat", { url: engine.url, slots: 2 });
+    const answer = await queen.chat({ stream: true });
+    await broken.call(1);
+    say();
+    expect(await answer.text()).toMatch(/^: keep-alive\n\n: queen attempts=2 [^\n]*\n\ndata: .*"x".*\n\ndata: \[DONE\]\n\n$/);
+  });
+
+  it.each([
+    ["a last event without the line that ends it", [token("a"), 'data: {"id":2}'], `${token("a")}data: {"id":2}\n\n`],
+    ["one event without the line that ends it", ['data: {"id":2}\n'], 'data: {"id":2}\n\n'],
+    ["nothing", [], ""],
+  ])("a route whose streams have no last word passes on %s", async (_what, events, expected) => {
+    await using engine = await TestEngine.start(streams(...events));
+    await using queen = await GatewayHarness.start();
+    queen.directory.add("chat", { url: engine.url });
+    const answer = await queen.post("/tokenize", JSON.stringify({ model: "chat" }));
+    expect([answer.status, answer.headers["content-type"], await answer.text()]).toEqual([200, "text/event-stream", expected]);
+    expect(queen.directory.reports.map(({ outcome }) => outcome)).toEqual(["ok"]);
+  });
+
+  it("what a failed try has said of its usage is not counted for the next", async () => {
+    const usage = 'data: {"error":{"message":"loading","code":503},"usage":{"prompt_tokens":900,"completion_tokens":800}}\n\n';
+    await using broken = await TestEngine.start(streams(usage));
+    await using engine = await TestEngine.start(streams(token("x"), DONE));
+    await using queen = await GatewayHarness.start();
+    queen.directory.add("chat", { url: broken.url, slots: 8 });
+    queen.directory.add("chat", { url: engine.url, slots: 2 });
+    expect(await (await queen.chat({ stream: true })).text()).toBe(token("x") + DONE);
+    await eventually(() => queen.rows.length === 1, "the row is recorded");
+    expect(queen.rows[0]).toMatchObject({ attempts: 2, prompt_tokens: null, completion_tokens: null });
+  });
+});
+
 describe("after the engine's first byte", () => {
   it("a cut ends with an error event and [DONE], half an event is dropped, and nothing is tried again", async () => {
     await using broken = await TestEngine.start(cutAfter(token("a"), token("b").slice(0, 30)));

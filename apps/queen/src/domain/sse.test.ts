@@ -28,6 +28,8 @@ describe("scanSse", () => {
   it("sees whether the last data line was an error object", () => {
     expect(after('data: {"error":{"message":"no"}}\n\n').failed).toBe(true);
     expect(after('data: { "error": 1}\n\ndata: {"choices":[]}\n\n').failed).toBe(false);
+    expect(after('data: {"error": null,"choices":[]}\n\n').failed).toBe(false);
+    expect(after('data: {"error" :\tnull}\n\n').failed).toBe(false);
   });
 
   it("sees the last event of a dialect only when it is whole, and an error by its name", () => {
@@ -36,6 +38,18 @@ describe("scanSse", () => {
     expect(after("event: message_stopped\ndata: {}\n\n").done).toBe(false);
     expect(after('event: error\ndata: {"type":"error"}\n\n').failed).toBe(true);
     expect(after('event: error\ndata: {"type":"error"}\n\nevent: ping\ndata: {}\n\n').failed).toBe(false);
+  });
+
+  it("takes time that grows with the bytes and not with their square, also where lines end with CR alone", () => {
+    const tookMs = (size: number): number => {
+      const chunk = new Uint8Array(size).fill(13);
+      const startMs = performance.now();
+      for (let turn = 0; turn < 5; turn += 1) scanSse(SSE_START, chunk, ENDS);
+      return performance.now() - startMs;
+    };
+    tookMs(1_000);
+    // For 16 times as much, squares would take 256 times as long.
+    expect(tookMs(65_536)).toBeLessThan(Math.max(50, 100 * tookMs(4_096)));
   });
 
   it("does not look at what comes after the end", () => {

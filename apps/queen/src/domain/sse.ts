@@ -50,6 +50,9 @@ export function scanSse(start: SseState, chunk: Uint8Array, lastEvents: readonly
   let { lineBytes, lineHead, afterCr, atBoundary, event, done, failed } = start;
   let completeBytes = 0;
   let index = 0;
+  // The next LF and the next CR: each byte is searched once for either, however many lines end with the other.
+  let lf = -1;
+  let cr = -1;
   while (index < chunk.length && !(done && atBoundary && !afterCr)) {
     if (afterCr && chunk[index] === LF) {
       // The second half of CRLF: it belongs to the line, and to the event, that the CR has ended.
@@ -61,7 +64,9 @@ export function scanSse(start: SseState, chunk: Uint8Array, lastEvents: readonly
     const isOver = done && atBoundary;
     afterCr = false;
     if (isOver) break;
-    const end = lineEnd(chunk, index);
+    if (lf < index) lf = positionOf(LF, chunk, index);
+    if (cr < index) cr = positionOf(CR, chunk, index);
+    const end = Math.min(lf, cr);
     if (end > index) {
       atBoundary = false;
       if (lineBytes < HEAD_BYTES)
@@ -90,20 +95,19 @@ export function scanSse(start: SseState, chunk: Uint8Array, lastEvents: readonly
   return { state: { lineBytes, lineHead, afterCr, atBoundary, event, done, failed }, completeBytes };
 }
 
-/** The index of the next line break, or the length. */
-function lineEnd(chunk: Uint8Array, from: number): number {
-  const lf = chunk.indexOf(LF, from);
-  const end = lf === -1 ? chunk.length : lf;
-  const cr = chunk.subarray(from, end).indexOf(CR);
-  return cr === -1 ? end : from + cr;
+/** The index of the next such byte, or the length. */
+function positionOf(byte: number, chunk: Uint8Array, from: number): number {
+  const index = chunk.indexOf(byte, from);
+  return index === -1 ? chunk.length : index;
 }
 
 function isDone(head: string, lineBytes: number): boolean {
   return lineBytes <= HEAD_BYTES && textOf(head, "data:").trimEnd() === "[DONE]";
 }
 
+/** Some engines say in every event that there is no error. */
 function isError(head: string): boolean {
-  return /^\{\s*"error"/.test(textOf(head, "data:"));
+  return /^\{\s*"error"\s*:\s*(?!null\b|\s)/.test(textOf(head, "data:"));
 }
 
 /** A space after the colon is not part of the value. */

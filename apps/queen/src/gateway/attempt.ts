@@ -4,13 +4,14 @@ import type { Dispatcher } from "undici";
 import type { ReadyWorker, TrafficOutcome } from "../workers/worker-directory.ts";
 import type { ClientAnswer } from "./client-answer.ts";
 import { callEngine, type EngineBreak, type EngineCall, type EngineListener, type EngineRequest } from "./engine-call.ts";
+import { answerOfErrorEvent } from "./error-event.ts";
 import { EventRelay } from "./event-relay.ts";
 import { type HeaderValues, headersForClient } from "./forwarded-headers.ts";
 import type { GatewayRoute } from "./routes.ts";
 import type { AnswerLimits, StreamLimits } from "./settings.ts";
 import { Silence } from "./silence.ts";
 import type { UsageReader } from "./token-usage.ts";
-import { answerOfErrorEvent, type WholeAnswer } from "./whole-answer.ts";
+import type { WholeAnswer } from "./whole-answer.ts";
 
 /** How a try ended. */
 export type AttemptOutcome =
@@ -18,7 +19,7 @@ export type AttemptOutcome =
   | { readonly kind: "complete" }
   /** The engine has answered with something that is no event stream; nothing of it was sent yet. */
   | { readonly kind: "whole"; readonly answer: WholeAnswer }
-  /** The engine has ended its event stream with an error of its own, without `[DONE]`. */
+  /** The engine has ended its event stream with an error of its own, without `[DONE]`; the client has it. */
   | { readonly kind: "failed_by_engine" }
   | {
       readonly kind: "failed";
@@ -91,9 +92,9 @@ export class Attempt implements EngineListener {
     }
   }
 
-  /** Another worker had better be asked, unless this one has begun its answer. */
+  /** Another worker had better be asked, unless something of this one's answer has reached the client. */
   giveUp(error: QhError): void {
-    if (this.#idle === null) this.#fail(error, null, true);
+    if (!this.#parts.answer.begun) this.#fail(error, null, true);
   }
 
   sent(): void {
@@ -164,10 +165,10 @@ export class Attempt implements EngineListener {
     this.#fail(new QhError("engine_failed", message), "server_error", false);
   }
 
-  /** An error as the very first event is the answer's status while that can still be said. */
+  /** An error as the very first event is an answer by itself, the status of which may still be said. */
   #isRefusal(events: EventRelay, complete: readonly Uint8Array[]): boolean {
-    if (!events.hasFailed || this.#parts.answer.committed) return false;
-    const answer = answerOfErrorEvent(Buffer.concat(complete), this.#headers);
+    if (!events.hasFailed || this.#parts.answer.begun) return false;
+    const answer = answerOfErrorEvent(complete, this.#headers);
     if (answer === null) return false;
     this.#finish({ kind: "whole", answer });
     this.#call?.cancel();
@@ -175,14 +176,14 @@ export class Attempt implements EngineListener {
   }
 
   #endEvents(events: EventRelay): void {
-    const rest = events.end();
-    if (events.isDone) {
-      this.#beginEvents();
-      for (const bytes of rest) this.#parts.answer.write(bytes);
+    const isPlain = this.#parts.route.dialect === "plain";
+    const rest = events.end(isPlain);
+    if (rest.length > 0 && this.#isRefusal(events, rest)) return;
+    if (rest.length > 0 || isPlain || events.isDone) this.#beginEvents();
+    for (const bytes of rest) this.#parts.answer.write(bytes);
+    if (events.isDone || (isPlain && !events.hasFailed)) {
       this.#complete(false);
-    } else if (this.#parts.route.dialect === "plain" && this.#parts.answer.begun) {
-      this.#complete(false);
-    } else if (events.hasFailed) {
+    } else if (events.hasFailed && this.#parts.answer.begun) {
       this.#finish({ kind: "failed_by_engine" });
     } else {
       const message = "cannot finish the answer: the engine ended its stream without [DONE]; try again";
@@ -227,7 +228,7 @@ export class Attempt implements EngineListener {
 
   #timeOut(what: string, limitMs: number): void {
     const message = `cannot wait longer than ${formatDurationMs(limitMs)} for the engine to ${what}`;
-    this.#fail(new QhError("engine_timeout", message), "timeout", this.#idle === null);
+    this.#fail(new QhError("engine_timeout", message), "timeout", !this.#parts.answer.begun);
   }
 
   #complete(cancel: boolean): void {

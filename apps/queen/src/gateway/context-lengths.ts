@@ -1,7 +1,6 @@
-import type { Clock } from "@queen-and-hive/daemon";
+import { type Clock, fieldOf } from "@queen-and-hive/daemon";
 import type { ReadyWorker, WorkerDirectory } from "../workers/worker-directory.ts";
 import { type AskedEngine, askModels, type EngineWord } from "./engine-ask.ts";
-import { fieldOf } from "./json-field.ts";
 
 /** What is known of one engine. */
 interface Known {

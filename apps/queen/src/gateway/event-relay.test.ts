@@ -5,16 +5,22 @@ import { EventRelay } from "./event-relay.ts";
 
 const EVENT_BYTES_MAX = 200;
 
-/** What a client gets of an engine's stream that comes in these chunks and then breaks off. */
-function relayed(chunks: readonly Uint8Array[], dialect: StreamDialect): { readonly passed: string; readonly isDone: boolean } {
+interface Relayed {
+  readonly passed: string;
+  readonly isDone: boolean;
+  readonly hasFailed: boolean;
+}
+
+/** What a client gets of an engine's stream that comes in these chunks and then breaks off, or `ends` in good order. */
+function relayed(chunks: readonly Uint8Array[], dialect: StreamDialect, ends = false): Relayed {
   const relay = new EventRelay(EVENT_BYTES_MAX, dialect);
   const passed: Uint8Array[] = [];
   for (const chunk of chunks) {
     passed.push(...relay.take(chunk));
     if (relay.isOverfull) break;
   }
-  if (relay.isDone) passed.push(...relay.end());
-  return { passed: Buffer.concat(passed).toString("latin1"), isDone: relay.isDone };
+  if (relay.isDone || ends) passed.push(...relay.end());
+  return { passed: Buffer.concat(passed).toString("latin1"), isDone: relay.isDone, hasFailed: relay.hasFailed };
 }
 
 const line = fc.oneof(
@@ -74,6 +80,39 @@ describe("EventRelay", () => {
       ),
       { numRuns: 1_000 },
     );
+  });
+
+  it("passes on an error that the engine has said last, or says that there was none, where the stream ends in good order", () => {
+    fc.assert(
+      fc.property(
+        stream,
+        fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 1, maxLength: 8 }),
+        fc.constantFrom<StreamDialect>("openai", "anthropic", "responses"),
+        (bytes, sizes, kind) => {
+          fc.pre(bytes.length < EVENT_BYTES_MAX);
+          const { passed, isDone, hasFailed } = relayed(inChunks(bytes, sizes), kind, true);
+          expect(bytes.toString("latin1").startsWith(passed.trimEnd())).toBe(true);
+          if (passed !== "") expect(passed).toMatch(/(\r\n|\r|\n)(\r\n|\r|\n)$|^[\r\n]+$/);
+          if (isDone || !hasFailed) return;
+          const lines = passed.split(/\r\n|\r|\n/);
+          const at = lines.findLastIndex((text) => text.startsWith("data:"));
+          const isNamed = lines.slice(0, at).some((text) => text.trimEnd() === "event: error");
+          expect(isNamed || lines[at]?.startsWith('data: {"error":{}}')).toBe(true);
+        },
+      ),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it("passes on an error without its empty line at the end of a stream, and no half of one", () => {
+    const failed = (text: string): Relayed => relayed([Buffer.from(text)], "openai", true);
+    const own = 'data: {"error":{}}';
+    for (const end of ["", "\n", "\r\n", "\n\n"]) expect(failed(own + end)).toMatchObject({ hasFailed: true, isDone: false });
+    expect(failed(`${own}\n`).passed).toBe(`${own}\n\n`);
+    expect(failed(own).passed).toBe(`${own}\n\n`);
+    expect(failed(`${own}\n\n: comment`)).toMatchObject({ passed: `${own}\n\n`, hasFailed: true });
+    expect(failed(own.slice(0, -1))).toMatchObject({ passed: "", hasFailed: false });
+    expect(failed(`${own}\n\n${own.slice(0, -1)}`)).toMatchObject({ passed: `${own}\n\n`, hasFailed: false });
   });
 
   it("gives the same to the client however the stream is cut", () => {

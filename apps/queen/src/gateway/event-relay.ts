@@ -1,5 +1,6 @@
 import { SSE_START, type SseState, scanSse } from "../domain/sse.ts";
 import { LAST_EVENTS, type StreamDialect } from "../domain/stream-dialect.ts";
+import { lastData } from "./error-event.ts";
 
 const NOTHING: readonly Uint8Array[] = [];
 const LINE_END = new Uint8Array([10]);
@@ -53,14 +54,26 @@ export class EventRelay {
     return this.#state.failed;
   }
 
-  /** The engine has ended its stream: what was kept back becomes a whole event where that is the end of the answer. */
-  end(): readonly Uint8Array[] {
+  /**
+   * The engine has ended its stream: what was kept back becomes a whole event where that is the end of the answer, an
+   * error that is not cut, or, with `always`, whatever it is.
+   */
+  end(always = false): readonly Uint8Array[] {
+    if (this.#pending.length === 0 && this.#state.atBoundary) return NOTHING;
+    const endsInLine = this.#state.lineBytes > 0;
     const rest: Uint8Array[] = [...this.#pending];
+    this.#pending = [];
     while (!this.#state.atBoundary) {
       rest.push(LINE_END);
       this.#state = scanSse(this.#state, LINE_END, this.#lastEvents).state;
     }
-    return this.isOver ? rest : NOTHING;
+    if (this.isOver || always) return rest;
+    if (!this.hasFailed) return NOTHING;
+    const data = lastData(rest, endsInLine);
+    if (data === "whole") return rest;
+    // Half an error says nothing.
+    if (data === "cut") this.#state = { ...this.#state, failed: false };
+    return NOTHING;
   }
 
   #keep(bytes: Uint8Array): void {

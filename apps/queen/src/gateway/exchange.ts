@@ -20,7 +20,8 @@ export class Exchange {
   readonly #given: ExchangeRequest;
   readonly #ending = new AbortController();
   readonly #timeline: Timeline;
-  readonly #usage = new UsageReader();
+  /** Of the present try: what a failed one has said is not the answer's. */
+  #usage = new UsageReader();
   readonly #answer: ClientAnswer;
   readonly #tries: Tries;
   #inference: InferenceRequest | null = null;
@@ -178,6 +179,7 @@ export class Exchange {
     const { request, requestId, route } = this.#given;
     const { worker } = lease;
     const body = inference.bodyFor(worker.model);
+    if (this.#attempt !== null) this.#usage = new UsageReader();
     const attempt = new Attempt({
       pool: pools.of(worker),
       worker,

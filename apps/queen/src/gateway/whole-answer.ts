@@ -1,8 +1,8 @@
+import { fieldOf, parseJson } from "@queen-and-hive/daemon";
 import { type ErrorKind, QhError } from "@queen-and-hive/protocol";
 import type { SaidError } from "../domain/stream-dialect.ts";
 import type { TrafficOutcome } from "../workers/worker-directory.ts";
 import type { HeaderValues } from "./forwarded-headers.ts";
-import { fieldOf } from "./json-field.ts";
 
 /** An engine's answer that is no event stream, held whole. */
 export interface WholeAnswer {
@@ -45,20 +45,6 @@ export function judgeAnswer(answer: WholeAnswer, answersJson: boolean): Verdict 
 export function errorOf(answer: WholeAnswer): SaidError | null {
   const error = fieldOf(parse(answer), "error");
   return typeof error === "object" && error !== null ? { error: { ...error } } : null;
-}
-
-/** An error event that came first in a stream, as the answer that it should have been; null when it cannot be read. */
-export function answerOfErrorEvent(events: Buffer, headers: HeaderValues): WholeAnswer | null {
-  const line = events
-    .toString("utf8")
-    .split(/\r\n|\r|\n/)
-    .findLast((text) => text.startsWith("data:"));
-  const body = Buffer.from(line?.slice("data:".length).trim() ?? "");
-  const answer = { status: 502, headers: { ...headers, "content-type": "application/json" }, body };
-  const error = fieldOf(parse(answer), "error");
-  if (error === undefined) return null;
-  const code = fieldOf(error, "code");
-  return { ...answer, status: typeof code === "number" && code >= 400 && code <= 599 ? code : 502 };
 }
 
 const GOOD: Verdict = { kind: "deliver", traffic: "ok" };
@@ -124,10 +110,5 @@ function isPlainJson(headers: HeaderValues): boolean {
 
 /** The value of a small JSON text, or undefined when it is none or too large. */
 function parse(answer: WholeAnswer): unknown {
-  if (answer.body.length > PARSE_BYTES_MAX) return undefined;
-  try {
-    return JSON.parse(answer.body.toString("utf8"));
-  } catch {
-    return undefined;
-  }
+  return answer.body.length > PARSE_BYTES_MAX ? undefined : parseJson(answer.body.toString("utf8"));
 }

@@ -1,5 +1,6 @@
 import { isErrorKind, QhError } from "@queen-and-hive/protocol";
 import { errorCodeOf } from "../error-code.ts";
+import { fieldOf, parseJson } from "../json-field.ts";
 
 /** Nobody answered: names method, url, and why (`ECONNREFUSED`, no answer in time). */
 export function unreachableError(name: string, what: string, why: string | null, cause: unknown): QhError {
@@ -45,8 +46,8 @@ interface SaidError {
 }
 
 function errorIn(text: string): SaidError | null {
-  const error = memberOf(parsed(text), "error");
-  const [message, code, param, details] = ["message", "code", "param", "details"].map((name) => memberOf(error, name));
+  const error = fieldOf(parseJson(text), "error");
+  const [message, code, param, details] = ["message", "code", "param", "details"].map((name) => fieldOf(error, name));
   if (typeof message !== "string" || typeof code !== "string") return null;
   return {
     message,
@@ -54,20 +55,6 @@ function errorIn(text: string): SaidError | null {
     param: typeof param === "string" ? param : null,
     details: typeof details === "object" && details !== null ? Object.fromEntries(Object.entries(details)) : {},
   };
-}
-
-function parsed(text: string): unknown {
-  try {
-    const value: unknown = JSON.parse(text);
-    return value;
-  } catch {
-    return null;
-  }
-}
-
-function memberOf(value: unknown, name: string): unknown {
-  if (typeof value !== "object" || value === null) return undefined;
-  return new Map<string, unknown>(Object.entries(value)).get(name);
 }
 
 function nonsense(name: string, what: string, status: number, why: string, text: string, cause?: unknown): QhError {
