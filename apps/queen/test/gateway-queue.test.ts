@@ -99,18 +99,29 @@ describe("the queue of a model", () => {
     expect(one.calls).toEqual([]);
   });
 
-  it("is bounded: one more gets 429 with a Retry-After, at once", async () => {
-    await using engine = await TestEngine.start(silence);
-    await using queen = await GatewayHarness.start({ queue: { maxWaiting: 2 } });
+  it("is bounded: one more gets 429 at once, with a Retry-After from what answers took, which fast errors do not shorten", async () => {
+    await using engine = await TestEngine.start(async (call) => {
+      await systemClock.sleep(1_500);
+      await answers(200, COMPLETION)(call);
+    });
+    await using queen = await GatewayHarness.start({ queue: { maxWaiting: 4 } });
     queen.directory.add("chat", { url: engine.url, slots: 1 });
+    expect((await queen.chat()).status).toBe(200);
+    engine.behaviour = answers(400, { error: { message: "too long" } });
+    for (let turn = 0; turn < 6; turn += 1) expect((await queen.chat()).status).toBe(400);
+    engine.behaviour = streams('data: {"error":{"message":"too long","code":400}}\n\n');
+    for (let turn = 0; turn < 6; turn += 1) expect((await queen.chat({ stream: true })).status).toBe(400);
+    engine.behaviour = silence;
     const gone = new AbortController();
-    const held = [1, 2, 3].map(() => queen.chat({}, { signal: gone.signal }).catch(() => undefined));
-    await eventually(() => queen.gateway.waiting("chat") === 2, "two wait");
+    const held = [1, 2, 3, 4, 5].map(() => queen.chat({}, { signal: gone.signal }).catch(() => undefined));
+    await eventually(() => queen.gateway.waiting("chat") === 4, "four wait");
     const refused = await queen.chat({ stream: true });
     expect(refused.status).toBe(429);
-    expect(Number(refused.headers["retry-after"])).toBeGreaterThanOrEqual(1);
+    // Two of the four, after each other, 1.5 s each.
+    expect(Number(refused.headers["retry-after"])).toBeGreaterThanOrEqual(3);
+    expect(Number(refused.headers["retry-after-ms"])).toBeGreaterThanOrEqual(3_000);
     expect((await refused.json()).error).toMatchObject({ code: "queue_full", type: "rate_limit_error" });
-    expect(queen.gateway.waiting("chat")).toBe(2);
+    expect(queen.gateway.waiting("chat")).toBe(4);
     gone.abort();
     await Promise.all(held);
   });

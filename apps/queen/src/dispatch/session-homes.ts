@@ -2,7 +2,7 @@
 export class SessionHomes {
   readonly #keptMax: number;
   /** Conversation -> incarnation of a worker; the longest unheard of comes first. */
-  readonly #homes = new Map<string | number, string>();
+  readonly #homes = new Map<number, string>();
   readonly #counts = new Map<string, number>();
 
   /** `keptMax` is how many conversations are remembered; 0 remembers none. */
@@ -11,7 +11,7 @@ export class SessionHomes {
   }
 
   /** The worker that served a conversation last, or null. */
-  of(session: string | number): string | null {
+  of(session: number): string | null {
     return this.#homes.get(session) ?? null;
   }
 
@@ -21,7 +21,7 @@ export class SessionHomes {
   }
 
   /** A worker serves a conversation now: its home is there from now on. */
-  settle(session: string | number, worker: string): void {
+  settle(session: number, worker: string): void {
     this.#forget(session);
     if (this.#keptMax === 0) return;
     this.#homes.set(session, worker);
@@ -32,7 +32,7 @@ export class SessionHomes {
     }
   }
 
-  #forget(session: string | number): void {
+  #forget(session: number): void {
     const worker = this.#homes.get(session);
     if (worker === undefined) return;
     this.#homes.delete(session);

@@ -33,7 +33,7 @@ export interface LeaseRequest {
   /** Whose request it is: the slots of a model are shared fairly between clients. */
   readonly client: string;
   /** What its conversation is known by, or null; asked only where there is a choice between workers. */
-  readonly session: () => string | number | null;
+  readonly session: () => number | null;
   /** Incarnations (`incarnationKey`) that have failed this request. */
   readonly excluded: ReadonlySet<string>;
   /** From its earlier try, or null. */
@@ -50,7 +50,7 @@ export interface LeaseRequest {
 export interface Ticket {
   readonly sequence: number;
   readonly client: string;
-  readonly session: () => string | number | null;
+  readonly session: () => number | null;
   readonly excluded: ReadonlySet<string>;
   readonly lastError: QhError | null;
   /** What the queue's clocks showed when it came, less what it had waited before. */

@@ -51,6 +51,16 @@ describe("JsonScanner", () => {
     expect(scan('{"stream":"true","model":7}')).toMatchObject({ model: null, wantsStream: false });
   });
 
+  it("refuses a model under a name that some engines take for it: who checks and who serves must mean the same", () => {
+    for (const name of ["MODEL", "Model", "mODel", "\\u004dodel"]) {
+      expect(kindOf(`{"model":"small","${name}":"big"}`)).toBe("invalid_body");
+      expect(kindOf(`{"${name}":7,"model":"small"}`, [1])).toBe("invalid_body");
+      expect(() => scan(`{"${name}":"big"}`)).toThrow(/spell it model$/);
+    }
+    const others = '{"model":"small","models":"big","x":{"MODEL":"big"},"STREAM":true,"MODEL ":1}';
+    expect(scan(others)).toMatchObject({ model: "small", wantsStream: false });
+  });
+
   it("believes the last of two, as JSON.parse does, and knows where both stand", () => {
     expect(scan('{"model":"a","model":"b","stream":true,"stream":null}')).toMatchObject({ model: "b", wantsStream: false });
     expect(spansOf('{"model":"a","x":[1],"model":"b\\n"}')).toEqual(['"a"', '"b\\n"']);

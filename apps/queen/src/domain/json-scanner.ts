@@ -228,7 +228,7 @@ export class JsonScanner {
     const text = this.#kept === null ? null : decodeString(this.#kept);
     this.#kept = null;
     if (this.#stringIsKey) {
-      if (this.#open.length === 1) this.#key = text;
+      if (this.#open.length === 1) this.#key = checkedKey(text);
       this.#expects = "colon";
       return;
     }
@@ -276,6 +276,15 @@ function decodeString(written: readonly number[]): string {
   } catch {
     return raw;
   }
+}
+
+/**
+ * Engines in Go read `MODEL` as `model` (encoding/json ignores case): a body that says both would let a key that may not use
+ * a model reach it.
+ */
+function checkedKey(key: string | null): string | null {
+  if (key === null || key === "model" || key.length !== 5 || key.toLowerCase() !== "model") return key;
+  throw new QhError("invalid_body", `cannot accept the body: its field ${key} is model to some engines only; spell it model`);
 }
 
 function unexpected(byte: number, at: number): QhError {

@@ -32,6 +32,15 @@ describe("pickWorker", () => {
     expect(pickWorker([cloud, load("own", 4, 0)], new Set(["own"]))?.key).toBe("cloud");
   });
 
+  it("tries a worker on trial before overflow, one request at a time: else it would never be trusted again", () => {
+    const cloud = load("cloud", 100, 0, { overflow: true });
+    const own = load("own", 4, 0, { standing: "on_trial" });
+    expect(pickWorker([cloud, own], NOBODY)?.key).toBe("own");
+    expect(pickWorker([own, cloud], NOBODY, "cloud")?.key).toBe("own");
+    expect(pickWorker([{ ...own, inFlight: 1 }, cloud], NOBODY)?.key).toBe("cloud");
+    expect(pickWorker([own, load("other", 1, 0), cloud], NOBODY)?.key).toBe("other");
+  });
+
   it("finds nobody when all are busy or excluded", () => {
     expect(pickWorker([], NOBODY)).toBeNull();
     expect(pickWorker([load("a", 2, 2)], NOBODY)).toBeNull();

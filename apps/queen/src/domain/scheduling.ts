@@ -22,8 +22,8 @@ const HOME_BUSIER_MAX = 0.5;
 /**
  * The worker for a request, or null when it has to wait. A conversation goes home, to the worker that knows its prompt,
  * while that has a free slot and is not much busier than others. Otherwise it is the least loaded: most free slots first, then fewest requests in flight, then
- * fewest conversations, then the order given. Overflow comes after all others, also for its conversations. A worker on trial gets one request at a time, and only when no trusted one
- * has a free slot; a shunned one gets none while there is a trusted one, so that failing fast attracts nothing.
+ * fewest conversations, then the order given. Overflow comes after all others, also for its conversations, and after a worker on trial: that gets one request
+ * at a time, and only when no trusted one of ours has a free slot. A shunned one gets none while there is a trusted one, so that failing fast attracts nothing.
  */
 export function pickWorker<Load extends WorkerLoad>(
   workers: readonly Load[],
@@ -58,9 +58,9 @@ function mayTake(worker: WorkerLoad, anyTrusted: boolean): boolean {
 }
 
 function isBetter(one: WorkerLoad, other: WorkerLoad): boolean {
+  if (one.overflow !== other.overflow) return other.overflow;
   const byStanding = Number(one.standing === "trusted") - Number(other.standing === "trusted");
   if (byStanding !== 0) return byStanding > 0;
-  if (one.overflow !== other.overflow) return other.overflow;
   const byFreeSlots = freeSlots(one) - freeSlots(other);
   if (byFreeSlots !== 0) return byFreeSlots > 0;
   return one.inFlight === other.inFlight ? one.sessions < other.sessions : one.inFlight < other.inFlight;

@@ -24,6 +24,13 @@ export function sessionKeyOf(chunks: readonly Uint8Array[]): number | null {
   return new LeadScan(chunks.length === 1 ? first : beginningOf(chunks)).run();
 }
 
+/** A number for a session that its client has named: names may be long, and many are remembered. */
+export function sessionKeyOfName(name: string): number {
+  let hash = HASH_START;
+  for (let index = 0; index < name.length; index += 1) hash = Math.imul(hash ^ name.charCodeAt(index), HASH_PRIME);
+  return hash >>> 0;
+}
+
 /** Names of the outermost fields that hold the conversation, by the OpenAI and Anthropic routes. */
 const LEAD_FIELDS: ReadonlySet<string> = new Set(["messages", "input", "prompt"]);
 

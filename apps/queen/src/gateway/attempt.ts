@@ -11,7 +11,7 @@ import type { GatewayRoute } from "./routes.ts";
 import type { AnswerLimits, StreamLimits } from "./settings.ts";
 import { Silence } from "./silence.ts";
 import type { UsageReader } from "./token-usage.ts";
-import type { WholeAnswer } from "./whole-answer.ts";
+import { encodingOf, type WholeAnswer } from "./whole-answer.ts";
 
 /** How a try ended. */
 export type AttemptOutcome =
@@ -256,10 +256,15 @@ export class Attempt implements EngineListener {
   }
 }
 
-/** What is compressed although we did not ask for it cannot be looked into: it is passed on as bytes. */
+/** What is encoded although we asked for it as it is cannot be looked into: it is no stream of events. */
 function isPlainEventStream(status: number, headers: HeaderValues): boolean {
-  if (status < 200 || status > 299 || String(headers["content-encoding"] ?? "identity") !== "identity") return false;
+  if (status < 200 || status > 299 || encodingOf(headers) !== null) return false;
   return /^text\/event-stream\b/i.test(String(headers["content-type"] ?? ""));
+}
+
+/** The try was an answer, and no error: errors come fast, and say nothing of how long an answer takes. */
+export function isServed(outcome: AttemptOutcome): boolean {
+  return outcome.kind === "complete" || (outcome.kind === "whole" && outcome.answer.status < 400);
 }
 
 function asError(reason: unknown): QhError {

@@ -1,7 +1,7 @@
 import { errorBody, type OpenRequest, QhError, type RequestState } from "@queen-and-hive/protocol";
 import type { Lease } from "../dispatch/ticket.ts";
 import type { ReadyWorker } from "../workers/worker-directory.ts";
-import { Attempt, type AttemptOutcome } from "./attempt.ts";
+import { Attempt, type AttemptOutcome, isServed } from "./attempt.ts";
 import { ClientAnswer } from "./client-answer.ts";
 import type { ExchangeRequest, ExchangeSurroundings } from "./exchange-parts.ts";
 import { headersForClient, headersForEngine } from "./forwarded-headers.ts";
@@ -161,8 +161,10 @@ export class Exchange {
     let servedMs: number | null = null;
     try {
       const outcome = await this.#ask(inference, lease);
-      if (outcome.kind !== "failed") servedMs = this.#around.clock.monotonicMs() - startedMs;
-      return this.#judge(outcome, lease.worker);
+      const tookMs = this.#around.clock.monotonicMs() - startedMs;
+      const error = this.#judge(outcome, lease.worker);
+      if (error === null && isServed(outcome)) servedMs = tookMs;
+      return error;
     } finally {
       // Only now: whoever gets the slot next is chosen with what this try has told about the worker.
       lease.release(servedMs);

@@ -20,6 +20,8 @@ describe("headersForEngine", () => {
         "x-request-id": "from-client",
         accept: "text/event-stream",
         "user-agent": "test",
+        "x-session-id": "bees",
+        "x-engine-note": "1",
       },
       { requestId: "req-1", key: "engine", body, dialect: "openai" },
     );
@@ -27,10 +29,47 @@ describe("headersForEngine", () => {
       "content-type": "application/json",
       "content-length": "34",
       "x-request-id": "req-1",
+      "accept-encoding": "identity",
       accept: "text/event-stream",
       "user-agent": "test",
+      "x-session-id": "bees",
+      "x-engine-note": "1",
       authorization: "Bearer engine",
     });
+  });
+
+  it("does not tell an engine, which may be a cloud, where the client is, in whatever words a proxy has said it", () => {
+    const names = [
+      ...[
+        "forwarded",
+        "via",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-forwarded-port",
+        "x-forwarded-server",
+      ],
+      ...[
+        "x-real-ip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-original-forwarded-for",
+        "x-original-host",
+        "x-envoy-external-address",
+      ],
+      ...[
+        "true-client-ip",
+        "cf-connecting-ip",
+        "cf-connecting-ipv6",
+        "cf-ipcountry",
+        "cf-ray",
+        "fastly-client-ip",
+        "fly-client-ip",
+      ],
+    ];
+    const client = Object.fromEntries(names.map((name) => [name, "192.0.2.7"]));
+    const headers = headersForEngine(client, { requestId: "req-1", key: null, body, dialect: "openai" });
+    expect(Object.keys(headers).sort()).toEqual(["accept-encoding", "content-length", "content-type", "x-request-id"]);
   });
 
   it("sends no authorization to an engine without a key", () => {
@@ -54,6 +93,7 @@ describe("headersForClient", () => {
     const headers = headersForClient({
       "content-type": "text/event-stream",
       "access-control-allow-origin": "*",
+      "access-control-expose-headers": "*",
       connection: "keep-alive",
       "keep-alive": "timeout=5",
       "content-length": "5",

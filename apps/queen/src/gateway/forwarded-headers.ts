@@ -14,7 +14,10 @@ const HOP_BY_HOP = [
   "upgrade",
 ];
 
-/** What the engine must not see: the client's secrets, its browser's, and what describes bytes that we send anew. */
+/**
+ * What the engine must not see: the client's secrets, its browser's, what describes bytes that we send anew, and where the
+ * client is: an engine may be a cloud, and a proxy before us may have written that down.
+ */
 const NOT_TO_ENGINE = new Set([
   ...HOP_BY_HOP,
   "accept-encoding",
@@ -24,23 +27,30 @@ const NOT_TO_ENGINE = new Set([
   "content-type",
   "cookie",
   "expect",
+  "fastly-client-ip",
+  "fly-client-ip",
   "forwarded",
   "host",
   "origin",
   "referer",
+  "true-client-ip",
+  "via",
   "x-api-key",
-  "x-forwarded-for",
+  "x-client-ip",
+  "x-cluster-client-ip",
+  "x-envoy-external-address",
+  "x-original-forwarded-for",
+  "x-original-host",
+  "x-real-ip",
   "x-request-id",
   "x-request-timeout",
 ]);
+/** The same by how they begin: a browser's, a proxy's, Cloudflare's. */
+const NOT_TO_ENGINE_BEGINNINGS = ["sec-", "x-forwarded-", "cf-"];
 
 /** What the client must not see: the engine's own connection, its leave for other sites, and what we say ourselves. */
 const NOT_TO_CLIENT = new Set([
   ...HOP_BY_HOP,
-  "access-control-allow-credentials",
-  "access-control-allow-headers",
-  "access-control-allow-methods",
-  "access-control-allow-origin",
   "content-length",
   "date",
   "server",
@@ -64,10 +74,12 @@ export interface EngineFacts {
 
 /** What one request says to an engine. */
 export function headersForEngine(client: HeaderValues, { requestId, key, body, dialect }: EngineFacts): Record<string, string> {
-  const kept = keep(client, NOT_TO_ENGINE, (name) => name.startsWith("sec-"));
+  const kept = keep(client, NOT_TO_ENGINE, (name) => NOT_TO_ENGINE_BEGINNINGS.some((beginning) => name.startsWith(beginning)));
   const headers: Record<string, string> = {
     "content-type": body.contentType,
     "content-length": String(body.bytes),
+    // Without it a server may compress, and what is compressed cannot be looked into.
+    "accept-encoding": "identity",
     "x-request-id": requestId,
   };
   for (const [name, value] of kept) headers[name] = typeof value === "string" ? value : value.join(", ");
@@ -78,7 +90,7 @@ export function headersForEngine(client: HeaderValues, { requestId, key, body, d
 
 /** What of an engine's headers goes to the client. */
 export function headersForClient(engine: HeaderValues): Record<string, string | readonly string[]> {
-  return Object.fromEntries(keep(engine, NOT_TO_CLIENT, () => false));
+  return Object.fromEntries(keep(engine, NOT_TO_CLIENT, (name) => name.startsWith("access-control-")));
 }
 
 function keep(

@@ -54,7 +54,7 @@ export class Tries {
     this.#isPlaced = false;
     const lease = await dispatcher.lease(inference.modelId, {
       client: this.#given.client,
-      session: () => conversationOf(this.#given, inference),
+      session: () => conversationOf(this.#given.request, this.#given.route, inference.chunks),
       excluded: this.#excluded,
       place: this.#place,
       lastError,

@@ -29,6 +29,10 @@ const WHOLE_BYTES_MAX = 16_384;
 export function judgeAnswer(answer: WholeAnswer, answersJson: boolean): Verdict {
   const { status } = answer;
   if (status >= 300 && status <= 399) return refuse("engine_failed", `the engine answered ${status}, a redirect`, false);
+  const encoding = encodingOf(answer.headers);
+  if (encoding !== null && (answersJson || status >= 400)) {
+    return refuse("engine_failed", `the engine's answer is encoded with ${encoding}, which it was not asked for`, true);
+  }
   if (status >= 400) return judgeError(answer);
   if (!isPlainJson(answer.headers)) {
     const type = String(answer.headers["content-type"] ?? "no content-type");
@@ -102,10 +106,15 @@ function isJsonText(answer: WholeAnswer): boolean {
   return answer.headers["content-type"] === undefined && parse(answer) !== undefined;
 }
 
-/** We ask for no compression; what is compressed all the same is not looked into. */
 function isPlainJson(headers: HeaderValues): boolean {
   const isJson = /^application\/([a-z.+-]+\+)?json\b/i.test(String(headers["content-type"] ?? ""));
-  return isJson && String(headers["content-encoding"] ?? "identity") === "identity";
+  return isJson && encodingOf(headers) === null;
+}
+
+/** How an answer is encoded, or null for not at all, which is what engines are asked for. */
+export function encodingOf(headers: HeaderValues): string | null {
+  const encoding = String(headers["content-encoding"] ?? "identity").trim();
+  return encoding === "" || /^identity$/i.test(encoding) ? null : encoding.slice(0, 40);
 }
 
 /** The value of a small JSON text, or undefined when it is none or too large. */
