@@ -1,6 +1,6 @@
 import { createServer } from "node:net";
 import { expect, it } from "vitest";
-import { isPortFree, isPortLeft } from "./ports.ts";
+import { isPortFree, isPortLeft, PortPool } from "./ports.ts";
 
 /** TEST-NET-1 (RFC 5737): no machine has it. */
 const NOT_OURS = "192.0.2.1";
@@ -23,4 +23,11 @@ it("nobody listens where the address is not the machine's any more, and nothing 
 
 it("a port that cannot be bound for another reason is not taken for left", async () => {
   expect(await isPortLeft("no-such-host.invalid", 17_900)).toBe(false);
+});
+
+it("ports that could not be tried are free again for the next one who asks", async () => {
+  const pool = new PortPool(NOT_OURS, { first: 17_900, last: 17_901 });
+  for (let attempt = 0; attempt < 3; attempt += 1) {
+    await expect(pool.take(1, [])).rejects.toMatchObject({ kind: "spawn_failed" });
+  }
 });

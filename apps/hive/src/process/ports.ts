@@ -54,12 +54,14 @@ export class PortPool {
     if (ports.some((port) => this.#taken.has(port))) return false;
     // Noted while we look, so that a second search at the same time passes them over.
     this.claim(ports);
-    for (const port of ports) {
-      if (await isPortFree(this.#host, port)) continue;
-      this.release(ports);
-      return false;
+    let areFree = false;
+    try {
+      for (const port of ports) if (!(await isPortFree(this.#host, port))) return false;
+      areFree = true;
+      return true;
+    } finally {
+      if (!areFree) this.release(ports);
     }
-    return true;
   }
 
   #keep(ports: readonly number[]): readonly number[] {
