@@ -33,13 +33,15 @@ export interface HeldProcess {
  * The shim: leads the worker's session and group, survives what the group is sent, writes to the log by a descriptor of
  * its own (so that nobody's death closes it), holds the FIFO, waits for the engine
  * and leaves its exit status (128 + n for signal n). The inner shell says its pid and becomes the engine only when told,
- * so that no engine ever runs that is not in the ledger; when we die before that, it reads end of file and ends.
+ * so that no engine ever runs that is not in the ledger; when we die before that, it reads end of file, says that there
+ * never was an engine whose exit status could be told, and ends.
  */
 const SHIM = `trap : HUP INT QUIT TERM; exec >>"$1" 2>&1
 mkfifo -m 600 "$2" 2>/dev/null; [ -p "$2" ] && exec 4<>"$2"
 status=$3; shift 3
-sh -c 'echo $$ >&3; read -r go || exit 0; exec "$@" </dev/null 3>&- 4>&-' "$0" "$@"
-echo $? >"$status"`;
+sh -c 'echo $$ >&3; status=$1; shift; read -r go || { echo never begun >"$status"; exit; }; exec "$@" </dev/null 3>&- 4>&-' "$0" "$status" "$@"
+code=$? said=; [ -f "$status" ] && read -r said <"$status"
+[ "$said" = "never begun" ] || echo $code >"$status"`;
 
 /** Starts a worker's process and holds it. Throws `spawn_failed`. */
 export async function holdProcess(order: LaunchOrder, clock: Clock): Promise<HeldProcess> {
