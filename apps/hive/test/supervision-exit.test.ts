@@ -65,6 +65,19 @@ test.each([
   expect(warnings.length).toBeLessThanOrEqual(4);
 });
 
+test("a worker that makes directories of the files about its end is started again all the same", async () => {
+  const hive = await openTestHive(cleanup);
+  const script = "for sign in alive-*; do rm $sign; mkdir -p $sign/x exit-$(echo $sign | tr -dc 0-9)/x; done; exit 3";
+  const request = spawnRequest(shellSpec(script, { restart: fastRestart({ unready_in_a_row: 2 }) }));
+  await hive.supervision.spawn(request);
+  await untilState(hive, request.worker_id, "failed", 2);
+  const end = { exit_code: null, signal: null, cause: "unknown" };
+  expect(hive.exited).toMatchObject([
+    { ...end, incarnation: 1, will_restart: true },
+    { ...end, incarnation: 2, will_restart: false },
+  ]);
+});
+
 test("of the output, the last 50 lines of this incarnation are reported", async () => {
   const hive = await openTestHive(cleanup);
   const script = 'i=0; while [ $i -lt 60 ]; do i=$((i+1)); echo "line $i of $HIVE_PORT"; done; exit 3';

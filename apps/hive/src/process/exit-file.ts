@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { closeSync, constants, openSync, readSync } from "node:fs";
 import { constants as osConstants } from "node:os";
 import { errorCodeOf, type Log } from "@queen-and-hive/daemon";
 import { type ExitStatus, statusFromShell, UNKNOWN_STATUS } from "../domain/exit-status.ts";
@@ -10,7 +10,7 @@ import { type ExitStatus, statusFromShell, UNKNOWN_STATUS } from "../domain/exit
 export function readExitStatus(path: string, log: Pick<Log, "warn">): ExitStatus {
   let text: string;
   try {
-    text = readFileSync(path, "latin1");
+    text = readBeginning(path);
   } catch (error) {
     if (errorCodeOf(error) !== "ENOENT") log.warn("cannot read how a worker ended", { error, path });
     return UNKNOWN_STATUS;
@@ -23,6 +23,8 @@ export function readExitStatus(path: string, log: Pick<Log, "warn">): ExitStatus
 }
 
 const STATUS_MAX = 255;
+/** Three digits and a line end, and one more that tells a longer file apart. */
+const BYTES_MAX = 5;
 
 // Later names of the same number are aliases (SIGIOT, SIGPOLL); the first one is the usual.
 const SIGNAL_NAMES: ReadonlyMap<number, string> = new Map(
@@ -30,3 +32,14 @@ const SIGNAL_NAMES: ReadonlyMap<number, string> = new Map(
     .reverse()
     .map(([name, number]) => [number, name]),
 );
+
+/** The worker can put anything there: a FIFO without a writer is not waited for, and a large file is not read to its end. */
+function readBeginning(path: string): string {
+  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const buffer = Buffer.alloc(BYTES_MAX);
+    return buffer.toString("latin1", 0, readSync(descriptor, buffer, 0, BYTES_MAX, null));
+  } finally {
+    closeSync(descriptor);
+  }
+}

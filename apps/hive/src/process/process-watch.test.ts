@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, symlinkSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -13,6 +13,7 @@ test.each([
   ["alive", "is no FIFO", (path: string) => mkdirSync(path)],
   ["exit", "cannot be opened", (path: string) => symlinkSync(path, path)],
   ["exit", "is no file", (path: string) => mkdirSync(path)],
+  ["exit", "is a FIFO without a writer", (path: string) => void execFileSync("sh", ["-c", `mkfifo "$0"`, path])],
 ])(
   "the end of a process is seen also when the sign `%s` of its shim %s",
   async (sign, _what, spoil) => {

@@ -1,4 +1,4 @@
-import { systemClock } from "@queen-and-hive/daemon";
+import { silentLog, systemClock } from "@queen-and-hive/daemon";
 import { type TemporaryDirectory, temporaryDirectory } from "@queen-and-hive/dev-env";
 import { expect, test } from "vitest";
 import { UNKNOWN_STATUS } from "../domain/exit-status.ts";
@@ -10,7 +10,7 @@ test("a process that was held and never let go leaves no exit status", async () 
   const held = await hold(directory, ["sh", "-c", "exit 3"]);
   held.abort();
   await held.ended;
-  expect(readExitStatus(directory.join("exit"))).toEqual(UNKNOWN_STATUS);
+  expect(readExitStatus(directory.join("exit"), silentLog)).toEqual(UNKNOWN_STATUS);
 });
 
 test("a process that was let go leaves its own", async () => {
@@ -19,7 +19,7 @@ test("a process that was let go leaves its own", async () => {
     const held = await hold(directory, ["sh", "-c", `exit ${code}`]);
     held.release();
     await held.ended;
-    expect(readExitStatus(directory.join("exit"))).toEqual({ exitCode: code, signal: null });
+    expect(readExitStatus(directory.join("exit"), silentLog)).toEqual({ exitCode: code, signal: null });
   }
 });
 

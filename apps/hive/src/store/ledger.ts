@@ -114,7 +114,7 @@ export class Ledger {
   /** Removes what the shim of an earlier incarnation left. */
   async removeTraces(workerId: WorkerId, incarnation: number): Promise<void> {
     const paths = this.pathsOf(workerId);
-    await rm(paths.alive(incarnation), { force: true });
-    await rm(paths.exit(incarnation), { force: true });
+    await rm(paths.alive(incarnation), { recursive: true, force: true });
+    await rm(paths.exit(incarnation), { recursive: true, force: true });
   }
 }
