@@ -5,10 +5,8 @@ import { type ConfigSurroundings, loadSettings } from "../config/load.ts";
 import { describeFate } from "../hives/stop-cascade.ts";
 import { type QueenIdentity, readQueenIdentity } from "../store/queen-identity.ts";
 import type { CommonOptions } from "./program.ts";
-import { findQueen, noQueen, openQueen } from "./queen-client.ts";
+import { findQueen, noQueen, openQueen, stopOrderMs } from "./queen-client.ts";
 
-/** How much longer than her own budget the answer to a stop may take, milliseconds. */
-const ANSWER_RESERVE_MS = 10_000;
 /** How long the queen's process may take to end after she has answered, milliseconds. */
 const END_MS = 10_000;
 
@@ -22,8 +20,7 @@ export async function down(options: CommonOptions & { readonly keep?: boolean },
   if (place.stateDir !== null && (running === null || !isProcessAlive(running))) {
     return report(options, await stopWithoutQueen(options, around, place.stateDir));
   }
-  const budgetMs = options.url === undefined ? loadSettings(options.config, around, Date.now()).shutdown.budgetMs : 60_000;
-  await using queen = openQueen(place, budgetMs + ANSWER_RESERVE_MS);
+  await using queen = openQueen(place, stopOrderMs(options, around));
   const answer = await queen.call(QUEEN_ENDPOINTS.postShutdown, { body: { hives: options.keep === true ? "keep" : "stop" } });
   if (running !== null) await requireEnd(running);
   return report(options, answer);

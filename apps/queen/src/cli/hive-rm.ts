@@ -4,10 +4,7 @@ import type { ConfigSurroundings } from "../config/load.ts";
 import { requireConfigFile, stageConfig } from "../config/staged-config.ts";
 import { describeFate } from "../hives/stop-cascade.ts";
 import type { CommonOptions } from "./program.ts";
-import { openRunningQueen } from "./queen-client.ts";
-
-/** How long a stop may take, its proof included, milliseconds: longer than the queen's own budget for it. */
-const STOP_MS = 120_000;
+import { openRunningQueen, stopOrderMs } from "./queen-client.ts";
 
 /**
  * `queen hive rm HIVE...`: has the running queen stop each hive with proof and forget it, then takes it out of the
@@ -46,7 +43,7 @@ async function stopInRunningQueen(
   options: CommonOptions & { readonly force?: boolean },
   around: ConfigSurroundings,
 ): Promise<HiveFate | null> {
-  await using queen = openRunningQueen(options, around, STOP_MS);
+  await using queen = openRunningQueen(options, around, stopOrderMs(options, around));
   if (queen === null) return null;
   try {
     return await queen.call(QUEEN_ENDPOINTS.deleteHive, {

@@ -4,7 +4,7 @@ import type { ConfigSurroundings } from "../config/load.ts";
 import { stateOf } from "./hive-table.ts";
 import type { CommonOptions } from "./program.ts";
 import { ProgressLines } from "./progress-lines.ts";
-import { findQueen, openQueen } from "./queen-client.ts";
+import { findQueen, openQueen, stopOrderMs } from "./queen-client.ts";
 
 const RUNNING: ReadonlySet<HiveRecord["state"]> = new Set(["running", "draining"]);
 /** Pause between two looks at hives that start, milliseconds. */
@@ -20,16 +20,13 @@ export async function hiveStart(
   options: CommonOptions & { readonly wait?: boolean },
   around: ConfigSurroundings,
 ): Promise<number> {
-  await using queen = openQueen(findQueen(options, around), ORDER_MS);
+  await using queen = openQueen(findQueen(options, around), stopOrderMs(options, around));
   const progress = options.json === true ? null : new ProgressLines();
   const hives = await Promise.all(ids.map((id) => startOne(queen, id, options.wait !== false, progress, order)));
   progress?.end();
   if (options.json === true) process.stdout.write(`${JSON.stringify({ hives })}\n`);
   return hives.every((hive) => options.wait === false || RUNNING.has(hive.state)) ? COMMAND_EXIT.done : COMMAND_EXIT.failed;
 }
-
-/** How long a restart may take to end the daemon, milliseconds: longer than the queen's own budget for it. */
-const ORDER_MS = 120_000;
 
 /** Shows how far a hive is on its way, until it runs, or does not; an attempt that failed is not waited out. */
 export async function followStart(queen: Peer, id: string, progress: ProgressLines | null): Promise<HiveRecord> {

@@ -3,10 +3,7 @@ import type { ConfigSurroundings } from "../config/load.ts";
 import { describeFate, isCleanFate } from "../hives/stop-cascade.ts";
 import type { CommonOptions } from "./program.ts";
 import { ProgressLines } from "./progress-lines.ts";
-import { findQueen, openQueen } from "./queen-client.ts";
-
-/** How long a stop may take, its proof included, milliseconds: longer than the queen's own budget for it. */
-const STOP_MS = 120_000;
+import { findQueen, openQueen, stopOrderMs } from "./queen-client.ts";
 
 /** `queen hive stop HIVE...`: stops hives, all at once; they stay so until an operator starts them. 1 when something may be left. */
 export async function hiveStop(
@@ -14,7 +11,7 @@ export async function hiveStop(
   options: CommonOptions & { readonly keepWorkers?: boolean },
   around: ConfigSurroundings,
 ): Promise<number> {
-  await using queen = openQueen(findQueen(options, around), STOP_MS);
+  await using queen = openQueen(findQueen(options, around), stopOrderMs(options, around));
   const progress = options.json === true ? null : new ProgressLines();
   const workers = options.keepWorkers === true ? "keep" : "stop";
   const fates = await Promise.all(

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { createPeer, isProcessAlive, type Peer } from "@queen-and-hive/daemon";
 import { QhError } from "@queen-and-hive/protocol";
-import { type ConfigSurroundings, loadQueenConfig, stateDirOf } from "../config/load.ts";
+import { type ConfigSurroundings, loadQueenConfig, loadSettings, stateDirOf } from "../config/load.ts";
 import { readQueenIdentity } from "../store/queen-identity.ts";
 import type { CommonOptions } from "./program.ts";
 
@@ -17,6 +17,10 @@ export interface QueenPlace {
 
 /** How long a plain call may take, milliseconds. */
 const CALL_MS = 10_000;
+/** The longest `shutdown.budget` that a queen whose file we cannot read is expected to have, milliseconds. */
+const FOREIGN_BUDGET_MS = 600_000;
+/** How much longer than her own budgets the answer of a queen may take, milliseconds. */
+const ANSWER_RESERVE_MS = 10_000;
 
 /** `--url` with `QUEEN_KEY`, else the Unix socket of the configured state directory. Throws `invalid_config`. */
 export function findQueen(options: CommonOptions, around: ConfigSurroundings): QueenPlace {
@@ -30,6 +34,13 @@ export function findQueen(options: CommonOptions, around: ConfigSurroundings): Q
 export function openQueen(place: QueenPlace, timeoutMs: number = CALL_MS): Peer {
   requireSocket(place);
   return createPeer({ url: place.url, token: () => place.key, name: "the queen", timeoutMs, maxSockets: 4 });
+}
+
+/** How long an order that stops hives may take, milliseconds: it may have to wait for the end of one before it. */
+export function stopOrderMs(options: CommonOptions, around: ConfigSurroundings): number {
+  const isForeign = options.url !== undefined;
+  const budgetMs = isForeign ? FOREIGN_BUDGET_MS : loadSettings(options.config, around, Date.now()).shutdown.budgetMs;
+  return 2 * budgetMs + ANSWER_RESERVE_MS;
 }
 
 /** Calls to the queen of a configuration; null when none runs on its state directory. */
