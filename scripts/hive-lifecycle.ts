@@ -84,6 +84,8 @@ const EVENTS: readonly HiveMachineEvent[] = [
   { type: "drain_requested", actor: "operator" },
   { type: "resume_requested", actor: "operator" },
   { type: "stop_requested", workers: "stop" },
+  { type: "stop_requested", workers: "keep" },
+  { type: "restart_requested", actor: "operator" },
   { type: "stop_ended", left: [] },
   { type: "stop_ended", left: ["a process"] },
 ];

@@ -1,4 +1,4 @@
-import { isProcessAlive } from "@queen-and-hive/daemon";
+import { isProcessAlive, signalProcess } from "@queen-and-hive/daemon";
 import { fakeModel, startTestCluster, type TestQueen, until } from "@queen-and-hive/dev-env";
 import { COMMAND_EXIT, type HiveRecord, type JournalEvent, QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
 import { describe, expect, it } from "vitest";
@@ -77,6 +77,36 @@ describe("operators' orders to single hives", () => {
     expect(again).toMatchObject({ worker_id: worker?.worker_id, pid: worker?.pid, incarnation: worker?.incarnation });
   }, 120_000);
 
+  it("finishes a restart under the next queen, whose workers live on, and says so when a stop of the queen overtakes one", async () => {
+    await using cluster = await startTestCluster({ workers: { min: 1, max: 1 } });
+    const { queen } = cluster;
+    const [worker] = await cluster.workersReady(1);
+    const before = await hiveOf(queen, "local");
+    await muteDaemon(queen);
+    const cutOff = queen.peer.call(QUEEN_ENDPOINTS.postHiveRestart, { params: { hive_id: "local" } }).catch(() => null);
+    await until(async () => (await hiveOf(queen, "local")).state === "stopping", 20_000, "the restart to begin");
+    await queen.stop("SIGKILL");
+    expect(await cutOff).toBeNull();
+    await queen.start();
+    await queen.hivesRunning();
+    const after = await hiveOf(queen, "local");
+    expect(after).not.toHaveProperty("stopped_by");
+    expect(after.pid).not.toBe(before.pid);
+    const [again] = await cluster.workersReady(1);
+    expect(again).toMatchObject({ worker_id: worker?.worker_id, pid: worker?.pid, incarnation: worker?.incarnation });
+
+    await muteDaemon(queen);
+    const restarted = queen.command(["hive", "restart", "local", "--json"]);
+    await until(async () => (await hiveOf(queen, "local")).state === "stopping", 20_000, "the restart to begin");
+    const down = await queen.command(["down", "--json"]);
+    expect(down).toMatchObject({
+      exitCode: COMMAND_EXIT.done,
+      json: { clean: true, hives: [{ hive_id: "local", workers_stopped: 1, workers_kept: 0 }] },
+    });
+    expect(await restarted).toMatchObject({ exitCode: COMMAND_EXIT.failed, json: { error: { code: "shutting_down" } } });
+    expect(queen.processes()).toEqual([]);
+  }, 120_000);
+
   it("sends a drained hive nothing new, over a restart of the queen too, until it is resumed", async () => {
     const models = [fakeModel("fake", "fake", { workers: { per_hive: 1 } })];
     await using cluster = await startTestCluster({ hives: ["one", "two"], config: { models } });
@@ -136,6 +166,13 @@ describe("operators' orders to single hives", () => {
 
 async function hiveOf(queen: TestQueen, id: string): Promise<HiveRecord> {
   return await queen.peer.call(QUEEN_ENDPOINTS.getHive, { params: { hive_id: id } });
+}
+
+/** Ending the daemon takes its time then: nothing is done to it before it has been found mute. */
+async function muteDaemon(queen: TestQueen): Promise<void> {
+  const { identity } = await queen.hive("local").status();
+  if (identity === null || signalProcess(identity, "SIGSTOP") !== "sent")
+    throw new Error("cannot mute the daemon: it does not run");
 }
 
 async function eventsOf(queen: TestQueen): Promise<readonly JournalEvent[]> {

@@ -113,7 +113,7 @@ class QueenBuild {
       ],
     });
     hives.start();
-    orders.finishStops();
+    orders.finishOrders();
     return {
       urls,
       queenId: life.queenId,

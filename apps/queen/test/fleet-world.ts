@@ -2,6 +2,7 @@ import { createMetrics, silentLog } from "@queen-and-hive/daemon";
 import { ManualClock, type TemporaryDirectory, temporaryDirectory } from "@queen-and-hive/dev-env";
 import { QhError, type QueenConfigInput, type WorkerReady } from "@queen-and-hive/protocol";
 import { resolveSettings } from "../src/config/resolve.ts";
+import type { QueenSettings } from "../src/config/settings.ts";
 import { Dispatcher } from "../src/dispatch/dispatcher.ts";
 import type { Lease } from "../src/dispatch/ticket.ts";
 import { openSqliteStore } from "../src/store/sqlite-store.ts";
@@ -20,6 +21,7 @@ export interface AskedRequest {
 /** The real fleet, dispatcher and store of a queen, with one simulated hive and time that a test moves. */
 export class FleetWorld implements AsyncDisposable {
   readonly clock = new ManualClock();
+  readonly settings: QueenSettings;
   readonly hive: SimulatedHive;
   /** Her hives; a test may take one out or bring one in. */
   readonly hives: SimulatedHive[];
@@ -38,6 +40,7 @@ export class FleetWorld implements AsyncDisposable {
     const { clock } = this;
     const place = { file: null, workingDirectory: folder.path, home: folder.path, machineId: "machine", sshAgent: null };
     const settings = resolveSettings({ runtimes: { fake: { command: ["fake"] } }, ...config }, place, clock.nowMs());
+    this.settings = settings;
     this.hive = new SimulatedHive({ ...hive, loadMs: 2_000, stopMs: 100, clock });
     this.hives = [this.hive];
     const store = openSqliteStore({ path: folder.join("queen.db"), clock, onRequestsLost: () => undefined });

@@ -60,7 +60,7 @@ export const QUEEN_HIVE_ENDPOINTS = defineEndpoints({
     form: "json",
     status: 200,
     unknownFields: "person",
-    errors: ["unauthenticated", "forbidden", "hive_not_found", "invalid_query", "stop_failed"],
+    errors: ["unauthenticated", "forbidden", "hive_not_found", "invalid_query", "stop_failed", "shutting_down"],
   },
   postHiveStart: {
     method: "POST",
@@ -83,7 +83,7 @@ export const QUEEN_HIVE_ENDPOINTS = defineEndpoints({
     form: "json",
     status: 200,
     unknownFields: "person",
-    errors: ["unauthenticated", "forbidden", "hive_not_found", "invalid_body"],
+    errors: ["unauthenticated", "forbidden", "hive_not_found", "invalid_body", "shutting_down"],
   },
   postHiveRestart: {
     method: "POST",
@@ -94,7 +94,15 @@ export const QUEEN_HIVE_ENDPOINTS = defineEndpoints({
     form: "json",
     status: 202,
     unknownFields: "person",
-    errors: ["unauthenticated", "forbidden", "hive_not_found", "stop_failed", "storage_failed", "shutting_down"],
+    errors: [
+      "unauthenticated",
+      "forbidden",
+      "hive_not_found",
+      "stop_failed",
+      "request_cancelled",
+      "storage_failed",
+      "shutting_down",
+    ],
   },
   postHiveDrain: {
     method: "POST",
@@ -105,7 +113,7 @@ export const QUEEN_HIVE_ENDPOINTS = defineEndpoints({
     form: "json",
     status: 202,
     unknownFields: "person",
-    errors: ["unauthenticated", "forbidden", "hive_not_found"],
+    errors: ["unauthenticated", "forbidden", "hive_not_found", "shutting_down"],
   },
   postHiveResume: {
     method: "POST",
@@ -116,7 +124,7 @@ export const QUEEN_HIVE_ENDPOINTS = defineEndpoints({
     form: "json",
     status: 202,
     unknownFields: "person",
-    errors: ["unauthenticated", "forbidden", "hive_not_found"],
+    errors: ["unauthenticated", "forbidden", "hive_not_found", "shutting_down"],
   },
   getHiveLogs: {
     method: "GET",

@@ -56,7 +56,7 @@ async function stopOne(settings: QueenSettings, row: HiveRow, queenId: string, d
   const installDir = configured?.installDir ?? row.installDir ?? null;
   const place = { hiveId: row.hiveId, installDir, stateDir: row.stateDir };
   try {
-    return fateOf(row.hiveId, await createHiveCommands(host, place).stop({ keepWorkers: false, queenId }, deadline), []);
+    return fateOf(row.hiveId, "stop", await createHiveCommands(host, place).stop({ keepWorkers: false, queenId }, deadline), []);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     return { hive_id: row.hiveId, fate: "unreachable", workers_stopped: 0, workers_killed: 0, workers_kept: 0, message };

@@ -136,6 +136,7 @@ function eventOf(world: World, kind: string, choice: number): HiveMachineEvent |
     const orders: readonly HiveMachineEvent[] = [
       { type: "start_requested", actor: "key:me" },
       { type: "stop_requested", workers: choice % 2 === 0 ? "stop" : "keep" },
+      { type: "restart_requested", actor: "key:me" },
       { type: "drain_requested", actor: "key:me" },
       { type: "resume_requested", actor: "key:me" },
     ];
@@ -178,7 +179,8 @@ describe("the life of a hive", () => {
   it("starts and connects nothing that was stopped until somebody asks for it", () => {
     play((world, event, effects, before) => {
       // An order to start that comes while it stops is not carried out.
-      if (event.type === "start_requested" && before.state.name !== "stopping") world.isStopped = false;
+      const isStart = event.type === "start_requested" || event.type === "restart_requested";
+      if (isStart && before.state.name !== "stopping") world.isStopped = false;
       if (event.type === "stop_requested") world.isStopped = true;
       if (world.isStopped) expect(effects.filter(({ kind }) => kind === "call_start" || kind === "connect")).toEqual([]);
     });
@@ -261,7 +263,7 @@ describe("the life of a hive", () => {
   it("is not started blindly while its host is out of reach", () => {
     play((_world, event, effects, before) => {
       if (before.state.name !== "unreachable" || before.state.run === null) return;
-      if (event.type === "start_requested") return;
+      if (event.type === "start_requested" || event.type === "restart_requested") return;
       expect(effects.filter(({ kind }) => kind === "call_start")).toEqual([]);
     });
   });

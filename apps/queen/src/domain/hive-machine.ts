@@ -14,14 +14,8 @@ import {
   suspect,
   to,
 } from "./hive-moves.ts";
-import {
-  type HiveMachine,
-  type HiveMachineEvent,
-  type HiveMachineState,
-  type HivePolicy,
-  type HiveTimer,
-  runOf,
-} from "./hive-states.ts";
+import type { HiveMachine, HiveMachineEvent, HiveMachineState, HivePolicy, HiveTimer } from "./hive-states.ts";
+import { onRestartRequested, onStopEnded, onStopRequested } from "./hive-stops.ts";
 
 /**
  * The life cycle of a hive as the queen sees it:
@@ -61,6 +55,8 @@ export function nextHive(machine: HiveMachine, event: HiveMachineEvent, policy: 
       return machine.isDrained ? { machine: { ...machine, isDrained: false }, effects: [] } : same(machine);
     case "stop_requested":
       return onStopRequested(machine, event.workers);
+    case "restart_requested":
+      return onRestartRequested(machine);
     case "stop_ended":
       return onStopEnded(machine, event.left);
     default:
@@ -254,20 +250,4 @@ function onTimer(machine: HiveMachine, timer: HiveTimer, policy: HivePolicy): Hi
     default:
       return unreachable(timer);
   }
-}
-
-function onStopRequested(machine: HiveMachine, workers: "stop" | "keep"): HiveTransition {
-  if (machine.state.name === "stopping") return same(machine);
-  // Also for a hive that seems stopped: only the host can prove that nothing of it is left.
-  return to({ ...machine, ...FOUND }, { name: "stopping", run: runOf(machine.state), workers }, [
-    { kind: "disconnect" },
-    { kind: "stop_hive", workers },
-  ]);
-}
-
-function onStopEnded(machine: HiveMachine, left: readonly string[]): HiveTransition {
-  if (machine.state.name !== "stopping") return same(machine);
-  if (left.length === 0) return to({ ...machine, lastError: null }, { name: "stopped" }, []);
-  const reason = `may still run: ${left.join("; ")}`;
-  return to({ ...machine, lastError: reason }, { name: "failed", reason, hasBeenStopped: true }, []);
 }

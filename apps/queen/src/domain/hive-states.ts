@@ -22,7 +22,13 @@ export type HiveMachineState =
   | { readonly name: "crashed"; readonly reason: string }
   | { readonly name: "hung"; readonly run: HiveIdentity }
   | { readonly name: "unreachable"; readonly run: HiveIdentity | null; readonly reason: string }
-  | { readonly name: "stopping"; readonly run: HiveIdentity | null; readonly workers: "stop" | "keep" }
+  /** `next`: it rests then, or its workers are stopped too, or it is started again. */
+  | {
+      readonly name: "stopping";
+      readonly run: HiveIdentity | null;
+      readonly workers: "stop" | "keep";
+      readonly next: "rest" | "stop" | "start";
+    }
   /** `hasBeenStopped`: a stop that could not be proven; nobody starts it again by itself. */
   | { readonly name: "failed"; readonly reason: string; readonly hasBeenStopped: boolean };
 
@@ -86,6 +92,7 @@ export type HiveMachineEvent =
   | { readonly type: "drain_requested"; readonly actor: string }
   | { readonly type: "resume_requested"; readonly actor: string }
   | { readonly type: "stop_requested"; readonly workers: "stop" | "keep"; readonly actor?: string }
+  | { readonly type: "restart_requested"; readonly actor: string }
   | { readonly type: "stop_ended"; readonly left: readonly string[] };
 
 /** What the shell does after a transition, in this order. */

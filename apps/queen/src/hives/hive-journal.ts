@@ -36,6 +36,7 @@ function actorOf(event: HiveMachineEvent): string {
       return event.actor ?? "operator";
     case "start_requested":
       return event.actor ?? "queen";
+    case "restart_requested":
     case "drain_requested":
     case "resume_requested":
       return event.actor;

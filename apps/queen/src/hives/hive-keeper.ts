@@ -12,14 +12,15 @@ import {
   runOf,
   stateNameOf,
 } from "../domain/hive-states.ts";
-import type { HiveRow, Store } from "../store/store.ts";
+import type { HiveOrder, HiveRow } from "../store/store.ts";
 import type { HiveCalls } from "./hive-calls.ts";
-import { hiveStateEntry, logHiveState } from "./hive-journal.ts";
 import type { HiveKeeperOptions } from "./hive-keeper-options.ts";
 import { hiveRecord, isHopeful } from "./hive-record.ts";
-import { newHiveRow } from "./hive-row.ts";
+import { HiveRecorder } from "./hive-recorder.ts";
+import { unfinishedOrder } from "./hive-row.ts";
 import { hiveTimerMs } from "./hive-timers.ts";
 import { type HiveStopOutcome, HiveWork } from "./hive-work.ts";
+import { StopUnderWay } from "./stop-under-way.ts";
 
 /** The only writer of one hive: a mailbox, the pure machine, and what its effects do to the world. */
 export class HiveKeeper implements AsyncDisposable {
@@ -27,17 +28,19 @@ export class HiveKeeper implements AsyncDisposable {
   readonly #options: HiveKeeperOptions;
   readonly #mailbox: Mailbox<HiveMachineEvent>;
   readonly #work: HiveWork;
+  readonly #recorder: HiveRecorder;
   readonly #timers = new Map<HiveTimer, Disposable>();
   #machine: HiveMachine;
-  #row: HiveRow;
-  #stopDeadline: Deadline = Deadline.never();
-  #stopping: PromiseWithResolvers<HiveStopOutcome> | null = null;
+  #stopping: StopUnderWay | null = null;
+  /** The queen stops, and it with her or without: nobody starts it any more. */
+  #isLeaving = false;
+  #isReleased = false;
   #hurryMs: number | null = null;
 
   constructor(options: HiveKeeperOptions, known: HiveRow | null) {
     this.#options = options;
     this.hiveId = options.settings.id;
-    this.#row = known ?? newHiveRow(options.settings, options.clock.nowMs());
+    this.#recorder = new HiveRecorder(options, known);
     this.#machine = { ...INITIAL_HIVE_MACHINE, isDrained: this.#row.isDrained === true };
     this.#mailbox = new Mailbox({
       name: `hive ${this.hiveId}`,
@@ -49,40 +52,47 @@ export class HiveKeeper implements AsyncDisposable {
 
   /** Starts the hive or adopts the one that runs; one that an operator stopped stays so. */
   start(): void {
-    if (this.#row.stoppedByOperator !== true) this.post({ type: "start_requested" });
+    if (this.#row.stoppedByOperator !== true && this.unfinishedOrder === null) this.post({ type: "start_requested" });
   }
 
-  /** An operator's stop that an earlier queen has not brought to its end. */
-  get isStopUnfinished(): boolean {
-    return this.#row.stoppedByOperator === true && this.#row.state !== "stopped";
+  /** What an operator has ordered and an earlier queen has not brought to its end. */
+  get unfinishedOrder(): HiveOrder | null {
+    return unfinishedOrder(this.#row);
   }
 
-  /** An operator starts the hive, also one that an operator stopped. Throws `storage_failed`. */
+  /** An operator starts the hive, also one that an operator stopped. Throws `storage_failed`, `shutting_down`. */
   async startFor(actor: string): Promise<void> {
-    await this.#stopping?.promise;
-    this.#save({ ...this.#row, stoppedByOperator: false }, []);
+    await this.#stopping?.ended;
+    this.#requireStay("start");
+    this.#recorder.save({ stoppedByOperator: false, order: null });
     this.post({ type: "start_requested", actor });
     await this.#mailbox.drained();
   }
 
   /** An operator stops the hive: it stays so until an operator starts it, under a later queen too. Never throws. */
   stopFor(actor: string, workers: "stop" | "keep", deadline: Deadline): Promise<HiveStopOutcome> {
-    const row = { ...this.#row, stoppedByOperator: true };
-    try {
-      this.#save(row, []);
-    } catch (error) {
-      this.#options.log.error("cannot record that an operator stops a hive: a later queen may start it again", {
-        error,
-        hive_id: this.hiveId,
-      });
-      this.#row = row;
-    }
-    return this.#begin(workers, deadline, actor);
+    // While it is being stopped with its workers, the more thorough order stands.
+    const order = this.#stopping !== null && this.#row.order === "stop" ? "stop" : workers;
+    this.#recorder.saveOrAlarm({ stoppedByOperator: true, order });
+    return this.#begin({ type: "stop_requested", workers, actor }, deadline).ended;
   }
 
-  /** Something happened to the hive. */
-  post(event: HiveMachineEvent): void {
-    this.#mailbox.post(event);
+  /**
+   * An operator has its daemon ended and started again; its workers go on. `isOvertaken`: a stop was ordered meanwhile, so it
+   * is not started again. Throws `storage_failed`, `shutting_down`.
+   */
+  async restartFor(actor: string, deadline: Deadline): Promise<{ outcome: HiveStopOutcome; isOvertaken: boolean }> {
+    await this.#stopping?.ended;
+    this.#requireStay("restart");
+    this.#recorder.save({ stoppedByOperator: false, order: "restart" });
+    const stopping = this.#begin({ type: "restart_requested", actor }, deadline);
+    const outcome = await stopping.ended;
+    return { outcome, isOvertaken: !stopping.isRestart };
+  }
+
+  /** Something happened to the hive; false when it was let go of. */
+  post(event: HiveMachineEvent): boolean {
+    return this.#mailbox.post(event);
   }
 
   /** The hive with the process that it was last known by. */
@@ -150,15 +160,17 @@ export class HiveKeeper implements AsyncDisposable {
       );
     }
     if (freshness.verdict === "repeated") return { applied: false };
-    this.#save({ ...this.#row, last: position }, []);
+    this.#recorder.save({ last: position });
     // What an operator stopped stays so, whoever started the daemon again.
     if (this.#row.stoppedByOperator !== true) this.post({ type: "announced", run });
     return { applied: true };
   }
 
-  /** Stops the hive with or without its workers and says how it went; never throws. */
+  /** Stops the hive because the queen stops, and says how it went; never throws. */
   stop(workers: "stop" | "keep", deadline: Deadline, actor: string): Promise<HiveStopOutcome> {
-    return this.#begin(workers, deadline, actor);
+    this.#isLeaving = true;
+    if (this.#row.order === "restart") this.#recorder.saveOrAlarm({ order: null });
+    return this.#begin({ type: "stop_requested", workers, actor }, deadline).ended;
   }
 
   /** Tells a hive to be quick: when it is being stopped with its workers, or else as soon as it is. */
@@ -171,9 +183,15 @@ export class HiveKeeper implements AsyncDisposable {
 
   /** Lets go of the hive without touching it: it and its workers go on. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isLeaving = true;
+    this.#isReleased = true;
     this.#mailbox.close();
     this.#cancelTimers();
     await this.#work[Symbol.asyncDispose]();
+  }
+
+  get #row(): HiveRow {
+    return this.#recorder.row;
   }
 
   #handle(event: HiveMachineEvent): void {
@@ -186,46 +204,11 @@ export class HiveKeeper implements AsyncDisposable {
     });
     const changed =
       machine.state !== before.state || machine.isDrained !== before.isDrained || machine.isReplaced !== before.isReplaced;
-    if (changed && !this.#record(before, machine, event)) return;
+    if (changed && !this.#recorder.move(before, machine, event, this.#work.installed)) return;
     this.#machine = machine;
     if (machine.state.name !== before.state.name) this.#cancelTimers();
     for (const effect of effects) this.#run(effect);
     if (changed) this.#options.listener.onState();
-  }
-
-  /** On disk before its effects; stopping alone goes on when the disk does not take it. */
-  #record(before: HiveMachine, machine: HiveMachine, event: HiveMachineEvent): boolean {
-    const { clock, log, settings, metrics } = this.#options;
-    const isMove = stateNameOf(machine) !== stateNameOf(before);
-    const row: HiveRow = {
-      ...this.#row,
-      state: stateNameOf(machine),
-      isDrained: machine.isDrained,
-      since: isMove ? new Date(clock.nowMs()).toISOString() : this.#row.since,
-      identity: runOf(machine.state) ?? this.#row.identity,
-      restarts: machine.restarts,
-      lastError: machine.lastError,
-      stateDir: settings.stateDir,
-      reach: settings.reach,
-      installDir: settings.installDir,
-      installed: this.#work.installed,
-    };
-    try {
-      this.#save(row, isMove ? [hiveStateEntry(this.hiveId, before, machine, event)] : []);
-    } catch (error) {
-      log.error("cannot record a change of a hive", { error, hive_id: this.hiveId, to: machine.state.name });
-      this.#row = row;
-      // A start that cannot be recorded is not made; everything else only follows what has already happened.
-      if (event.type === "start_requested" || event.type === "timer") return false;
-    }
-    if (isMove) logHiveState(log, settings, before, machine);
-    if (isMove && machine.state.name === "crashed") metrics.restarts.inc({ hive: this.hiveId, reason: event.type });
-    return true;
-  }
-
-  #save(row: HiveRow, events: Parameters<Store["commit"]>[0]["events"]): void {
-    this.#options.store.commit({ hives: [row], events });
-    this.#row = row;
   }
 
   #run(effect: HiveEffect): void {
@@ -263,21 +246,35 @@ export class HiveKeeper implements AsyncDisposable {
     work.catch((error: unknown) => this.#options.log.error(`cannot ${what} a hive`, { error, hive_id: this.hiveId }));
   }
 
-  #begin(workers: "stop" | "keep", deadline: Deadline, actor: string): Promise<HiveStopOutcome> {
-    this.#stopDeadline = deadline;
-    this.#stopping ??= Promise.withResolvers<HiveStopOutcome>();
-    const { promise } = this.#stopping;
-    this.post({ type: "stop_requested", workers, actor });
-    return promise;
+  #begin(event: Extract<HiveMachineEvent, { type: "stop_requested" | "restart_requested" }>, deadline: Deadline): StopUnderWay {
+    const order = event.type === "stop_requested" ? "stop" : "restart";
+    const known = this.#stopping;
+    const stopping = known ?? new StopUnderWay(order);
+    this.#stopping = stopping;
+    stopping.join(order, deadline);
+    const isTaken = this.post(event);
+    if (!isTaken && known === null) this.#endStop({ kind: "unreachable", message: "the queen has let go of it: she stops" });
+    return stopping;
   }
 
   async #stopHive(workers: "stop" | "keep"): Promise<void> {
     const known = runOf(this.#machine.state) ?? this.#row.identity;
     if (this.#hurryMs !== null) this.hurry(this.#hurryMs);
-    const outcome = await this.#work.stop(workers, known, this.#stopDeadline);
+    const outcome = await this.#work.stop(workers, known, this.#stopping?.deadline ?? Deadline.never());
     await this.#mailbox.drained();
-    this.#stopping?.resolve(outcome);
+    // A more thorough stop was ordered meanwhile and has begun: its outcome is that of both.
+    if (this.#machine.state.name === "stopping" && !this.#isReleased) return;
+    this.#endStop(outcome);
+  }
+
+  #endStop(outcome: HiveStopOutcome): void {
+    this.#stopping?.end(outcome);
     this.#stopping = null;
+  }
+
+  #requireStay(what: "start" | "restart"): void {
+    if (!this.#isLeaving) return;
+    throw new QhError("shutting_down", `cannot ${what} the hive ${this.hiveId}: the queen stops`);
   }
 
   #schedule(timer: HiveTimer, attempt: number): void {

@@ -6,23 +6,29 @@ import type { FleetMember, HiveFleet } from "./hive-fleet.ts";
 import { readHiveLog } from "./hive-log.ts";
 import { describeFate, isCleanFate, stopHive } from "./stop-cascade.ts";
 
-/** What operators may order of hives. Every method throws `hive_not_found` for a hive that is not there. */
+/**
+ * What operators may order of hives. Every method throws `hive_not_found` for a hive that is not there; every order throws
+ * `shutting_down` while the queen stops.
+ */
 export interface HiveOrders {
   record(hiveId: string): HiveRecord;
-  /** Takes a hive that the configuration has got since the start. Throws `invalid_config`, `shutting_down`. */
+  /** Takes a hive that the configuration has got since the start. Throws `invalid_config`. */
   take(hiveId: string, actor: string): Promise<HiveRecord>;
-  /** Starts it; returns before it runs. Throws `storage_failed`, `shutting_down`. */
+  /** Starts it; returns before it runs. Throws `storage_failed`. */
   start(hiveId: string, actor: string): Promise<HiveRecord>;
   /** Stops it for good: until an operator starts it again. */
   stop(hiveId: string, workers: "stop" | "keep", actor: string): Promise<HiveFate>;
-  /** Ends its daemon, proven, and starts it again; its workers go on. Throws `stop_failed`, `storage_failed`, `shutting_down`. */
+  /**
+   * Ends its daemon, proven, and starts it again; its workers go on. Throws `stop_failed` when the end is not proven (what
+   * runs is then taken as it is), `request_cancelled` when a stop was ordered meanwhile, `storage_failed`.
+   */
   restart(hiveId: string, actor: string): Promise<HiveRecord>;
   /** Sends it nothing new, under a later queen too. */
   drain(hiveId: string, actor: string): Promise<HiveRecord>;
   /** Takes it into use again. */
   resume(hiveId: string, actor: string): Promise<HiveRecord>;
-  /** Brings to their end the stops that an earlier queen was ordered and has not finished. */
-  finishStops(): void;
+  /** Brings to their end the orders that an earlier queen was given and has not finished. */
+  finishOrders(): void;
   /** Stops it and forgets it. Throws `stop_failed` while something of it may be left, unless forced; then it is still there. */
   remove(hiveId: string, force: boolean, actor: string): Promise<HiveFate>;
   /** The last lines of its daemon's log. Throws `host_unreachable`, `deadline_exceeded`. */
@@ -44,21 +50,22 @@ export interface HiveOrdersOptions {
 export function createHiveOrders(options: HiveOrdersOptions): HiveOrders {
   const { hives, workers, settings, reload, clock, log } = options;
   const record = (hiveId: string): HiveRecord => hives.member(hiveId).keeper.record(workers.countOf(hiveId));
+  const requireServing = (what: string): void => {
+    if (options.isStopping()) throw new QhError("shutting_down", `cannot ${what} a hive: the queen stops`);
+  };
   const stop = async (hiveId: string, how: "stop" | "keep", actor: string): Promise<HiveFate> => {
+    requireServing("stop");
     const deadline = Deadline.in(settings.shutdown.budgetMs, clock);
     const fate = await stopMember(hives.member(hiveId), how, { actor, workers, deadline });
     if (how === "stop" && isCleanFate(fate)) workers.onHiveStopped(hiveId);
     log.info(`an operator stopped a hive: ${describeFate(fate)}`, { hive_id: hiveId, actor });
     return fate;
   };
-  const requireServing = (): void => {
-    if (options.isStopping()) throw new QhError("shutting_down", "cannot start a hive: the queen stops");
-  };
-  return {
+  const orders: HiveOrders = {
     record,
     stop,
     async take(hiveId, actor) {
-      requireServing();
+      requireServing("take");
       const found = reload().hives.find((hive) => hive.id === hiveId);
       if (found === undefined) {
         throw new QhError(
@@ -71,31 +78,38 @@ export function createHiveOrders(options: HiveOrdersOptions): HiveOrders {
       return record(hiveId);
     },
     async start(hiveId, actor) {
-      requireServing();
+      requireServing("start");
       await hives.member(hiveId).keeper.startFor(actor);
       return record(hiveId);
     },
     async restart(hiveId, actor) {
-      requireServing();
-      const fate = await stop(hiveId, "keep", actor);
+      requireServing("restart");
+      const { fate, isOvertaken } = await restartMember(
+        hives.member(hiveId),
+        actor,
+        Deadline.in(settings.shutdown.budgetMs, clock),
+      );
+      log.info(`an operator restarts a hive: ${describeFate(fate)}`, { hive_id: hiveId, actor });
+      if (isOvertaken) throw overtaken(hiveId, fate, options.isStopping());
       if (!isCleanFate(fate)) throw notEnded("restart", fate);
-      await hives.member(hiveId).keeper.startFor(actor);
       return record(hiveId);
     },
     async drain(hiveId, actor) {
+      requireServing("drain");
       await hives.member(hiveId).keeper.orderFor(actor, "drain_requested");
       return record(hiveId);
     },
     async resume(hiveId, actor) {
+      requireServing("resume");
       await hives.member(hiveId).keeper.orderFor(actor, "resume_requested");
       return record(hiveId);
     },
-    finishStops() {
+    finishOrders() {
       for (const { settings: hive, keeper } of hives.members()) {
-        if (!keeper.isStopUnfinished) continue;
-        stop(hive.id, "stop", "queen").catch((error: unknown) =>
-          log.error("cannot finish the stop of a hive", { error, hive_id: hive.id }),
-        );
+        const order = keeper.unfinishedOrder;
+        if (order === null) continue;
+        const end = order === "restart" ? orders.restart(hive.id, "queen") : stop(hive.id, order, "queen");
+        end.catch((error: unknown) => log.error("cannot finish what was ordered of a hive", { error, hive_id: hive.id, order }));
       }
     },
     async remove(hiveId, force, actor) {
@@ -113,6 +127,7 @@ export function createHiveOrders(options: HiveOrdersOptions): HiveOrders {
       return await readHiveLog(host, hive, lines, Deadline.in(settings.health.timeoutMs, clock), signal);
     },
   };
+  return orders;
 }
 
 function notEnded(what: string, fate: HiveFate): QhError {
@@ -120,6 +135,34 @@ function notEnded(what: string, fate: HiveFate): QhError {
   return new QhError("stop_failed", `cannot ${what} the hive ${fate.hive_id}: ${why}; try again when its host answers`, {
     details: { fate },
   });
+}
+
+function overtaken(hiveId: string, fate: HiveFate, queenStops: boolean): QhError {
+  return new QhError(
+    queenStops ? "shutting_down" : "request_cancelled",
+    `cannot restart the hive ${hiveId}: ${queenStops ? "the queen stops" : "a stop of it was ordered meanwhile"}, so it was not started again`,
+    { details: { fate } },
+  );
+}
+
+/** Ends the daemon alone and starts it again; its workers go on and are not looked at. */
+async function restartMember(
+  { settings, host, keeper }: FleetMember,
+  actor: string,
+  deadline: Deadline,
+): Promise<{ readonly fate: HiveFate; readonly isOvertaken: boolean }> {
+  let isOvertaken = false;
+  const hive = {
+    hiveId: settings.id,
+    stop: async () => {
+      const restarted = await keeper.restartFor(actor, deadline);
+      ({ isOvertaken } = restarted);
+      return restarted.outcome;
+    },
+    workers: () => [],
+    isAlive: (identity: ProcessIdentity) => host.isAlive(identity),
+  };
+  return { fate: await stopHive(hive, "keep", deadline), isOvertaken };
 }
 
 /** With its workers, or the daemon alone: then its workers go on and are not looked at. */
@@ -136,5 +179,5 @@ function stopMember(
     workers: how === "stop" ? ofHive : () => [],
     isAlive: (identity: ProcessIdentity) => host.isAlive(identity),
   };
-  return stopHive(hive, deadline);
+  return stopHive(hive, how, deadline);
 }

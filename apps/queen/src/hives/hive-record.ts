@@ -49,8 +49,9 @@ export function isHopeful(machine: HiveMachine): boolean {
     case "hung":
     case "unreachable":
       return true;
-    case "stopped":
     case "stopping":
+      return machine.state.next === "start";
+    case "stopped":
     case "failed":
       return false;
     default:

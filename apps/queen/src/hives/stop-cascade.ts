@@ -25,7 +25,7 @@ export async function stopHives(
   const fates = await Promise.all(
     hives.map(async (hive) => {
       const keep = how === "keep" || (how === "by_config" && hive.onQueenExit === "keep");
-      const fate = keep ? await keepHive(hive) : await stopHive(hive, deadline);
+      const fate = keep ? await keepHive(hive) : await stopHive(hive, "stop", deadline);
       if (!keep) await hive.letGo();
       onFate(fate);
       return fate;
@@ -56,10 +56,14 @@ async function keepHive(hive: StoppableHive): Promise<HiveFate> {
   return { hive_id: hive.hiveId, fate: "kept", workers_stopped: 0, workers_killed: 0, workers_kept: kept };
 }
 
-/** Stops one hive with its workers and proves it by process identity. */
-export async function stopHive(hive: Omit<StoppableHive, "letGo" | "onQueenExit">, deadline: Deadline): Promise<HiveFate> {
+/** Stops one hive, with its workers or without them, and proves it by process identity. */
+export async function stopHive(
+  hive: Omit<StoppableHive, "letGo" | "onQueenExit">,
+  how: "stop" | "keep",
+  deadline: Deadline,
+): Promise<HiveFate> {
   const known = hive.workers();
-  const outcome = await hive.stop("stop", deadline);
+  const outcome = await hive.stop(how, deadline);
   const survivors = known
     .filter((worker) => isStillAlive(hive, worker))
     .map((worker) => `worker ${worker.worker_id}, pid ${worker.pid}`);
@@ -70,14 +74,16 @@ export async function stopHive(hive: Omit<StoppableHive, "letGo" | "onQueenExit"
     const counts = { workers_stopped: 0, workers_killed: 0, workers_kept: survivors.length };
     return { hive_id: hive.hiveId, fate, ...counts, message };
   }
-  return fateOf(hive.hiveId, outcome.answer, survivors);
+  return fateOf(hive.hiveId, how, outcome.answer, survivors);
 }
 
 /** What `hive stop` printed, and what we found still alive -> the fate. */
-export function fateOf(hiveId: string, answer: HiveStopAnswer, survivors: readonly string[]): HiveFate {
+export function fateOf(hiveId: string, how: "stop" | "keep", answer: HiveStopAnswer, survivors: readonly string[]): HiveFate {
   const workers = answer.stopped.filter(({ what }) => what !== "hive");
   const killed = workers.filter(({ how }) => how === "killed").length;
-  const left = [...answer.left, ...survivors];
+  // Whoever stops its workers too has not done so while its host has kept some.
+  const kept = how === "stop" && answer.workers_kept > 0 ? [`${answer.workers_kept} workers, which were kept`] : [];
+  const left = [...answer.left, ...kept, ...survivors];
   const daemonKilled = answer.stopped.some(({ what, how }) => what === "hive" && how === "killed");
   const counts = { workers_stopped: workers.length - killed, workers_killed: killed, workers_kept: answer.workers_kept };
   if (left.length > 0) return { hive_id: hiveId, fate: "left", ...counts, message: `may still run: ${left.join("; ")}` };

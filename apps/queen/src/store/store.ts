@@ -10,6 +10,9 @@ export interface InstalledFiles {
   readonly worker: string | null;
 }
 
+/** An operator's order to stop a hive, with its workers or without them, or to end its daemon and start it again. */
+export type HiveOrder = "stop" | "keep" | "restart";
+
 /** A hive in the registry. */
 export interface HiveRow {
   readonly hiveId: string;
@@ -32,6 +35,8 @@ export interface HiveRow {
   readonly last: MessagePosition | null;
   /** An operator stopped it: no queen starts it before an operator does. */
   readonly stoppedByOperator?: boolean;
+  /** What an operator has ordered and no queen has brought to its end yet: the next queen does. Null when there is nothing. */
+  readonly order?: HiveOrder | null;
   /** An operator drained it: it gets no work before an operator resumes it. */
   readonly isDrained?: boolean;
 }

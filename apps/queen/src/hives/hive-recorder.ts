@@ -1,0 +1,70 @@
+import { type HiveMachine, type HiveMachineEvent, stateNameOf } from "../domain/hive-states.ts";
+import type { HiveRow, InstalledFiles, JournalEntry } from "../store/store.ts";
+import { hiveStateEntry, logHiveState } from "./hive-journal.ts";
+import type { HiveKeeperOptions } from "./hive-keeper-options.ts";
+import { newHiveRow, withMachine } from "./hive-row.ts";
+
+/** The registry's row of one hive: on disk before anything that follows from it. */
+export class HiveRecorder {
+  readonly #options: HiveKeeperOptions;
+  #row: HiveRow;
+
+  constructor(options: HiveKeeperOptions, known: HiveRow | null) {
+    this.#options = options;
+    this.#row = known ?? newHiveRow(options.settings, options.clock.nowMs());
+  }
+
+  get row(): HiveRow {
+    return this.#row;
+  }
+
+  /** Changes the row. Throws `storage_failed`; then nothing has changed. */
+  save(patch: Partial<HiveRow>, events: readonly JournalEntry[] = []): void {
+    const row = { ...this.#row, ...patch };
+    this.#options.store.commit({ hives: [row], events });
+    this.#row = row;
+  }
+
+  /** An order to stop is carried out also when the disk does not take it. */
+  saveOrAlarm(patch: Partial<HiveRow>): void {
+    try {
+      this.save(patch);
+    } catch (error) {
+      const { log, settings } = this.#options;
+      const message = "cannot record that a hive is to be stopped: a later queen may start it again";
+      log.error(message, { error, hive_id: settings.id });
+      this.#row = { ...this.#row, ...patch };
+    }
+  }
+
+  /** A move of its machine; stopping alone goes on when the disk does not take it. False: it must not happen. */
+  move(before: HiveMachine, machine: HiveMachine, event: HiveMachineEvent, installed: InstalledFiles | null): boolean {
+    const { clock, log, settings, metrics } = this.#options;
+    const isMove = stateNameOf(machine) !== stateNameOf(before);
+    const row: HiveRow = {
+      ...withMachine(this.#row, machine),
+      since: isMove ? new Date(clock.nowMs()).toISOString() : this.#row.since,
+      stateDir: settings.stateDir,
+      reach: settings.reach,
+      installDir: settings.installDir,
+      installed,
+      ...(isOrderDone(machine, event) ? { order: null } : {}),
+    };
+    try {
+      this.save(row, isMove ? [hiveStateEntry(settings.id, before, machine, event)] : []);
+    } catch (error) {
+      log.error("cannot record a change of a hive", { error, hive_id: settings.id, to: machine.state.name });
+      this.#row = row;
+      // A start that cannot be recorded is not made; everything else only follows what has already happened.
+      if (event.type === "start_requested" || event.type === "timer") return false;
+    }
+    if (isMove) logHiveState(log, settings, before, machine);
+    if (isMove && machine.state.name === "crashed") metrics.restarts.inc({ hive: settings.id, reason: event.type });
+    return true;
+  }
+}
+
+/** A stop whose end is not proven is still to be brought to its end. */
+function isOrderDone({ state }: HiveMachine, event: HiveMachineEvent): boolean {
+  return event.type === "stop_ended" && (state.name === "stopped" || state.name === "starting");
+}

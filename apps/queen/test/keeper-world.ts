@@ -1,0 +1,169 @@
+import { createMetrics, silentLog } from "@queen-and-hive/daemon";
+import { ManualClock, type TemporaryDirectory, temporaryDirectory } from "@queen-and-hive/dev-env";
+import { type HiveIdentity, type HiveStopAnswer, parseHiveId, QhError, type QueenAddress } from "@queen-and-hive/protocol";
+import { resolveSettings } from "../src/config/resolve.ts";
+import type { HiveSettings, QueenSettings } from "../src/config/settings.ts";
+import { HiveKeeper } from "../src/hives/hive-keeper.ts";
+import { createHiveMetrics } from "../src/hives/hive-metrics.ts";
+import { newHiveRow } from "../src/hives/hive-row.ts";
+import { createNetworkTransport } from "../src/hives/transport.ts";
+import type { HiveStop } from "../src/hosts/hive-argv.ts";
+import type { HiveCommands } from "../src/hosts/hive-commands.ts";
+import type { Host } from "../src/hosts/host.ts";
+import { openSqliteStore } from "../src/store/sqlite-store.ts";
+import type { HiveRow, Store } from "../src/store/store.ts";
+
+/** Who the queen of a test is. */
+export const QUEEN: QueenAddress = {
+  queen_id: "queen-00000000-0000-4000-8000-000000000000",
+  queen_epoch: 1,
+  queen_url: "http://127.0.0.1:1",
+};
+
+const RUN: HiveIdentity = {
+  hive_id: gpu1(),
+  hive_epoch: 1,
+  pid: 1,
+  start_time: 1,
+  boot_id: "boot",
+  url: "http://127.0.0.1:1",
+  version: "0",
+  protocol: { min: 1, max: 1 },
+};
+
+const noAnswer = (): Promise<never> => Promise.reject(new QhError("host_unreachable", "cannot ask: a test does not answer"));
+
+const SILENT_HOST: Host = {
+  name: "gpu1",
+  isLocal: false,
+  exec: noAnswer,
+  upload: noAnswer,
+  forward: noAnswer,
+  facts: noAnswer,
+  isAlive: () => null,
+  [Symbol.asyncDispose]: async () => undefined,
+};
+
+/** A `hive stop` that a test ends. */
+export interface AskedStop {
+  readonly keepWorkers: boolean;
+  /** Proves that nothing is left. */
+  prove(): void;
+  /** Its host does not answer. */
+  fail(): void;
+}
+
+/** One hive's keeper with a real registry, on a host whose commands a test answers. */
+export class KeeperWorld implements AsyncDisposable {
+  readonly clock = new ManualClock();
+  readonly store: Store;
+  /** Every `hive stop` so far. */
+  readonly stops: AskedStop[] = [];
+  /** How many times `hive start` was called; it never answers. */
+  starts = 0;
+  readonly #folder: TemporaryDirectory;
+  readonly #settings: QueenSettings;
+  readonly #keepers: HiveKeeper[] = [];
+
+  private constructor(folder: TemporaryDirectory) {
+    this.#folder = folder;
+    const place = { file: null, workingDirectory: folder.path, home: folder.path, machineId: "machine", sshAgent: null };
+    const hives = [{ id: "gpu1", host: "local" }];
+    this.#settings = resolveSettings({ hives }, place, this.clock.nowMs());
+    this.store = openSqliteStore({ path: folder.join("queen.db"), clock: this.clock, onRequestsLost: () => undefined });
+    // It has run before: its host needs no first look.
+    this.store.commit({ hives: [{ ...newHiveRow(this.hive, this.clock.nowMs()), state: "running", identity: RUN }], events: [] });
+  }
+
+  static async open(): Promise<KeeperWorld> {
+    return new KeeperWorld(await temporaryDirectory("qh-keeper"));
+  }
+
+  /** Her row of the hive. Throws when there is none. */
+  get row(): HiveRow {
+    const [row] = this.store.hives();
+    if (row === undefined) throw new Error("cannot read the row of the hive: nothing was recorded");
+    return row;
+  }
+
+  /** The settings of the one hive. Throws when there are none. */
+  get hive(): HiveSettings {
+    const [settings] = this.#settings.hives;
+    if (settings === undefined) throw new Error("cannot keep a hive: the configuration has none");
+    return settings;
+  }
+
+  /** The keeper of a queen who finds what an earlier one has recorded. */
+  keeper(): HiveKeeper {
+    const { clock, store } = this;
+    const settings = this.hive;
+    const { health, restart, preflight, install } = this.#settings;
+    const keeper = new HiveKeeper(
+      {
+        settings,
+        host: SILENT_HOST,
+        commands: this.#commands(),
+        transport: createNetworkTransport(() => QUEEN),
+        token: "token",
+        store,
+        queen: () => QUEEN,
+        health,
+        restart,
+        preflight,
+        install: { limits: install, withWorker: false },
+        stopWorkerMs: 1_000,
+        listener: { onEvent: () => undefined, onState: () => undefined, onAbandoned: () => undefined },
+        isFrozen: () => false,
+        metrics: createHiveMetrics(
+          createMetrics(),
+          () => [],
+          () => clock.nowMs(),
+        ),
+        clock,
+        random: () => 0.5,
+        log: silentLog,
+      },
+      store.hives()[0] ?? null,
+    );
+    this.#keepers.push(keeper);
+    return keeper;
+  }
+
+  /** Lets everything that can happen without time happen. */
+  async settle(): Promise<void> {
+    await this.clock.advance(1);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const keeper of this.#keepers) await keeper[Symbol.asyncDispose]();
+    this.store[Symbol.dispose]();
+    await this.#folder[Symbol.asyncDispose]();
+  }
+
+  #commands(): HiveCommands {
+    return {
+      start: () => {
+        this.starts += 1;
+        return new Promise(() => undefined);
+      },
+      status: () => Promise.reject(new QhError("host_unreachable", "cannot look: a test does not answer")),
+      stop: (stop) => this.#stop(stop),
+    };
+  }
+
+  #stop({ keepWorkers }: HiveStop): Promise<HiveStopAnswer> {
+    const { promise, resolve, reject } = Promise.withResolvers<HiveStopAnswer>();
+    this.stops.push({
+      keepWorkers,
+      prove: () => resolve({ hive_id: "gpu1", was_running: true, workers_kept: keepWorkers ? 1 : 0, stopped: [], left: [] }),
+      fail: () => reject(new QhError("host_unreachable", "cannot stop the hive: its host does not answer")),
+    });
+    return promise;
+  }
+}
+
+function gpu1(): HiveIdentity["hive_id"] {
+  const id = parseHiveId("gpu1");
+  if (id === null) throw new Error("cannot use gpu1 as the id of a hive");
+  return id;
+}
