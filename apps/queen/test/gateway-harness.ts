@@ -25,6 +25,7 @@ export interface HarnessOptions {
   readonly stream?: Partial<StreamLimits>;
   readonly bodyBytes?: number;
   readonly bodiesBytes?: number;
+  readonly answersBytes?: number;
   readonly receiveMs?: number;
   readonly retry?: GatewaySettings["retry"];
   readonly answer?: GatewaySettings["answer"];
@@ -63,6 +64,7 @@ export class GatewayHarness implements AsyncDisposable {
         stream: { ...STREAM, ...options.stream },
         bodyBytes,
         bodiesBytes: options.bodiesBytes ?? 1_000_000_000,
+        answersBytes: options.answersBytes ?? 1_000_000_000,
         receiveMs: options.receiveMs ?? 10_000,
         retry: options.retry ?? { attempts: 3, waitMs: 200 },
         answer: options.answer ?? { wholeBytes: 33_554_432, eventBytes: 8_388_608 },

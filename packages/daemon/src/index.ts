@@ -1,5 +1,6 @@
 export { type BackoffPolicy, backoffMs } from "./backoff.ts";
 export { Broadcast } from "./broadcast.ts";
+export { ChunkList } from "./chunk-list.ts";
 export { type Clock, sleepOn, systemClock } from "./clock.ts";
 export { addToList, type ListEntry, removeFromList } from "./config/edit-list.ts";
 export { type LoadConfigOptions, type LoadedConfig, loadConfig } from "./config/load-config.ts";

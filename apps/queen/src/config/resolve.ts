@@ -86,6 +86,7 @@ export function resolveSettings(config: QueenConfigInput, place: ConfigPlace, no
       receiveMs: parseDurationMs(limits.receive),
       wholeAnswerBytes: parseSizeBytes(limits.whole_answer),
       eventBytes: parseSizeBytes(limits.event),
+      answersBytes: parseSizeBytes(limits.answers),
     },
     log: { level: log.level, format: log.format, maxBytes: parseSizeBytes(log.max_size), keep: log.keep },
     shutdown: { budgetMs: parseDurationMs(shutdown.budget), drainMs: parseDurationMs(shutdown.drain) },

@@ -153,6 +153,8 @@ export interface QueenSettings {
     readonly receiveMs: number;
     readonly wholeAnswerBytes: number;
     readonly eventBytes: number;
+    /** What is held of the answers of all open requests together. */
+    readonly answersBytes: number;
   };
   readonly log: {
     readonly level: "debug" | "info" | "warn" | "error";

@@ -1,7 +1,8 @@
-import type { Clock } from "@queen-and-hive/daemon";
+import { ChunkList, type Clock } from "@queen-and-hive/daemon";
 import { formatDurationMs, QhError } from "@queen-and-hive/protocol";
 import type { Dispatcher } from "undici";
 import type { ReadyWorker, TrafficOutcome } from "../workers/worker-directory.ts";
+import type { AnswerShare } from "./answer-budget.ts";
 import type { ClientAnswer } from "./client-answer.ts";
 import { callEngine, type EngineBreak, type EngineCall, type EngineListener, type EngineRequest } from "./engine-call.ts";
 import { answerOfErrorEvent } from "./error-event.ts";
@@ -37,6 +38,7 @@ export interface AttemptParts {
   readonly route: GatewayRoute;
   readonly request: EngineRequest;
   readonly answer: ClientAnswer;
+  readonly held: AnswerShare;
   readonly usage: UsageReader;
   readonly stream: StreamLimits;
   readonly limits: AnswerLimits;
@@ -66,8 +68,7 @@ export class Attempt implements EngineListener {
   #status = 0;
   #headers: HeaderValues = {};
   #events: EventRelay | null = null;
-  #whole: Buffer[] | null = [];
-  #wholeBytes = 0;
+  #whole: ChunkList | null = null;
   #firstByte: Disposable | null = null;
   #idle: Silence | null = null;
   #tail: Disposable | null = null;
@@ -108,7 +109,7 @@ export class Attempt implements EngineListener {
     this.#headers = headers;
     if (isPlainEventStream(status, headers)) {
       this.#events = new EventRelay(this.#parts.limits.eventBytes, this.#parts.route.dialect);
-    }
+    } else this.#whole = new ChunkList();
   }
 
   data(chunk: Buffer): void {
@@ -133,7 +134,10 @@ export class Attempt implements EngineListener {
     if (this.#events !== null) this.#endEvents(this.#events);
     else if (this.#whole === null) this.#complete(false);
     else
-      this.#finish({ kind: "whole", answer: { status: this.#status, headers: this.#headers, body: Buffer.concat(this.#whole) } });
+      this.#finish({
+        kind: "whole",
+        answer: { status: this.#status, headers: this.#headers, body: Buffer.concat(this.#whole.takeAll()) },
+      });
   }
 
   broken(how: EngineBreak, cause: unknown): void {
@@ -160,7 +164,7 @@ export class Attempt implements EngineListener {
       this.#idle?.[Symbol.dispose]();
       this.#tail ??= this.#parts.clock.after(AFTER_LAST_EVENT_MS, () => this.#complete(true));
     }
-    if (!events.isOverfull) return;
+    if (!this.#hold(events.pendingBytes) || !events.isOverfull) return;
     const message = `cannot pass on the answer: one event is larger than ${this.#parts.limits.eventBytes} bytes`;
     this.#fail(new QhError("engine_failed", message), "server_error", false);
   }
@@ -198,11 +202,10 @@ export class Attempt implements EngineListener {
     answer.beginEvents(this.#status, { ...headersForClient(this.#headers), ...headers }, comment);
   }
 
-  #takeWhole(whole: Buffer[], chunk: Buffer): void {
+  #takeWhole(whole: ChunkList, chunk: Buffer): void {
     const { answer, limits, ourHeaders } = this.#parts;
-    whole.push(chunk);
-    this.#wholeBytes += chunk.length;
-    if (this.#wholeBytes <= limits.wholeBytes) return;
+    whole.add(chunk);
+    if (!this.#hold(whole.bytes) || whole.bytes <= limits.wholeBytes) return;
     if (answer.committed) {
       const message = `cannot pass on the answer: it is no event stream and larger than ${limits.wholeBytes} bytes`;
       this.#fail(new QhError("engine_failed", message), "server_error", false);
@@ -210,7 +213,19 @@ export class Attempt implements EngineListener {
     }
     this.#whole = null;
     answer.beginBytes(this.#status, { ...headersForClient(this.#headers), ...ourHeaders().headers });
-    this.#pass(whole);
+    this.#pass(whole.takeAll());
+    if (!this.#paused) this.#hold(0);
+  }
+
+  /** False: the answers of all requests would hold too much, and this one has ended. */
+  #hold(bytes: number): boolean {
+    try {
+      this.#parts.held.hold(bytes);
+      return true;
+    } catch (error) {
+      this.#fail(asError(error), null, false);
+      return false;
+    }
   }
 
   #pass(chunks: readonly Uint8Array[]): void {
@@ -221,6 +236,7 @@ export class Attempt implements EngineListener {
     this.#call?.pause();
     this.#parts.answer.onDrain(() => {
       this.#paused = false;
+      if (this.#events === null && this.#whole === null) this.#hold(0);
       this.#idle?.touch();
       this.#call?.resume();
     });

@@ -1,3 +1,4 @@
+import { ChunkList } from "@queen-and-hive/daemon";
 import { SSE_START, type SseState, scanSse } from "../domain/sse.ts";
 import { LAST_EVENTS, type StreamDialect } from "../domain/stream-dialect.ts";
 import { lastData } from "./error-event.ts";
@@ -10,8 +11,7 @@ export class EventRelay {
   readonly #eventBytesMax: number;
   readonly #lastEvents: readonly string[];
   #state: SseState = SSE_START;
-  #pending: Uint8Array[] = [];
-  #pendingBytes = 0;
+  readonly #pending = new ChunkList();
 
   constructor(eventBytesMax: number, dialect: StreamDialect) {
     this.#eventBytesMax = eventBytesMax;
@@ -19,24 +19,28 @@ export class EventRelay {
   }
 
   /** What can be passed on after this chunk, unchanged and in order. */
-  take(chunk: Uint8Array): readonly Uint8Array[] {
+  take(chunk: Buffer): readonly Uint8Array[] {
     if (this.isOver) return NOTHING;
     const { state, completeBytes } = scanSse(this.#state, chunk, this.#lastEvents);
     this.#state = state;
     if (completeBytes === 0) {
-      this.#keep(chunk);
+      this.#pending.add(chunk);
       return NOTHING;
     }
-    const complete = [...this.#pending, chunk.subarray(0, completeBytes)];
-    this.#pending = [];
-    this.#pendingBytes = 0;
-    if (!this.isOver) this.#keep(chunk.subarray(completeBytes));
-    return complete;
+    const complete = chunk.subarray(0, completeBytes);
+    const events = this.#pending.bytes === 0 ? complete : Buffer.concat([...this.#pending.takeAll(), complete]);
+    if (!this.isOver && completeBytes < chunk.length) this.#pending.add(chunk.subarray(completeBytes));
+    return [events];
+  }
+
+  /** Bytes of the event that has begun. */
+  get pendingBytes(): number {
+    return this.#pending.bytes;
   }
 
   /** The event that has begun is larger than allowed. */
   get isOverfull(): boolean {
-    return this.#pendingBytes > this.#eventBytesMax;
+    return this.#pending.bytes > this.#eventBytesMax;
   }
 
   /** The engine has said that this was all: whatever happens now, the answer is complete. */
@@ -59,10 +63,9 @@ export class EventRelay {
    * error that is not cut, or, with `always`, whatever it is.
    */
   end(always = false): readonly Uint8Array[] {
-    if (this.#pending.length === 0 && this.#state.atBoundary) return NOTHING;
+    if (this.#pending.bytes === 0 && this.#state.atBoundary) return NOTHING;
     const endsInLine = this.#state.lineBytes > 0;
-    const rest: Uint8Array[] = [...this.#pending];
-    this.#pending = [];
+    const rest: Uint8Array[] = [...this.#pending.takeAll()];
     while (!this.#state.atBoundary) {
       rest.push(LINE_END);
       this.#state = scanSse(this.#state, LINE_END, this.#lastEvents).state;
@@ -74,11 +77,5 @@ export class EventRelay {
     // Half an error says nothing.
     if (data === "cut") this.#state = { ...this.#state, failed: false };
     return NOTHING;
-  }
-
-  #keep(bytes: Uint8Array): void {
-    if (bytes.length === 0) return;
-    this.#pending.push(bytes);
-    this.#pendingBytes += bytes.length;
   }
 }

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Clock, Log } from "@queen-and-hive/daemon";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import type { WorkerDirectory } from "../workers/worker-directory.ts";
+import type { AnswerShare } from "./answer-budget.ts";
 import type { EnginePools } from "./engine-pools.ts";
 import type { GatewayMetrics } from "./gateway-metrics.ts";
 import type { GatewayRoute } from "./routes.ts";
@@ -29,6 +30,8 @@ export interface ExchangeRequest {
   readonly client: string;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
+  /** What is held of its answer. */
+  readonly held: AnswerShare;
   /** Aborted when the client has left. */
   readonly clientGone: AbortSignal;
 }

@@ -163,7 +163,8 @@ export class Exchange {
       const outcome = await this.#ask(inference, lease);
       const tookMs = this.#around.clock.monotonicMs() - startedMs;
       const error = this.#judge(outcome, lease.worker);
-      if (error === null && isServed(outcome)) servedMs = tookMs;
+      if (error !== null) this.#given.held.hold(0);
+      else if (isServed(outcome)) servedMs = tookMs;
       return error;
     } finally {
       // Only now: whoever gets the slot next is chosen with what this try has told about the worker.
@@ -192,6 +193,7 @@ export class Exchange {
         chunks: body.chunks,
       },
       answer: this.#answer,
+      held: this.#given.held,
       usage: this.#usage,
       stream,
       limits,

@@ -3,6 +3,7 @@ import { type Clock, type Deadline, HANDLED, type Log, type Metrics } from "@que
 import { type OpenRequest, QhError, type RequestId } from "@queen-and-hive/protocol";
 import { Dispatcher } from "../dispatch/dispatcher.ts";
 import type { WorkerDirectory } from "../workers/worker-directory.ts";
+import { AnswerBudget } from "./answer-budget.ts";
 import { BodyBudget } from "./body-budget.ts";
 import { EnginePools } from "./engine-pools.ts";
 import { Exchange } from "./exchange.ts";
@@ -93,6 +94,7 @@ export function createGateway<Identity>(parts: GatewayParts<Identity>): Gateway<
     for (const exchange of open) exchange.reconsider(modelId);
   });
   const bodies = new BodyBudget(settings.bodiesBytes);
+  const answers = new AnswerBudget(settings.answersBytes);
   const common = new Set<string>(Object.values(GATEWAY_ROUTES).map(({ path }) => path));
   const listedPaths = [...new Set(parts.models.flatMap((model) => model.routes))].filter((path) => !common.has(path));
   let refusal: QhError | null = null;
@@ -101,7 +103,9 @@ export function createGateway<Identity>(parts: GatewayParts<Identity>): Gateway<
     (route: GatewayRoute): GatewayHandler<Identity> =>
     async ({ identity, requestId, signal, request, response }) => {
       if (refusal !== null) throw refusal;
+      using held = answers.open();
       const exchange = new Exchange(around, {
+        held,
         route,
         requestId,
         client: parts.clientOf(identity),

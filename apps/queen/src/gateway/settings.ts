@@ -17,6 +17,8 @@ export interface GatewaySettings {
   readonly bodyBytes: number;
   /** The bodies of all open requests together. */
   readonly bodiesBytes: number;
+  /** What is held of the answers of all open requests together. */
+  readonly answersBytes: number;
   /** How long a body may take to arrive. */
   readonly receiveMs: number;
   /** Trying again while no byte of an answer has reached the client. */
@@ -28,8 +30,8 @@ export interface GatewaySettings {
 /** What of the configuration concerns the gateway. */
 export function gatewaySettings({ queue, stream, retry, limits }: QueenSettings): GatewaySettings {
   const answer = { wholeBytes: limits.wholeAnswerBytes, eventBytes: limits.eventBytes };
-  const { bodyBytes, bodiesBytes, receiveMs } = limits;
-  return { queue, stream, retry, bodyBytes, bodiesBytes, receiveMs, answer };
+  const { bodyBytes, bodiesBytes, answersBytes, receiveMs } = limits;
+  return { queue, stream, retry, bodyBytes, bodiesBytes, answersBytes, receiveMs, answer };
 }
 
 /** The limits of one exchange with an engine. */

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { QhError } from "@queen-and-hive/protocol";
+import { ChunkList } from "../chunk-list.ts";
 import { type Clock, systemClock } from "../clock.ts";
 
 /** Reads a whole body. Throws `body_too_large` (also when only announced) and `client_closed`, or the signal's reason. */
@@ -7,10 +8,6 @@ async function readBody(request: IncomingMessage, limitBytes: number, signal: Ab
   const [first, ...more] = await readChunks(request, limitBytes, signal);
   return more.length === 0 ? (first ?? Buffer.alloc(0)) : Buffer.concat([first ?? Buffer.alloc(0), ...more]);
 }
-
-/** So many small chunks become one: a client that sends byte by byte must not cost a hundred times what it sends. */
-const SMALL_CHUNK_BYTES = 4_096;
-const SMALL_CHUNKS_MAX = 256;
 
 /**
  * Reads a whole body as the chunks in which it came, so that a large one is never copied; `look` sees each on its arrival,
@@ -23,23 +20,16 @@ export function readChunks(
   look: (chunk: Buffer) => void = () => undefined,
 ): Promise<readonly Buffer[]> {
   return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let bytes = 0;
-    let small = 0;
+    const chunks = new ChunkList();
     const settle = (finish: () => void): void => {
       request.off("data", onData).off("end", onEnd).off("error", onGone).off("close", onGone);
       signal.removeEventListener("abort", onAbort);
       finish();
     };
     const keep = (chunk: Buffer): void => {
-      bytes += chunk.length;
-      if (bytes > limitBytes) throw tooLarge(limitBytes);
+      if (chunks.bytes + chunk.length > limitBytes) throw tooLarge(limitBytes);
       look(chunk);
-      chunks.push(chunk);
-      small = chunk.length < SMALL_CHUNK_BYTES ? small + 1 : 0;
-      if (small < SMALL_CHUNKS_MAX) return;
-      chunks.push(Buffer.concat(chunks.splice(-small)));
-      small = 0;
+      chunks.add(chunk);
     };
     const onData = (chunk: Buffer): void => {
       try {
@@ -48,7 +38,7 @@ export function readChunks(
         settle(() => reject(error));
       }
     };
-    const onEnd = (): void => settle(() => resolve(chunks));
+    const onEnd = (): void => settle(() => resolve(chunks.takeAll()));
     const onGone = (): void =>
       settle(() => reject(new QhError("client_closed", "cannot read the body: the client left while it was sent")));
     const onAbort = (): void => settle(() => reject(signal.reason));

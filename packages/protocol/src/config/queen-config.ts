@@ -245,6 +245,7 @@ export const queenConfigSchema = {
         receive: value.duration,
         whole_answer: value.size,
         event: value.size,
+        answers: value.size,
         connections_per_ip: { type: "integer", minimum: 1 },
       },
       additionalProperties: false,

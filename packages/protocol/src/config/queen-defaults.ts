@@ -51,6 +51,7 @@ export const QUEEN_CONFIG_DEFAULTS = {
     receive: "5m",
     whole_answer: "32MiB",
     event: "8MiB",
+    answers: "1GiB",
     connections_per_ip: 200,
   },
   log: { level: "info", format: "auto", max_size: "20MiB", keep: 5 },
