@@ -12,7 +12,7 @@ interface Relayed {
 }
 
 /** What a client gets of an engine's stream that comes in these chunks and then breaks off, or `ends` in good order. */
-function relayed(chunks: readonly Uint8Array[], dialect: StreamDialect, ends = false): Relayed {
+function relayed(chunks: readonly Buffer[], dialect: StreamDialect, ends = false): Relayed {
   const relay = new EventRelay(EVENT_BYTES_MAX, dialect);
   const passed: Uint8Array[] = [];
   for (const chunk of chunks) {

@@ -204,19 +204,11 @@ export class Exchange {
         if (lease.resumedAtMs !== null) metrics.resumed(clock.monotonicMs() - lease.resumedAtMs);
       },
       onFirstByte: () => this.#timeline.firstByte(),
-      ourHeaders: () => this.#ourHeaders(),
+      ourHeaders: () => this.#timeline.ourHeaders(this.#tries.count),
     });
     this.#attempt = attempt;
     attempt.start();
     return attempt.outcome;
-  }
-
-  #ourHeaders(): { headers: Record<string, string>; comment: string } {
-    const { slotMs, loadMs } = this.#timeline.waited;
-    return {
-      headers: { "server-timing": this.#timeline.serverTiming },
-      comment: `queen attempts=${this.#tries.count} queue_ms=${Math.round(slotMs)} load_ms=${Math.round(loadMs)}`,
-    };
   }
 
   #judge(outcome: AttemptOutcome, worker: ReadyWorker): QhError | null {
@@ -261,7 +253,7 @@ export class Exchange {
 
   #deliver(answer: WholeAnswer): void {
     if (!this.#answer.committed) {
-      const headers = { ...headersForClient(answer.headers), ...this.#ourHeaders().headers };
+      const headers = { ...headersForClient(answer.headers), ...this.#timeline.ourHeaders(this.#tries.count).headers };
       this.#answer.whole(answer.status, headers, answer.body);
       return;
     }

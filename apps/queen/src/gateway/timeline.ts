@@ -68,4 +68,13 @@ export class Timeline {
     if (overheadMs !== null) parts.push(`upstream;dur=${this.#engineMs.toFixed(1)}`, `queen;dur=${overheadMs.toFixed(1)}`);
     return parts.join(", ");
   }
+
+  /** What an answer that begins now says of its way here: headers, and the same as a comment of a stream. */
+  ourHeaders(attempts: number): { readonly headers: Readonly<Record<string, string>>; readonly comment: string } {
+    const { slotMs, loadMs } = this.#waited;
+    return {
+      headers: { "server-timing": this.serverTiming },
+      comment: `queen attempts=${attempts} queue_ms=${Math.round(slotMs)} load_ms=${Math.round(loadMs)}`,
+    };
+  }
 }
