@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { answers, COMPLETION, DONE, type EngineBehaviour, TestEngine, token } from "./gateway-engine.ts";
+import { answers, COMPLETION, DONE, type EngineBehaviour, streams, TestEngine, token } from "./gateway-engine.ts";
 import { eventually, GatewayHarness } from "./gateway-harness.ts";
 import { RawClient, RawEngine, rawPost } from "./raw-sockets.ts";
 
@@ -67,5 +67,69 @@ describe("what is held of all answers together", () => {
     expect(queen.directory.reports.every(({ outcome }) => outcome === "ok")).toBe(true);
     engine.behaviour = answers(200, { ...COMPLETION, padding: "x".repeat(8_000) });
     expect((await queen.chat()).status).toBe(200);
+  });
+});
+
+describe("the last bytes of an answer", () => {
+  const MEBIBYTE = 1_048_576;
+  const large = JSON.stringify({ ...COMPLETION, padding: "x".repeat(24 * MEBIBYTE) });
+  const wholeAnswer: EngineBehaviour = ({ response }) => {
+    response.writeHead(200, { "content-type": "application/json" }).end(large);
+  };
+
+  /** A client that has asked, and got the head of its answer. */
+  async function asked(queen: GatewayHarness, more: readonly string[] = []): Promise<RawClient> {
+    const client = new RawClient(queen.server.url);
+    await client.send(rawPost("/v1/chat/completions", '{"model":"chat"}', ["connection: close", ...more]));
+    await new Promise<void>((resolve) => void client.socket.once("readable", resolve));
+    return client;
+  }
+
+  it.each([
+    ["an answer", wholeAnswer, large.length],
+    ["an event", streams(`data: ${large}\n\n`, DONE), large.length],
+  ])("reach a client that reads steadily, however long that takes: %s", async (_what, behaviour, bytes) => {
+    await using engine = await TestEngine.start(behaviour);
+    await using queen = await GatewayHarness.start({
+      stream: { idleMs: 400 },
+      answer: { wholeBytes: 64 * MEBIBYTE, eventBytes: 64 * MEBIBYTE },
+    });
+    queen.directory.add("chat", { url: engine.url });
+    using client = await asked(queen);
+    let received = 0;
+    const ended = new Promise<void>((resolve) => void client.socket.once("close", resolve));
+    const reading = setInterval(() => {
+      const chunk: unknown = client.socket.read(Math.min(192 * 1_024, client.socket.readableLength));
+      if (chunk instanceof Uint8Array) received += chunk.length;
+    }, 10);
+    await ended.finally(() => clearInterval(reading));
+    expect(received).toBeGreaterThan(bytes);
+    await eventually(() => queen.rows.length === 1, "the row is recorded");
+    expect(queen.rows[0]).toMatchObject({ status: 200, error_kind: null });
+    expect(queen.rows[0]?.duration_ms).toBeGreaterThan(800);
+  });
+
+  it.each([
+    ["does not read them", [], "client_closed"],
+    ["has them not when its time is over", ["x-request-timeout: 1"], "deadline_exceeded"],
+  ])("are no success where the client %s", async (_what, headers, kind) => {
+    await using engine = await TestEngine.start(wholeAnswer);
+    await using queen = await GatewayHarness.start({ stream: { idleMs: kind === "client_closed" ? 300 : 20_000 } });
+    queen.directory.add("chat", { url: engine.url });
+    using client = await asked(queen, headers);
+    await eventually(() => queen.rows.length === 1, "the row is recorded", 10_000);
+    expect(queen.rows[0]).toMatchObject({ status: 200, error_kind: kind });
+    client.read();
+    expect((await client.end()).length).toBeLessThan(large.length);
+  });
+
+  it("are no success where the client leaves before it has them", async () => {
+    await using engine = await TestEngine.start(wholeAnswer);
+    await using queen = await GatewayHarness.start();
+    queen.directory.add("chat", { url: engine.url });
+    const client = await asked(queen);
+    client.socket.destroy();
+    await eventually(() => queen.rows.length === 1, "the row is recorded");
+    expect(queen.rows[0]).toMatchObject({ status: 200, error_kind: "client_closed" });
   });
 });

@@ -1,6 +1,8 @@
 import type { ServerResponse } from "node:http";
 import type { Clock } from "@queen-and-hive/daemon";
+import { type ErrorKind, QhError } from "@queen-and-hive/protocol";
 import { lastWords, type SaidError, type StreamDialect } from "../domain/stream-dialect.ts";
+import { Reading } from "./reading.ts";
 import { Silence } from "./silence.ts";
 
 /** Header values as Node takes them. */
@@ -35,8 +37,8 @@ const EVENT_STREAM_HEADERS = {
  */
 export class ClientAnswer {
   readonly #parts: ClientAnswerParts;
+  #reading: Reading | null = null;
   #keepAlive: Silence | null = null;
-  #stall: Disposable | null = null;
   #isEventStream = false;
   #begun = false;
 
@@ -90,10 +92,9 @@ export class ClientAnswer {
 
   /** Calls `resume` once the client has read what was written. */
   onDrain(resume: () => void): void {
-    this.#stall ??= this.#parts.clock.after(this.#parts.stallMs, this.#parts.onStall);
+    const reading = this.#expectReading();
     this.#parts.response.once("drain", () => {
-      this.#stall?.[Symbol.dispose]();
-      this.#stall = null;
+      reading.expectNothing();
       resume();
     });
   }
@@ -120,22 +121,27 @@ export class ClientAnswer {
     else this.#parts.response.end(last);
   }
 
-  /** Resolves when all is handed to the operating system or the connection is gone; a client that will not read is cut. */
-  async flushed(): Promise<void> {
-    const { response, clock, stallMs } = this.#parts;
+  /**
+   * Resolves when all is handed to the operating system (null), or when the connection is gone before (why). What ends the
+   * request now (`ending`) can only cut it; a stop lets it go on.
+   */
+  async flushed(ending: AbortSignal): Promise<ErrorKind | null> {
+    const { response } = this.#parts;
     this.dispose();
-    if (response.writableFinished || response.closed || response.destroyed) return;
-    await new Promise<void>((resolve) => {
-      const stall = clock.after(stallMs, () => response.destroy());
-      const over = (): void => {
-        stall[Symbol.dispose]();
-        response.off("finish", over);
-        response.off("close", over);
-        resolve();
+    if (!response.writableFinished && !response.closed && !response.destroyed) {
+      const cut = (): void => {
+        if (!(ending.reason instanceof QhError) || ending.reason.kind !== "shutting_down") this.cut();
       };
-      response.once("finish", over);
-      response.once("close", over);
-    });
+      ending.addEventListener("abort", cut, { once: true });
+      this.#expectReading();
+      await new Promise<void>((resolve) => {
+        response.once("finish", resolve);
+        response.once("close", resolve);
+      });
+      ending.removeEventListener("abort", cut);
+    }
+    if (response.writableFinished) return null;
+    return ending.reason instanceof QhError ? ending.reason.kind : "client_closed";
   }
 
   /** Cuts the connection, whatever is still unsent. */
@@ -148,8 +154,13 @@ export class ClientAnswer {
   dispose(): void {
     this.#keepAlive?.[Symbol.dispose]();
     this.#keepAlive = null;
-    this.#stall?.[Symbol.dispose]();
-    this.#stall = null;
+  }
+
+  #expectReading(): Reading {
+    const { response, stallMs, onStall } = this.#parts;
+    this.#reading ??= new Reading(response, stallMs, onStall);
+    this.#reading.expect();
+    return this.#reading;
   }
 
   #openEventStream(): void {

@@ -77,15 +77,18 @@ export class Exchange {
     const leave = (): void => this.end(new QhError("client_closed", "cannot answer: the client has left"));
     if (clientGone.aborted) leave();
     clientGone.addEventListener("abort", leave, { once: true });
+    using total = new DisposableStack();
     try {
-      using _total = startTotalLimit(clock, stream.totalMs, request.headers, (late) => this.end(late));
+      total.use(startTotalLimit(clock, stream.totalMs, request.headers, (late) => this.end(late)));
       this.#inference = await this.#read(read);
       await this.#serve(this.#inference);
     } catch (error) {
       this.#sayFailure(error);
     } finally {
+      // Its limits hold until the last byte is out.
+      const lostBy = this.#answer.committed ? await this.#answer.flushed(this.#ending.signal) : null;
+      this.#errorKind ??= lostBy;
       clientGone.removeEventListener("abort", leave);
-      if (this.#answer.committed) await this.#answer.flushed();
       this.#answer.dispose();
     }
   }
