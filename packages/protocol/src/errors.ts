@@ -36,6 +36,8 @@ export const ERROR_KINDS = define({
   unsupported_media_type: caller(415),
   body_too_large: caller(413),
   headers_too_large: caller(431),
+  /** The request expects something of us that we do not do (RFC 9110, 10.1.1). */
+  expectation_failed: caller(417),
   method_not_allowed: caller(405),
   route_not_found: caller(404),
   model_not_found: caller(404),

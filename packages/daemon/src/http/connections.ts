@@ -5,6 +5,7 @@ import type { Duplex } from "node:stream";
 export class Connections {
   readonly #inFlight = new Map<Duplex, Set<ServerResponse>>();
   readonly #perIp = new Map<string, number>();
+  readonly #closedBehind = new WeakSet<Duplex>();
   #closing = false;
 
   constructor(server: Server) {
@@ -30,6 +31,20 @@ export class Connections {
   /** An answer has begun on this connection and is not out yet. */
   isAnswering(socket: Duplex): boolean {
     return [...(this.#inFlight.get(socket) ?? [])].some((response) => response.headersSent && !response.writableFinished);
+  }
+
+  /**
+   * Whole requests wait for their answers on this connection, and none has begun: they get them, then it closes. False:
+   * there is none such, or what came is a part of the last one.
+   */
+  closeBehindAnswers(socket: Duplex): boolean {
+    const waiting = [...(this.#inFlight.get(socket) ?? [])].filter((response) => !response.writableFinished);
+    if (waiting.length === 0 || !waiting.every(({ req }) => req.complete)) return false;
+    if (this.#closedBehind.has(socket)) return true;
+    if (waiting.some((response) => response.headersSent)) return false;
+    this.#closedBehind.add(socket);
+    for (const response of waiting.slice(-1)) response.setHeader("connection", "close");
+    return true;
   }
 
   /** Ends idle connections now and each busy one after its answer. */

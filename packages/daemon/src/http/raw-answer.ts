@@ -23,6 +23,12 @@ export function answerRaw(socket: Duplex, status: number, error: QhError): void 
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${headers.join("")}\r\n${body}`, () => socket.destroy());
 }
 
+/** What came is no HTTP, or does not come to its end; anything else tells of the connection. */
+export function isParserError(error: Error): boolean {
+  const code = errorCodeOf(error) ?? "";
+  return code.startsWith("HPE_") || code === "ERR_HTTP_REQUEST_TIMEOUT";
+}
+
 /**
  * Answers what Node's parser refused: too large headers, too slow a request, or no HTTP at all. A connection on which an
  * answer has begun is cut: what came now would read as a part of that.

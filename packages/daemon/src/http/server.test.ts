@@ -280,6 +280,60 @@ describe("an error", () => {
     expect(await answer.text()).toMatch(/^data: {"n":1}\n\nevent: error\ndata: {"error":{.*"code":"engine_failed"/);
   });
 
+  it("of what Node would answer by itself has our shape too", async () => {
+    const server = await start();
+    const get = (path: string, headers: string): string => `GET ${path} HTTP/1.1\r\n${headers}connection: close\r\n\r\n`;
+    expect(await conversation(server.port, get("/text", ""))).toMatch(
+      /^HTTP\/1.1 400 [\s\S]*x-should-retry: false[\s\S]*"code":"invalid_header","param":"host"/,
+    );
+    expect(await conversation(server.port, "GET /text HTTP/1.0\r\n\r\n")).toMatch(/^HTTP\/1.1 200 /);
+    expect(await conversation(server.port, get("/text", "host: x\r\nx-request-id: mine\r\nexpect: miracles\r\n"))).toMatch(
+      /^HTTP\/1.1 417 [\s\S]*x-request-id: mine[\s\S]*"code":"expectation_failed"[\s\S]*"request_id":"mine"/,
+    );
+    expect(await conversation(server.port, "CONNECT example.org:443 HTTP/1.1\r\nhost: example.org:443\r\n\r\n")).toMatch(
+      /^HTTP\/1.1 405 [\s\S]*"code":"method_not_allowed"/,
+    );
+  });
+
+  it("of the parser is not taken for the answer of a request before it, which gets its own", async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const asked = Promise.withResolvers<void>();
+    const server = await start({
+      handlers: {
+        ...handlers,
+        getText: async () => {
+          asked.resolve();
+          await promise;
+          return { body: "patience" };
+        },
+      },
+    });
+    const socket = connect(server.port ?? 0, "127.0.0.1").setEncoding("utf8");
+    let heard = "";
+    socket.on("data", (chunk: string) => {
+      heard += chunk;
+    });
+    const refused = Promise.withResolvers<void>();
+    server.server.on("clientError", () => refused.resolve());
+    socket.write("GET /text HTTP/1.1\r\nhost: x\r\n\r\n");
+    await asked.promise;
+    socket.write("nonsense\r\n\r\n");
+    await refused.promise;
+    socket.write("more of it\r\n\r\n");
+    resolve();
+    await once(socket, "close");
+    expect(heard).toMatch(/^HTTP\/1.1 200 [\s\S]*connection: close[\s\S]*\r\n\r\npatience$/i);
+    expect(heard.match(/HTTP\/1\.1 /g)).toHaveLength(1);
+  });
+
+  it("of the parser inside of a body is the answer of that request", async () => {
+    const server = await start();
+    const head = "POST /v1/things HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+    expect(await conversation(server.port, `${head}1\r\n{\r\nnonsense\r\n`)).toMatch(
+      /^HTTP\/1.1 400 [\s\S]*"code":"invalid_body"/,
+    );
+  });
+
   it("of the parser has our shape too", async () => {
     const server = await start();
     expect(await conversation(server.port, "nonsense\r\n\r\n")).toMatch(/^HTTP\/1.1 400 [\s\S]*"code":"invalid_body"/);

@@ -9,7 +9,7 @@ import { Connections, remoteAddressOf } from "./connections.ts";
 import { answerError, toQhError } from "./error-answer.ts";
 import type { Authorize, Handlers } from "./handler.ts";
 import { bind, type Listen } from "./listen.ts";
-import { answerRaw, onClientError } from "./raw-answer.ts";
+import { answerRaw, isParserError, onClientError } from "./raw-answer.ts";
 import { requestIdOf } from "./request-id.ts";
 import { createRouter, type MoreEndpoint } from "./router.ts";
 import { refuseCrossSite } from "./same-site.ts";
@@ -70,7 +70,21 @@ export async function startHttpServer<Table extends EndpointTable, Identity>(
   const server = createServer(serverOptions(options.limits));
   const connections = new Connections(server);
   limitConnections(server, connections, options.limits.connectionsPerIp);
-  server.on("clientError", (error, socket) => onClientError(error, socket, connections.isAnswering(socket)));
+  server.on("clientError", (error, socket) => {
+    if (!isParserError(error) || !connections.closeBehindAnswers(socket)) {
+      onClientError(error, socket, connections.isAnswering(socket));
+    }
+  });
+  server.on("checkExpectation", (request: IncomingMessage, response: ServerResponse) => {
+    connections.began(request.socket, response);
+    prepare(request, response);
+    const message = `cannot do what the header expect asks for: ${request.headers.expect}; send 100-continue or nothing`;
+    refuse(options.log, request, response, new QhError("expectation_failed", message));
+  });
+  server.on("connect", (request: IncomingMessage, socket: Duplex) => {
+    const message = `cannot connect to ${request.url}: this is no proxy; use the paths of its API`;
+    answerRaw(socket, 405, new QhError("method_not_allowed", message));
+  });
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {
     connections.began(request.socket, response);
     serve(options, router, request, response);
@@ -106,6 +120,8 @@ function serverOptions({ headersBytes, requestTimeoutMs }: HttpLimits): Paramete
     requestTimeout: requestTimeoutMs === Number.POSITIVE_INFINITY ? 0 : requestTimeoutMs,
     maxHeaderSize: headersBytes,
     noDelay: true,
+    // Node would answer without a body; `serve` checks instead.
+    requireHostHeader: false,
   };
 }
 
@@ -115,21 +131,33 @@ function serve<Table extends EndpointTable, Identity>(
   request: IncomingMessage,
   response: ServerResponse,
 ): void {
-  const requestId = requestIdOf(request);
-  response.setHeader("x-request-id", requestId);
-  // A client that resets its connection is an everyday event; without a listener it would end the process.
-  request.on("error", () => undefined);
-  response.on("error", () => undefined);
   try {
+    prepare(request, response);
+    // RFC 9112, 3.2: HTTP/1.1 has one.
+    if (request.httpVersion === "1.1" && request.headers.host === undefined) {
+      throw new QhError("invalid_header", "cannot take the request: it has no header host", { param: "host" });
+    }
     if (options.loopbackOnly === true && remoteAddressOf(request.socket) !== undefined) refuseCrossSite(request);
     if (options.before?.(request, response) === true) return;
     router(request, response);
   } catch (thrown) {
-    const error = toQhError(thrown, requestId);
-    if (error.kind === "internal") options.log.error("a request failed by a fault of ours", { error, request_id: requestId });
-    answerError(response, error, requestId);
-    discardRest(request);
+    refuse(options.log, request, response, thrown);
   }
+}
+
+function prepare(request: IncomingMessage, response: ServerResponse): void {
+  response.setHeader("x-request-id", requestIdOf(request));
+  // A client that resets its connection is an everyday event; without a listener it would end the process.
+  request.on("error", () => undefined);
+  response.on("error", () => undefined);
+}
+
+function refuse(log: Log, request: IncomingMessage, response: ServerResponse, thrown: unknown): void {
+  const requestId = requestIdOf(request);
+  const error = toQhError(thrown, requestId);
+  if (error.kind === "internal") log.error("a request failed by a fault of ours", { error, request_id: requestId });
+  answerError(response, error, requestId);
+  discardRest(request);
 }
 
 function observers<Table extends EndpointTable, Identity>({ metrics, onUnknownFields }: HttpServerOptions<Table, Identity>) {
