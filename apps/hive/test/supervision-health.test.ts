@@ -1,6 +1,6 @@
 import { isProcessAlive } from "@queen-and-hive/daemon";
 import { fakeWorkerCommand } from "@queen-and-hive/dev-env";
-import type { WorkerSpec } from "@queen-and-hive/protocol";
+import { QhError, type WorkerSpec } from "@queen-and-hive/protocol";
 import { afterEach, describe, expect, test } from "vitest";
 import { fieldOf } from "../src/process/ask-worker.ts";
 import type { SupervisorConfig } from "../src/workers/supervisor-options.ts";
@@ -62,6 +62,30 @@ describe("a worker that was ready and hangs", () => {
     expect(again).toMatchObject({ pid, incarnation: 1, ready_at: hung.ready_at, restarts: 0 });
     expect(hive.ready.map(({ incarnation }) => incarnation)).toEqual([1, 1]);
     expect(hive.exited).toEqual([]);
+  });
+
+  test("is ready again when it answers, also when the disk takes that only later", async () => {
+    let isFull = false;
+    let refused = 0;
+    const workerReady = async (): Promise<void> => {
+      if (!isFull) return;
+      refused += 1;
+      throw new QhError("storage_failed", "no space left on the device of this test");
+    };
+    const notices = { workerReady, workerExited: async (): Promise<void> => undefined };
+    const config = { health: { ...HEALTH, replaceAfterMs: 60_000 } };
+    const hive = await openTestHive(cleanup, { config, options: { notices } });
+    const request = spawnRequest(fakeSpec([]));
+    await hive.supervision.spawn(request);
+    const { pid } = identityOf(await untilState(hive, request.worker_id, "ready"));
+    process.kill(pid, "SIGSTOP");
+    await untilState(hive, request.worker_id, "hung");
+    isFull = true;
+    process.kill(pid, "SIGCONT");
+    await until("it was refused twice", () => refused >= 2);
+    expect(hive.supervision.get(request.worker_id)?.state).toBe("hung");
+    isFull = false;
+    expect(await untilState(hive, request.worker_id, "ready")).toMatchObject({ pid, incarnation: 1 });
   });
 
   test("is found behind a health path that lies, once requests to it got no answer", async () => {

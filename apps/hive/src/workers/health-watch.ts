@@ -34,7 +34,8 @@ export interface HealthWatchOptions {
   /** The worker's key; null where it asks for none. */
   readonly key: string | null;
   readonly outputPath: string;
-  readonly isHung: boolean;
+  /** Whether it counts as hung now: what a look found counts only once it was taken note of. */
+  readonly isHung: () => boolean;
   readonly settings: HealthSettings;
   readonly views: ProcessViews;
   readonly deviceSigns: () => DeviceSigns;
@@ -71,7 +72,7 @@ export class HealthWatch implements Disposable {
     this.#options = options;
     this.#path = healthPathOf(options.spec);
     this.#output = new OutputView(options.outputPath, options.log);
-    this.#vigil = beginHealthVigil(options.clock.monotonicMs(), options.isHung);
+    this.#vigil = beginHealthVigil(options.clock.monotonicMs(), options.isHung());
   }
 
   /** Begins to look. */
@@ -110,7 +111,7 @@ export class HealthWatch implements Disposable {
     const look = this.#look(serves);
     if (look === null) return;
     const { onMute, onAnswer, onStayedMute } = this.#options;
-    const { vigil, verdict } = judgeHealth(this.#vigil, look, this.#limits());
+    const { vigil, verdict } = judgeHealth({ ...this.#vigil, isHung: this.#options.isHung() }, look, this.#limits());
     this.#vigil = vigil;
     if (verdict === "mute") onMute();
     if (verdict === "answers") onAnswer();

@@ -154,7 +154,7 @@ export class WorkerWatches implements Disposable {
       url: phase.facts.url,
       key: this.#key(),
       outputPath: paths.output,
-      isHung: phase.name === "hung",
+      isHung: () => life().phase.name === "hung",
       settings: config.health,
       views: context.views,
       deviceSigns: () => this.#deviceSigns(),
