@@ -228,6 +228,11 @@ test("no engine runs when its identity cannot be recorded", async () => {
   expect(existsSync(join(hive.stateDir, "workers", "ran"))).toBe(false);
   expect(markedPids(hive.stateId)).toEqual([]);
   expect(hive.supervision.list()).toEqual([]);
+  // Whoever heard of it hears that it is gone.
+  expect(hive.changes.map(({ record: { state }, removed }) => [state, removed])).toEqual([
+    ["starting", false],
+    ["stopped", true],
+  ]);
 });
 
 test("an operator's variable with the hive's prefix is refused at the start", async () => {

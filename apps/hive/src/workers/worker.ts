@@ -47,6 +47,7 @@ export class Worker implements Disposable {
   #facts: WorkerFacts;
   #timer: Disposable | null = null;
   #isDisposed = false;
+  #isPublished = false;
 
   constructor(context: WorkerContext, life: WorkerLife, facts: WorkerFacts) {
     this.#context = context;
@@ -124,6 +125,9 @@ export class Worker implements Disposable {
         try {
           await this.#context.ledger.remove(this.#facts.workerId);
         } finally {
+          // Whoever heard of its intent hears that nothing came of it.
+          this.#life = { ...this.#life, phase: { name: "stopped" } };
+          if (this.#isPublished) this.#context.publish({ record: this.record, removed: true });
           this.#stop.succeed();
           this[Symbol.dispose]();
         }
@@ -269,6 +273,7 @@ export class Worker implements Disposable {
   }
 
   #publish(): void {
+    this.#isPublished = true;
     this.#context.publish({ record: this.record, removed: false });
   }
 
