@@ -63,6 +63,7 @@ function eventsFor(incarnation: number): readonly WorkerEvent[] {
     { type: "drain_requested" },
     { type: "process_ended", incarnation, exit, ...moment },
     { type: "leftovers_cleared", incarnation },
+    { type: "leftovers_found", incarnation },
     { type: "wait_over", incarnation },
     { type: "stop_requested" },
     { type: "stop_proven", exit, ...moment },

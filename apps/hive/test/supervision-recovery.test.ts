@@ -1,10 +1,11 @@
 import { spawn } from "node:child_process";
-import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Deadline, isProcessAlive, type ProcessIdentity, readProcessIdentity } from "@queen-and-hive/daemon";
-import type { SpawnRequest, WorkerId } from "@queen-and-hive/protocol";
+import { Deadline, isProcessAlive, type ProcessIdentity, readProcessIdentity, readProcStat } from "@queen-and-hive/daemon";
+import { newWorkerId, type SpawnRequest, type WorkerId } from "@queen-and-hive/protocol";
 import { afterEach, expect, test } from "vitest";
 import { type LedgerEntry, validateLedgerEntry } from "../src/store/ledger-entry.ts";
+import { FREEZER, freeze } from "./freeze.ts";
 import {
   Cleanup,
   fastRestart,
@@ -18,9 +19,11 @@ import {
   spawnRequest,
   startKillableHive,
   type TestHive,
+  type TestHiveParts,
   until,
   untilState,
 } from "./supervision-kit.ts";
+import { TestDevices } from "./test-devices.ts";
 
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
@@ -141,6 +144,98 @@ test.each([
   expect((await hive.supervision.spawn(damaged)).created).toBe(true);
 });
 
+test("an entry that cannot be read, and a stray that cannot be removed, keep no hive from starting", async () => {
+  const [unreadable, healthy] = [listening(), listening()];
+  const first = await startKillableHive(cleanup, [unreadable, healthy]);
+  await until("both are spawned", () => first.said().includes('"spawned"'));
+  await first.kill();
+  const { process: lost } = ledgerOf(first, unreadable.worker_id);
+  const path = ledgerPath(first, unreadable.worker_id);
+  rmSync(path);
+  mkdirSync(path);
+  // No directory, so that what belongs to a worker cannot be removed from it, by whatever user.
+  const stray = join(first.stateDir, "workers", newWorkerId());
+  writeFileSync(stray, "");
+  const hive = await reopen(first);
+  const report = await hive.supervision.recover();
+  expect(report).toMatchObject({ adopted: 1, ended: 0 });
+  const losses = [
+    expect.stringMatching(`${unreadable.worker_id} cannot be read \\(EISDIR\\) \\(kept as .*damaged-.*its processes`),
+    expect.stringContaining(`cannot remove ${stray}`),
+  ];
+  expect(report.losses).toEqual(expect.arrayContaining(losses));
+  expect(lost !== null && isProcessAlive(lost.engine)).toBe(false);
+  expect(hive.supervision.list().map(({ worker_id }) => worker_id)).toEqual([healthy.worker_id]);
+  expect((await hive.supervision.spawn(unreadable)).created).toBe(true);
+});
+
+test.each([
+  ["lives", true],
+  ["has ended meanwhile", false],
+])(
+  "a hung worker that was being replaced and %s is replaced for that reason, not as one that was never ready",
+  async (_what, lives) => {
+    const request = spawnRequest(
+      shellSpec("echo listening; exec sleep 600", { ready: { log: "listening" }, restart: fastRestart({ unready_in_a_row: 1 }) }),
+    );
+    const first = await startKillableHive(cleanup, [request]);
+    await until("it is ready", () => first.said().includes('"state":"ready"'));
+    await first.kill();
+    const { process: hung } = ledgerOf(first, request.worker_id);
+    rewriteLedger(first, request.worker_id, (entry) => ({ ...entry, phase: "stopping", stop_reason: "hung", ready: null }));
+    if (hung === null) throw new Error("the ledger has no process");
+    if (!lives) process.kill(hung.engine.pid, "SIGKILL");
+    await until("its process is as it should be", () => isProcessAlive(hung.engine) === lives);
+    const hive = await reopen(first);
+    await hive.supervision.recover();
+    await untilState(hive, request.worker_id, "ready", 2);
+    expect(isProcessAlive(hung.engine)).toBe(false);
+    expect(hive.exited).toMatchObject([{ incarnation: 1, cause: "hung", will_restart: true }]);
+  },
+);
+
+test("a worker that was drained and has ended is not started again by the next daemon", async () => {
+  const request = listening();
+  const first = await startKillableHive(cleanup, [request]);
+  await until("it is spawned", () => first.said().includes('"spawned"'));
+  await first.kill();
+  rewriteLedger(first, request.worker_id, (entry) => ({ ...entry, phase: "stopping", stop_reason: "operator", process: null }));
+  const hive = await reopen(first);
+  await hive.supervision.recover();
+  expect(hive.supervision.list()).toEqual([]);
+  expect(markedPids(first.stateId)).toEqual([]);
+});
+
+test.skipIf(!existsSync(FREEZER))(
+  "a worker whose last process survives KILL is not started again beside it, and nobody else is on its device",
+  async () => {
+    const request = loading();
+    const first = await startKillableHive(cleanup, [request], { stop: { termMs: 100, verifyMs: 14_000 } });
+    await until("it is spawned", () => first.said().includes('"spawned"'));
+    await first.kill();
+    const { process: stuck } = ledgerOf(first, request.worker_id);
+    if (stuck === null) throw new Error("the ledger has no process");
+    const frozen = freeze(cleanup, stuck.engine.pid);
+    await until("it waits in the kernel", () => readProcStat(stuck.engine.pid)?.state === "D");
+    rewriteLedger(first, request.worker_id, (entry) => ({
+      ...entry,
+      ...{ phase: "backing_off", process: null, retry_at_ms: 0, devices: ["GPU-1"] },
+    }));
+    const hive = await reopen(first, { devices: new TestDevices([{ id: "GPU-1" }]) });
+    const begunMs = performance.now();
+    await hive.supervision.recover();
+    // `hive start` gives its daemon 15 s.
+    expect(performance.now() - begunMs).toBeLessThan(9_000);
+    expect(hive.supervision.get(request.worker_id)).toMatchObject({ state: "crashed", incarnation: 1 });
+    const other = spawnRequest(shellSpec("exec sleep 600", { devices: ["GPU-1"] }));
+    await expect(hive.supervision.spawn(other)).rejects.toMatchObject({ message: expect.stringContaining(request.worker_id) });
+    frozen.thaw();
+    await untilState(hive, request.worker_id, "loading", 2);
+    expect(isProcessAlive(stuck.engine)).toBe(false);
+  },
+  60_000,
+);
+
 test.each([
   ["of another boot", (identity: ProcessIdentity) => ({ ...identity, boot_id: "another-boot" }), "host_rebooted"],
   ["whose pid was used again", (identity: ProcessIdentity) => ({ ...identity, start_time: identity.start_time - 1 }), "unknown"],
@@ -232,17 +327,21 @@ test("whenever the daemon is killed while it spawns, nothing of it is lost", asy
     await first.kill();
     const hive = await reopen(first);
     await hive.supervision.recover();
+    const knew = requests.map(({ worker_id }) => worker_id).filter((workerId) => first.said().includes(workerId));
+    expect(knew.length).toBeGreaterThan(0);
+    expect(hive.supervision.list().map(({ worker_id }) => worker_id)).toEqual(expect.arrayContaining(knew));
     await until("every worker it knew is there", () => hive.supervision.list().every(({ state }) => state === "loading"));
     const known = new Set(hive.supervision.list().map(({ pid }) => pid));
     const engines = markedPids(first.stateId).filter((pid) => readIfThere(`/proc/${pid}/cmdline`).startsWith("sleep\0"));
+    expect(engines.length).toBeGreaterThanOrEqual(knew.length);
     expect(engines.every((pid) => known.has(pid))).toBe(true);
     await hive.supervision.stopAll(Deadline.in(5_000));
     expect(markedPids(first.stateId)).toEqual([]);
   }
 });
 
-async function reopen({ stateDir, stateId, config }: KillableHive): Promise<TestHive> {
-  return await openTestHive(cleanup, { stateDir, stateId, config });
+async function reopen({ stateDir, stateId, config }: KillableHive, options: TestHiveParts["options"] = {}): Promise<TestHive> {
+  return await openTestHive(cleanup, { stateDir, stateId, config, options });
 }
 
 function ledgerPath({ stateDir }: KillableHive, workerId: WorkerId): string {

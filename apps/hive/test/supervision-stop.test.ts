@@ -1,12 +1,13 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readdirSync, rmdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { connect, createServer } from "node:net";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { Deadline, isProcessAlive, readProcStat, silentLog } from "@queen-and-hive/daemon";
 import { newWorkerId } from "@queen-and-hive/protocol";
 import { afterEach, expect, test } from "vitest";
 import { ownCgroup, WorkerCgroups } from "../src/process/worker-cgroups.ts";
+import { FREEZER, freeze } from "./freeze.ts";
 import {
   Cleanup,
   fastRestart,
@@ -22,8 +23,6 @@ import {
   untilState,
 } from "./supervision-kit.ts";
 import { TestDevices } from "./test-devices.ts";
-
-const FREEZER = "/sys/fs/cgroup/freezer/cgroup.procs";
 
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
@@ -119,7 +118,7 @@ test.skipIf(!existsSync(FREEZER))(
     const spec = shellSpec("exec sleep 600", { devices: ["GPU-1"] });
     const request = spawnRequest(spec);
     const { record } = await hive.supervision.spawn(request);
-    const frozen = freeze(identityOf(record).pid);
+    const frozen = freeze(cleanup, identityOf(record).pid);
     await until("it waits in the kernel", () => readProcStat(identityOf(record).pid)?.state === "D");
     const refusal = { kind: "stop_failed", message: expect.stringContaining(`${record.pid} (waits in the kernel, state D)`) };
     await expect(hive.supervision.stop(request.worker_id, Deadline.in(20_000))).rejects.toMatchObject(refusal);
@@ -144,7 +143,7 @@ test.skipIf(!existsSync(FREEZER))(
     const request = spawnRequest(shellSpec("sleep 600 & echo $! >child; wait", { start }));
     await hive.supervision.spawn(request);
     const child = await identityIn(hive, request.worker_id, "child");
-    const frozen = freeze(child.pid);
+    const frozen = freeze(cleanup, child.pid);
     await until("its end was given up", () => hive.steps.some(({ step, outcome }) => step === "gone" && outcome === "left"));
     frozen.thaw();
     await untilState(hive, request.worker_id, "loading", 2);
@@ -264,29 +263,3 @@ function cgroupNames(): readonly string[] {
 }
 
 /** Makes a process wait in the kernel, where no signal reaches it, until it is thawed. */
-function freeze(pid: number): { thaw(): void } {
-  const dir = join(dirname(FREEZER), `qh-test-${pid}`);
-  mkdirSync(dir);
-  writeFileSync(join(dir, "cgroup.procs"), `${pid}\n`);
-  writeFileSync(join(dir, "freezer.state"), "FROZEN");
-  let isThawed = false;
-  const thaw = (): void => {
-    if (isThawed) return;
-    isThawed = true;
-    writeFileSync(join(dir, "freezer.state"), "THAWED");
-  };
-  cleanup.defer(async () => {
-    thaw();
-    await until("its cgroup is empty", () => tryRemove(dir));
-  });
-  return { thaw };
-}
-
-function tryRemove(dir: string): boolean {
-  try {
-    rmdirSync(dir);
-    return true;
-  } catch {
-    return !existsSync(dir);
-  }
-}

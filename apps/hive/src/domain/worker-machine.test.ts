@@ -26,7 +26,7 @@ const eventWithout: fc.Arbitrary<(incarnation: number) => WorkerEvent> = fc.oneo
       (incarnation: number): WorkerEvent => ({ type: "start_given_up", incarnation, cause }),
   ),
   endOf("process_ended"),
-  fc.constantFrom("leftovers_cleared", "wait_over", "went_mute", "answered_again", "stayed_mute").map(
+  fc.constantFrom("leftovers_cleared", "leftovers_found", "wait_over", "went_mute", "answered_again", "stayed_mute").map(
     (type) =>
       (incarnation: number): WorkerEvent => ({ type, incarnation }),
   ),

@@ -58,6 +58,8 @@ export function nextWorker(life: WorkerLife, event: WorkerEvent): WorkerStep {
     case "leftovers_cleared":
       // While stopping, the proof of the stop covers what is left.
       return life.phase.name === "crashed" ? afterwards(life, life.phase.exit, life.phase.decision) : unchanged(life);
+    case "leftovers_found":
+      return leftoversFound(life);
     case "wait_over":
       return life.phase.name === "backing_off" || life.phase.name === "failed" ? startAgain(life) : unchanged(life);
     case "stop_requested":
@@ -264,6 +266,18 @@ function ending(exit: WorkerExit, { atMs, random }: EndMoment) {
 function afterwards(life: WorkerLife, exit: WorkerExit, decision: RestartDecision): WorkerStep {
   const name = decision.verdict === "restart" ? "backing_off" : "failed";
   return { life: { ...life, phase: { name, exit, waitMs: decision.waitMs } }, effects: [{ type: "wait", ms: decision.waitMs }] };
+}
+
+/** Back to where what is left is cleared: the wait goes on afterwards. */
+function leftoversFound(life: WorkerLife): WorkerStep {
+  const { phase, history } = life;
+  if (phase.name !== "backing_off" && phase.name !== "failed") return unchanged(life);
+  const verdict = phase.name === "failed" ? "open" : "restart";
+  const decision: RestartDecision = { history, verdict, waitMs: phase.waitMs };
+  return {
+    life: { ...life, phase: { name: "crashed", exit: phase.exit, decision } },
+    effects: [{ type: "wait_no_more" }, { type: "clear_leftovers" }],
+  };
 }
 
 function startAgain(life: WorkerLife): WorkerStep {

@@ -25,10 +25,13 @@ export interface ReadyFacts {
 }
 
 /** Why a process is being ended: the operator's word, a start that was given up, or a worker that stayed hung. */
-export type StopReason = "operator" | StartFault | "hung";
+export type StopReason = (typeof STOP_REASONS)[number];
+
+/** Every reason for which a process is ended. */
+export const STOP_REASONS = ["operator", "start_silent", "start_too_long", "listens_on_loopback_only", "hung"] as const;
 
 /** Why a start is given up although its process lives. */
-export type StartFault = "start_silent" | "start_too_long" | "listens_on_loopback_only";
+export type StartFault = Exclude<StopReason, "operator" | "hung">;
 
 /** A ready that was heard and does not count yet. */
 interface SaidReady {
@@ -105,6 +108,8 @@ export type WorkerEvent =
   | { readonly type: "drain_requested" }
   | ({ readonly type: "process_ended"; readonly incarnation: number; readonly exit: WorkerExit } & EndMoment)
   | { readonly type: "leftovers_cleared"; readonly incarnation: number }
+  /** Something of an incarnation before has survived a restart of the daemon, and KILL. */
+  | { readonly type: "leftovers_found"; readonly incarnation: number }
   | { readonly type: "wait_over"; readonly incarnation: number }
   | { readonly type: "stop_requested" }
   /** Everything of the worker is gone, proven. `exit` is null when there was no process. */

@@ -9,7 +9,7 @@ import {
   workerExitSchema,
   workerSpecSchema,
 } from "@queen-and-hive/protocol";
-import type { ReadyFacts, WorkerProcess } from "../domain/worker-states.ts";
+import { type ReadyFacts, STOP_REASONS, type StopReason, type WorkerProcess } from "../domain/worker-states.ts";
 
 /** The phases that are worth finding again; `crashed` is found by looking. */
 export type LedgerPhase = (typeof LEDGER_PHASES)[number];
@@ -25,6 +25,8 @@ export interface LedgerEntry {
   readonly phase: LedgerPhase;
   /** The operator's word; it outlives everything. */
   readonly stop_wanted: boolean;
+  /** Why the process is being ended; null while it is not. Entries of older hives lack it. */
+  readonly stop_reason?: StopReason | null;
   readonly incarnation: number;
   readonly restarts: number;
   readonly history: {
@@ -79,6 +81,7 @@ const ledgerEntrySchema = {
     spec: workerSpecSchema,
     phase: { enum: LEDGER_PHASES },
     stop_wanted: { type: "boolean" },
+    stop_reason: { enum: [...STOP_REASONS, null] },
     incarnation: field.incarnation,
     restarts: { type: "integer", minimum: 0 },
     history: {

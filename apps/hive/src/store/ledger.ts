@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, readdirSync, realpathSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { ensurePrivateDir, errorCodeOf, readStateFile, writeFileDurable } from "@queen-and-hive/daemon";
-import { parseWorkerId, QhError, type WorkerId } from "@queen-and-hive/protocol";
+import { ensurePrivateDir, errorCodeOf, readStateFile, setAside, writeFileDurable } from "@queen-and-hive/daemon";
+import { parseWorkerId, QhError, type Validator, type WorkerId } from "@queen-and-hive/protocol";
 import { type LedgerEntry, validateLedgerEntry } from "./ledger-entry.ts";
 
 /** Where everything of one worker lies. */
@@ -61,25 +61,18 @@ export class Ledger {
     };
   }
 
-  /** Reads every entry. Damaged ones are set aside and said; the rest goes on. Throws `storage_failed`. */
+  /** Reads every entry. Damaged and unreadable ones are set aside and said; the rest goes on. Throws `storage_failed`. */
   load(): LedgerContent {
     const entries: (LedgerEntry & { readonly worker_id: WorkerId })[] = [];
     const losses: string[] = [];
-    for (const name of readdirSync(this.dir).sort()) {
-      const workerId = parseWorkerId(name);
-      if (workerId === null) continue;
+    for (const workerId of this.#workerIds()) {
       const path = this.pathsOf(workerId).entry;
-      const content = readStateFile(path, (value) => {
-        const checked = validateLedgerEntry(value);
-        return checked.ok && checked.value.worker_id !== workerId
-          ? { ok: false, problems: [{ path: "/worker_id", expected: `must be ${workerId}` }] }
-          : checked;
-      });
-      if (content.kind === "value") entries.push({ ...content.value, worker_id: workerId });
-      if (content.kind === "damaged") {
-        losses.push(
-          `the record of ${workerId} was damaged (kept as ${content.keptAs}); its processes, if any, were ended and the queen starts it anew if she wants it`,
-        );
+      try {
+        const content = readStateFile(path, validatorOf(workerId));
+        if (content.kind === "value") entries.push({ ...content.value, worker_id: workerId });
+        if (content.kind === "damaged") losses.push(lossOf(workerId, "was damaged", content.keptAs));
+      } catch (error) {
+        losses.push(lossOf(workerId, `cannot be read (${reasonOf(error)})`, asideIfPossible(path)));
       }
     }
     return { entries, losses };
@@ -103,12 +96,22 @@ export class Ledger {
     if (!keepsDamage) await rm(dir, { recursive: true, force: true });
   }
 
-  /** Removes directories of workers that have no entry, such as after a crash while one was being forgotten. */
-  async removeStrays(): Promise<void> {
-    for (const name of readdirSync(this.dir)) {
-      const workerId = parseWorkerId(name);
-      if (workerId !== null && !existsSync(this.pathsOf(workerId).entry)) await this.remove(workerId);
+  /**
+   * Removes directories of workers that have no entry, such as after a crash while one was being forgotten. Returns a sentence
+   * about each that cannot be removed: what one worker left keeps no hive from starting. Throws `storage_failed`.
+   */
+  async removeStrays(): Promise<readonly string[]> {
+    const losses: string[] = [];
+    for (const workerId of this.#workerIds()) {
+      const { dir, entry } = this.pathsOf(workerId);
+      if (existsSync(entry)) continue;
+      try {
+        await this.remove(workerId);
+      } catch (error) {
+        losses.push(`cannot remove ${dir}, which belongs to no worker any more (${reasonOf(error)}); remove it by hand`);
+      }
     }
+    return losses;
   }
 
   /** Removes what the shim of an earlier incarnation left. */
@@ -117,4 +120,44 @@ export class Ledger {
     await rm(paths.alive(incarnation), { recursive: true, force: true });
     await rm(paths.exit(incarnation), { recursive: true, force: true });
   }
+
+  #workerIds(): readonly WorkerId[] {
+    try {
+      return readdirSync(this.dir)
+        .sort()
+        .flatMap((name) => parseWorkerId(name) ?? []);
+    } catch (cause) {
+      throw new QhError("storage_failed", `cannot read the ledger ${this.dir}: ${reasonOf(cause)}; check its owner and mode`, {
+        cause,
+      });
+    }
+  }
+}
+
+function validatorOf(workerId: WorkerId): Validator<LedgerEntry> {
+  return (value) => {
+    const checked = validateLedgerEntry(value);
+    return checked.ok && checked.value.worker_id !== workerId
+      ? { ok: false, problems: [{ path: "/worker_id", expected: `must be ${workerId}` }] }
+      : checked;
+  };
+}
+
+function lossOf(workerId: WorkerId, what: string, keptAs: string | null): string {
+  const where = keptAs === null ? "" : ` (kept as ${keptAs})`;
+  return `the record of ${workerId} ${what}${where}; its processes, if any, were ended and the queen starts it anew if she wants it`;
+}
+
+/** Out of the way of a new record, where the disk lets us; null where it does not. */
+function asideIfPossible(path: string): string | null {
+  try {
+    return setAside(path);
+  } catch {
+    return null;
+  }
+}
+
+function reasonOf(error: unknown): string {
+  const cause = error instanceof QhError ? error.cause : error;
+  return errorCodeOf(cause) ?? String(error);
 }

@@ -14,6 +14,7 @@ export function entryOf(life: WorkerLife, facts: WorkerFacts, bootId: string): L
     spec: facts.spec,
     phase: ledgerPhase(phase),
     stop_wanted: facts.stopWanted,
+    stop_reason: phase.name === "stopping" ? phase.reason : null,
     incarnation: life.incarnation,
     restarts: life.restarts,
     history: {

@@ -16,24 +16,33 @@ export async function recoverAll(context: WorkerContext, keep: (worker: Worker) 
   await Promise.all(
     recovered.flatMap(({ shim }) => (shim === null ? [] : [waitForProcessEnd(shim, Deadline.in(SHIM_END_MS, clock), clock)])),
   );
-  const reaped = await reapUnwanted(context, recovered);
-  await context.ledger.removeStrays();
+  const { reaped, left } = await reapUnwanted(context, recovered);
+  const strays = await context.ledger.removeStrays();
   context.cgroups.removeStrays();
-  const outcomes = await Promise.allSettled(recovered.map(({ goOn }) => goOn()));
+  const hasLeftovers = closeDevices(context, recovered, left);
+  const outcomes = await Promise.allSettled(recovered.map(({ worker, goOn }) => goOn(hasLeftovers.has(worker.facts.workerId))));
   for (const outcome of outcomes) {
     if (outcome.status === "rejected") log.error("cannot go on with a worker of the ledger", { error: outcome.reason });
   }
   const count = (as: RecoveredWorker["as"]): number => recovered.filter((one) => one.as === as).length;
-  return { adopted: count("adopted"), reaped: reaped + count("stopping"), ended: count("ended"), losses };
+  return { adopted: count("adopted"), reaped: reaped + count("stopping"), ended: count("ended"), losses: [...losses, ...strays] };
 }
 
 /** How long a shim may take to write the status down and end. */
 const SHIM_END_MS = 2_000;
 /** How long a process without a record gets after TERM; nobody waits for what it could still say. */
 const UNWANTED_TERM_MS = 1_000;
+/** How long their end is verified while the daemon's own start waits; for what is left then, its worker waits instead. */
+const UNWANTED_VERIFY_MS = 2_000;
 
-/** Ends our processes that belong to no live worker; returns how many are gone. */
-async function reapUnwanted(context: WorkerContext, recovered: readonly RecoveredWorker[]): Promise<number> {
+interface Reaped {
+  /** How many are gone. */
+  readonly reaped: number;
+  readonly left: readonly FoundProcess[];
+}
+
+/** Ends our processes that belong to no live worker. */
+async function reapUnwanted(context: WorkerContext, recovered: readonly RecoveredWorker[]): Promise<Reaped> {
   const { stateId, clock, config, log } = context.options;
   const known = new Map<string, KnownProcesses>(recovered.map(({ worker }) => [worker.facts.workerId, worker.known]));
   const spared = new Set<string>(
@@ -44,19 +53,34 @@ async function reapUnwanted(context: WorkerContext, recovered: readonly Recovere
       ({ workerId }) => !spared.has(workerId),
     );
   const unwanted = find();
-  if (unwanted.length === 0) return 0;
+  if (unwanted.length === 0) return { reaped: 0, left: [] };
   log.warn("processes of earlier workers are ended", { pids: unwanted.map(({ identity }) => identity.pid) });
   const termMs = Math.min(UNWANTED_TERM_MS, config.stop.termMs);
-  const deadline = Deadline.in(termMs + config.stop.verifyMs, clock);
+  const verifyMs = Math.min(UNWANTED_VERIFY_MS, config.stop.verifyMs);
+  const deadline = Deadline.in(termMs + verifyMs, clock);
   const { left } = await endProcesses({
     process: null,
     find,
     termMs,
-    verifyMs: config.stop.verifyMs,
+    verifyMs,
     deadline: () => deadline,
     clock,
   });
   if (left.length > 0)
     log.error("processes of earlier workers survived KILL", { pids: left.map(({ identity }) => identity.pid) });
-  return Math.max(0, unwanted.length - left.length);
+  return { reaped: Math.max(0, unwanted.length - left.length), left };
+}
+
+/** Closes the devices that something still holds; returns the workers that it is left of. */
+function closeDevices(
+  { quarantine }: WorkerContext,
+  recovered: readonly RecoveredWorker[],
+  left: readonly FoundProcess[],
+): ReadonlySet<string> {
+  for (const { worker } of recovered) {
+    const { workerId, devices } = worker.facts;
+    const own = left.filter((process) => process.workerId === workerId).map(({ identity }) => identity);
+    if (own.length > 0) quarantine.close(devices, workerId, own);
+  }
+  return new Set(left.map(({ workerId }) => workerId));
 }

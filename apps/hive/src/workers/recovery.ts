@@ -17,8 +17,8 @@ export interface RecoveredWorker {
   readonly as: RecoveredAs;
   /** The shim of a process that ended while no daemon was there; null otherwise. */
   readonly shim: ProcessIdentity | null;
-  /** To be called once what earlier processes left behind has been cleared. */
-  readonly goOn: () => Promise<void>;
+  /** To be called once what earlier processes left behind has been cleared; `hasLeftovers`: as far as it could be. */
+  readonly goOn: (hasLeftovers: boolean) => Promise<void>;
 }
 
 /**
@@ -31,15 +31,16 @@ export function recoverWorker(context: WorkerContext, entry: LedgerEntry, worker
   const isLive = entry.process !== null && isProcessAlive(entry.process.engine);
   const phase = phaseOf(context, entry, isLive);
   const worker = new Worker(context, lifeOf(entry, phase), facts);
-  const as = entry.stop_wanted ? "stopping" : isLive ? "adopted" : entry.process === null ? "waiting" : "ended";
+  const as = isStopWanted(entry) ? "stopping" : isLive ? "adopted" : entry.process === null ? "waiting" : "ended";
   const { incarnation } = entry;
   const moment = () => ({ atMs: clock.nowMs(), random: Math.random() });
-  const goOn = async (): Promise<void> => {
+  const goOn = async (hasLeftovers: boolean): Promise<void> => {
     const stopped = as === "stopping" ? worker.stop(Deadline.in(STOP_MS, clock)) : null;
-    await worker.resume(effectsOf(phase, isLive));
-    if (as === "adopted" && entry.phase === "stopping")
-      await worker.tell({ type: "start_given_up", incarnation, cause: "start_silent" });
-    if (as === "ended")
+    // Nothing may run twice: it waits for its next start only once what is left of the last one is gone.
+    const mustClear = as === "waiting" && hasLeftovers;
+    await worker.resume(mustClear ? [] : effectsOf(phase, isLive));
+    if (mustClear) await worker.tell({ type: "leftovers_found", incarnation });
+    if (as === "ended" && phase.name !== "stopping")
       await worker.tell({ type: "process_ended", incarnation, exit: endOf(context, entry, worker), ...moment() });
     await stopped;
   };
@@ -48,15 +49,13 @@ export function recoverWorker(context: WorkerContext, entry: LedgerEntry, worker
 
 function phaseOf({ options }: WorkerContext, entry: LedgerEntry, isLive: boolean): WorkerPhase {
   const { process, ready } = entry;
-  if (entry.stop_wanted)
-    return {
-      name: "stopping",
-      reason: "operator",
-      process: isLive ? process : null,
-      readyAtMs: null,
-      launching: false,
-      stuck: false,
-    };
+  const stopping = { name: "stopping", launching: false, stuck: false } as const;
+  if (isStopWanted(entry)) return { ...stopping, reason: "operator", process: isLive ? process : null, readyAtMs: null };
+  if (entry.phase === "stopping") {
+    // Begun by the last daemon itself, for a reason that outlives it; older ones did not say which.
+    const readyAtMs = entry.ready_at === null ? null : Date.parse(entry.ready_at);
+    return { ...stopping, reason: entry.stop_reason ?? (readyAtMs === null ? "start_silent" : "hung"), process, readyAtMs };
+  }
   if (process === null) {
     const name = entry.phase === "failed" ? "failed" : "backing_off";
     const dueMs = entry.retry_at_ms ?? (name === "failed" ? Number.POSITIVE_INFINITY : 0);
@@ -68,6 +67,11 @@ function phaseOf({ options }: WorkerContext, entry: LedgerEntry, isLive: boolean
   // Its ready was heard, and it was being asked for a first token.
   const warming = entry.phase === "loading" && ready !== null ? { facts: ready, atMs: Date.parse(entry.since) } : null;
   return { name: "loading", process, warming };
+}
+
+/** Only an operator's word stops what has no process: a worker that was drained and has ended. */
+function isStopWanted({ stop_wanted, stop_reason, phase, process }: LedgerEntry): boolean {
+  return stop_wanted || (phase === "stopping" && (process === null || stop_reason === "operator"));
 }
 
 function effectsOf(phase: WorkerPhase, isLive: boolean): readonly WorkerEffect[] {

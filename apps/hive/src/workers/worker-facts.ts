@@ -78,6 +78,7 @@ export function factsAfter(facts: WorkerFacts, event: WorkerEvent, { from, to, n
     sinceMs: phase.name === from.phase.name ? facts.sinceMs : nowMs,
     readyAtMs: "readyAtMs" in phase ? phase.readyAtMs : isStarting ? null : facts.readyAtMs,
     retryAtMs: Number.isFinite(waitMs) ? nowMs + waitMs : null,
-    stopWanted: facts.stopWanted || event.type === "stop_requested",
+    // The end of a worker that was drained is its stop: the operator's word too, over a crash of ours in between.
+    stopWanted: facts.stopWanted || event.type === "stop_requested" || (phase.name === "stopping" && phase.reason === "operator"),
   };
 }
