@@ -1,4 +1,4 @@
-import type { Clock, Deadline, Log } from "@queen-and-hive/daemon";
+import type { Clock, Deadline, Log, Metrics } from "@queen-and-hive/daemon";
 import type { HiveFate, QueenShutdown, QueenShutdownAnswer } from "@queen-and-hive/protocol";
 import type { QueenSettings } from "./config/settings.ts";
 import type { QueenView } from "./http/queen-view.ts";
@@ -10,6 +10,8 @@ export interface QueenOptions {
   /** Reads the configuration again: a hive may have been added to it. Throws `invalid_config`. */
   readonly reload: () => QueenSettings;
   readonly clock?: Clock;
+  /** Where she counts; an empty set when absent. */
+  readonly metrics?: Metrics;
   /** Where hives are told to call back; the first listener when absent. */
   readonly callbackUrl?: string;
 }

@@ -52,13 +52,14 @@ class QueenBuild {
   readonly #options: QueenOptions;
   readonly #stop: StopSequence;
   readonly #clock: Clock;
-  readonly #metrics: Metrics = createMetrics();
+  readonly #metrics: Metrics;
   readonly #cascade: QueenStop;
 
   constructor(options: QueenOptions, stop: StopSequence, clock: Clock) {
     this.#options = options;
     this.#stop = stop;
     this.#clock = clock;
+    this.#metrics = options.metrics ?? createMetrics();
     this.#cascade = new QueenStop({ settings: options.settings, log: options.log, clock });
   }
 

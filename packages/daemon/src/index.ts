@@ -9,6 +9,7 @@ export type { ConfigProblem } from "./config/problems.ts";
 export { expandHome, redactSecrets, resolveSecrets, type SecretSources } from "./config/secrets.ts";
 export { Deadline, type DisposableSignal } from "./deadline.ts";
 export { errorCodeOf } from "./error-code.ts";
+export { type FaultOptions, surviveFaults } from "./faults.ts";
 export { isNetworkFileSystem, nameNetworkFileSystem } from "./files/network-file-system.ts";
 export { ensurePrivateDir } from "./files/private-dir.ts";
 export { copyAside, setAside } from "./files/set-aside.ts";

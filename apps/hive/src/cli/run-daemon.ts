@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { createLog, createMetrics, Deadline, type Log, onSignals, systemClock } from "@queen-and-hive/daemon";
+import { createLog, createMetrics, Deadline, type Log, onSignals, surviveFaults, systemClock } from "@queen-and-hive/daemon";
 import { COMMAND_EXIT } from "@queen-and-hive/protocol";
 import type { HiveSettings } from "../config.ts";
 import type { Environment } from "../config-environment.ts";
@@ -44,6 +44,9 @@ const HURRIED_MS = 1_500;
 
 async function serve({ paths, settings, environment, flags, log }: Service): Promise<number> {
   const stop = new SignalledStop(settings, log);
+  const metrics = createMetrics();
+  // One worker's fault takes the supervision from no other.
+  using _faults = surviveFaults({ program: "hive", log, metrics });
   // Before anything is adopted: a signal must not leave workers without a daemon.
   using _signals = onSignals({
     signals: ["SIGTERM", "SIGINT", "SIGHUP"],
@@ -57,7 +60,7 @@ async function serve({ paths, settings, environment, flags, log }: Service): Pro
       version: VERSION,
       clock: systemClock,
       log,
-      metrics: createMetrics(),
+      metrics,
     });
     stop.opened(hive);
     if (flags.handshakeFd !== undefined && !stop.isWanted)

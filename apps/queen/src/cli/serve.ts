@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { createLog, Deadline, ensurePrivateDir, type Log, onSignals } from "@queen-and-hive/daemon";
+import { createLog, createMetrics, Deadline, ensurePrivateDir, type Log, onSignals, surviveFaults } from "@queen-and-hive/daemon";
 import { COMMAND_EXIT, type QueenShutdownAnswer } from "@queen-and-hive/protocol";
 import { type ConfigSurroundings, loadSettings } from "../config/load.ts";
 import type { QueenSettings } from "../config/settings.ts";
@@ -21,9 +21,12 @@ export async function serve(options: CommonOptions, around: ConfigSurroundings):
   const settings = loadSettings(options.config, around, Date.now());
   await ensurePrivateDir(join(settings.stateDir, "logs"));
   const log = openLog(settings);
+  const metrics = createMetrics();
+  // One request's fault cuts no other's stream.
+  using _faults = surviveFaults({ program: "queen", log, metrics });
   try {
     for (const warning of settings.warnings) log.warn(warning);
-    const queen = await startQueen({ settings, log, reload: () => loadSettings(options.config, around, Date.now()) });
+    const queen = await startQueen({ settings, log, metrics, reload: () => loadSettings(options.config, around, Date.now()) });
     log.info(`the queen listens on ${queen.urls[0] ?? ""}`, {
       urls: queen.urls,
       queen_id: queen.queenId,
