@@ -41,16 +41,23 @@ export function isProcessAlive(identity: ProcessIdentity): boolean {
   return stat !== null && !isDead(stat);
 }
 
-/** Signals a process after checking its identity. Throws what the kernel says when it is not ours to signal. */
-export function signalProcess(identity: ProcessIdentity, signal: NodeJS.Signals): "sent" | "gone" {
+/**
+ * Signals a process after checking its identity. `refused`: it lives, and the kernel does not let this user signal it, as
+ * after it became another user's (a setuid program, sudo).
+ */
+export function signalProcess(identity: ProcessIdentity, signal: NodeJS.Signals): "sent" | "gone" | "refused" {
   return isProcessAlive(identity) ? kill(identity.pid, signal) : "gone";
 }
 
 /**
  * Signals the whole process group that this process leads, after checking its identity. A zombie leader counts as present:
- * it still holds the pid, so the group is surely its own. `not_leader`: nothing was sent.
+ * it still holds the pid, so the group is surely its own. `not_leader` and `refused` (none of the group may be signalled by
+ * this user): nothing was sent.
  */
-export function signalProcessGroup(identity: ProcessIdentity, signal: NodeJS.Signals): "sent" | "gone" | "not_leader" {
+export function signalProcessGroup(
+  identity: ProcessIdentity,
+  signal: NodeJS.Signals,
+): "sent" | "gone" | "refused" | "not_leader" {
   const stat = readOwnStat(identity);
   if (stat === null) return "gone";
   return stat.pgrp === identity.pid ? kill(-identity.pid, signal) : "not_leader";
@@ -144,12 +151,13 @@ function readOwnStat(identity: ProcessIdentity): ProcStat | null {
   return stat?.start_time === identity.start_time ? stat : null;
 }
 
-function kill(target: number, signal: NodeJS.Signals): "sent" | "gone" {
+function kill(target: number, signal: NodeJS.Signals): "sent" | "gone" | "refused" {
   try {
     process.kill(target, signal);
     return "sent";
   } catch (error) {
     if (isGone(error)) return "gone";
+    if (errorCodeOf(error) === "EPERM") return "refused";
     throw error;
   }
 }

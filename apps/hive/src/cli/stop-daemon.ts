@@ -74,7 +74,7 @@ async function askToEnd(
 
 async function kill(identity: HiveIdentity, deadline: Deadline): Promise<"killed" | "already_gone" | "left"> {
   if (!isProcessAlive(identity)) return "already_gone";
-  signalProcess(identity, "SIGKILL");
+  if (signalProcess(identity, "SIGKILL") === "refused") return "left";
   const proof = deadline.remainingMs() < PROOF_MS ? Deadline.in(PROOF_MS) : deadline;
   return (await waitForProcessEnd(identity, proof, systemClock)) ? "killed" : "left";
 }

@@ -38,10 +38,12 @@ export interface EndOptions {
   readonly onStep?: (step: EndStep) => void;
 }
 
-/** The outcome: what is still there has survived KILL. */
+/** The outcome: what is still there has survived KILL, or may not be signalled. */
 export interface EndResult {
   readonly how: EndedHow;
   readonly left: readonly FoundProcess[];
+  /** The pids among them that KILL could not be sent to: they have become another user's. */
+  readonly refused: ReadonlySet<number>;
 }
 
 /**
@@ -51,20 +53,22 @@ export interface EndResult {
 export async function endProcesses(options: EndOptions): Promise<EndResult> {
   const { process, find, clock, deadline } = options;
   const found = find();
-  if (!isAlive(process) && found.length === 0) return { how: "already_gone", left: [] };
+  if (!isAlive(process) && found.length === 0) return { how: "already_gone", left: [], refused: NOBODY };
   const begunMs = clock.monotonicMs();
   const termed = options.termMs > 0 ? terminate(process, found) : [];
   const termEnd = Deadline.in(options.termMs, clock);
   const reserveMs = (): number => Math.min(options.verifyMs, deadline().remainingMs() / 2, KILL_RESERVE_MS);
   const inTime = await waitUntilGone(options, () => termEnd.expired || deadline().earlier(reserveMs()).expired);
   if (termed.length > 0) options.onStep?.({ step: "term", pids: termed, durationMs: clock.monotonicMs() - begunMs });
-  if (inTime) return { how: termed.length > 0 ? "terminated" : "ended", left: [] };
+  if (inTime) return { how: termed.length > 0 ? "terminated" : "ended", left: [], refused: NOBODY };
   const verifyEnd = Deadline.in(options.verifyMs, clock);
   const floor = Deadline.in(VERIFY_FLOOR_MS, clock);
-  const left = await killAll(options, () => verifyEnd.expired || (deadline().expired && floor.expired));
-  return { how: "killed", left };
+  const refused = new Set<number>();
+  const left = await killAll(options, refused, () => verifyEnd.expired || (deadline().expired && floor.expired));
+  return { how: "killed", left, refused };
 }
 
+const NOBODY: ReadonlySet<number> = new Set();
 /** What is kept of a short deadline for KILL and proof. */
 const KILL_RESERVE_MS = 1_000;
 /** The shortest verification after KILL, also when the deadline has passed: the kernel needs a moment. */
@@ -112,10 +116,14 @@ async function waitUntilGone({ process, find, clock }: EndOptions, isOver: () =>
   }
 }
 
-async function killAll(options: EndOptions, isOver: () => boolean): Promise<readonly FoundProcess[]> {
+async function killAll(options: EndOptions, refused: Set<number>, isOver: () => boolean): Promise<readonly FoundProcess[]> {
   const { process, find, clock } = options;
   const begunMs = clock.monotonicMs();
   const killed = new Set<number>();
+  const kill = (identity: ProcessIdentity): void => {
+    // One that is another user's keeps none of the others alive.
+    (signalProcess(identity, "SIGKILL") === "refused" ? refused : killed).add(identity.pid);
+  };
   const say = (): void => {
     if (killed.size > 0) options.onStep?.({ step: "kill", pids: [...killed], durationMs: clock.monotonicMs() - begunMs });
   };
@@ -125,14 +133,14 @@ async function killAll(options: EndOptions, isOver: () => boolean): Promise<read
     const found = find();
     const others = found.filter(({ identity }) => !isSame(identity, process?.shim));
     const engineLives = process !== null && isProcessAlive(process.engine);
-    if (engineLives) killed.add(kill(process.engine));
-    for (const { identity } of others) killed.add(kill(identity));
+    if (engineLives) kill(process.engine);
+    for (const { identity } of others) kill(identity);
     if (others.length > 0 && !engineLives && round > ROUNDS_BEFORE_CGROUP) killCgroup(options, others);
     if (engineLives || others.length > 0) alone = Deadline.in(SHIM_ALONE_MS, clock);
     else if (!isAlive(process) && found.length === 0) {
       say();
       return [];
-    } else if (process !== null && alone.expired) killed.add(kill(process.shim));
+    } else if (process !== null && alone.expired) kill(process.shim);
     if (isOver()) {
       say();
       return find();
@@ -140,11 +148,6 @@ async function killAll(options: EndOptions, isOver: () => boolean): Promise<read
     await clock.sleep(pauseMs);
     pauseMs = Math.min(pauseMs * 2, PAUSE_MAX_MS);
   }
-}
-
-function kill(identity: ProcessIdentity): number {
-  signalProcess(identity, "SIGKILL");
-  return identity.pid;
 }
 
 function killCgroup({ killCgroup: run, onStep, clock }: EndOptions, found: readonly FoundProcess[]): void {

@@ -32,10 +32,10 @@ export async function endWithProof(parts: EndingParts): Promise<EndedHow> {
   const say = sayer(parts);
   if (parts.isServing) await waitUntilIdle(parts, say);
   const hold = await holdOf(parts);
-  const { how, left } = await endProcesses({ ...endOptions(parts, say), process, termMs: termMsOf(parts), deadline });
+  const { how, left, refused } = await endProcesses({ ...endOptions(parts, say), process, termMs: termMsOf(parts), deadline });
   if (left.length > 0) {
     say("gone", "left", begunMs, pidsOf(left));
-    throw survived(parts, left, "stop");
+    throw survived(parts, left, refused, "stop");
   }
   context.cgroups.remove(facts.workerId);
   for (const port of facts.ports) {
@@ -62,8 +62,8 @@ export async function clearLeftovers(parts: Omit<EndingParts, "process" | "deadl
   const { config, clock } = context.options;
   const deadline = Deadline.in(config.stop.verifyMs, clock);
   const options = endOptions(parts, sayer(parts));
-  const { left } = await endProcesses({ ...options, process: null, termMs: 0, deadline: () => deadline });
-  if (left.length > 0) throw survived(parts, left, "clear what is left of");
+  const { left, refused } = await endProcesses({ ...options, process: null, termMs: 0, deadline: () => deadline });
+  if (left.length > 0) throw survived(parts, left, refused, "clear what is left of");
   context.cgroups.remove(facts.workerId);
 }
 
@@ -136,12 +136,18 @@ async function comesTrue(condition: () => boolean | Promise<boolean>, end: Deadl
   return true;
 }
 
-function survived({ context, facts }: StepParts, left: readonly FoundProcess[], what: string): QhError {
+function survived(
+  { context, facts }: StepParts,
+  left: readonly FoundProcess[],
+  refused: ReadonlySet<number>,
+  what: string,
+): QhError {
   const identities = left.map(({ identity }) => identity).filter(isProcessAlive);
   context.quarantine.close(facts.devices, facts.workerId, identities);
-  const named = left.map(
-    ({ identity: { pid } }) => `${pid}${readProcStat(pid)?.state === "D" ? " (waits in the kernel, state D)" : ""}`,
-  );
+  const named = left.map(({ identity: { pid } }) => {
+    if (refused.has(pid)) return `${pid} (another user's, which this one may not signal: end it as that user or as root)`;
+    return `${pid}${readProcStat(pid)?.state === "D" ? " (waits in the kernel, state D)" : ""}`;
+  });
   return new QhError(
     "stop_failed",
     `cannot ${what} ${facts.workerId}: ${left.length === 1 ? "process" : "processes"} ${named.join(", ")} survived KILL (a device or a file system may not answer); look at the machine, then stop it again`,

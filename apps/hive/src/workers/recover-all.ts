@@ -58,14 +58,14 @@ async function reapUnwanted(context: WorkerContext, recovered: readonly Recovere
   const termMs = Math.min(UNWANTED_TERM_MS, config.stop.termMs);
   const verifyMs = Math.min(UNWANTED_VERIFY_MS, config.stop.verifyMs);
   const deadline = Deadline.in(termMs + verifyMs, clock);
-  const { left } = await endProcesses({
-    process: null,
-    find,
-    termMs,
-    verifyMs,
-    deadline: () => deadline,
-    clock,
-  });
+  const left = await endProcesses({ process: null, find, termMs, verifyMs, deadline: () => deadline, clock }).then(
+    (result) => result.left,
+    (error: unknown) => {
+      // A hive that does not start supervises nobody: what is left keeps only its own worker from starting.
+      log.error("cannot end the processes of earlier workers", { error });
+      return unwanted;
+    },
+  );
   if (left.length > 0)
     log.error("processes of earlier workers survived KILL", { pids: left.map(({ identity }) => identity.pid) });
   return { reaped: Math.max(0, unwanted.length - left.length), left };
