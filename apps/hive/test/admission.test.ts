@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { Deadline, systemClock } from "@queen-and-hive/daemon";
 import type { WorkerSpec } from "@queen-and-hive/protocol";
 import { afterEach, expect, test } from "vitest";
-import { useOfSession } from "../src/process/machine-facts.ts";
+import { useOfTree } from "../src/process/machine-facts.ts";
 import { readProcessTable } from "../src/process/process-table.ts";
 import { MemoryNotes } from "../src/store/memory-notes.ts";
 import { createSupervisor } from "../src/workers/supervisor.ts";
@@ -234,7 +234,7 @@ test("the tree of a worker is measured whole, and its identities are in the ledg
     const found = hive.supervision.get(request.worker_id);
     return found?.resident_bytes === undefined ? null : found;
   });
-  const alone = useOfSession(new Map([...table].filter(([pid]) => pid === record.pid)), session).residentBytes;
+  const alone = useOfTree(new Map([...table].filter(([pid]) => pid === record.pid)), session).residentBytes;
   expect(record.resident_bytes).toBeGreaterThan(alone * 1.5);
 });
 

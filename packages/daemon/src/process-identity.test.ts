@@ -45,7 +45,8 @@ async function zombie(): Promise<ProcessIdentity> {
 describe("the text of a process's stat", () => {
   it("is read from the last parenthesis, since a command may contain anything", () => {
     const text = "42 (a) R 1 (b c) S 7 8 9 0 -1 4194560 1 2 3 4 15 16 17 18 20 0 1 0 98765 1 2 3\n";
-    expect(parseProcStat(text)).toEqual({ state: "S", ppid: 7, pgrp: 8, session: 9, utime: 15, stime: 16, start_time: 98_765 });
+    const times = { utime: 15, stime: 16, cutime: 17, cstime: 18, start_time: 98_765 };
+    expect(parseProcStat(text)).toEqual({ state: "S", ppid: 7, pgrp: 8, session: 9, ...times });
   });
 
   it("is refused when it is none", () => {

@@ -21,6 +21,9 @@ export interface ProcStat {
   readonly session: number;
   readonly utime: number;
   readonly stime: number;
+  /** Of children that have ended and were waited for, and of theirs. */
+  readonly cutime: number;
+  readonly cstime: number;
   readonly start_time: number;
 }
 
@@ -128,6 +131,8 @@ export function parseProcStat(text: string): ProcStat {
     session: number(6),
     utime: number(14),
     stime: number(15),
+    cutime: number(16),
+    cstime: number(17),
     start_time: number(22),
   };
 }

@@ -37,3 +37,16 @@ it("gives a start up without one, and at its total limit however lively it is", 
     "start_too_long",
   );
 });
+
+it("goes on when a long child has ended, whose CPU time and memory are gone from the sums", () => {
+  const grown = { ...first, atMs: 1_000, cpuMs: 500_000, residentBytes: 2_000 * MIB };
+  const { vigil: busy } = judgeLook(beginVigil(first, 0), grown, limits);
+  const fallen = { ...grown, atMs: 5_000, cpuMs: 1_000, residentBytes: 100 * MIB };
+  const { vigil: after } = judgeLook(busy, fallen, limits);
+  expect(after.lastSign.atMs).toBe(1_000);
+  const idle = { ...fallen, atMs: 11_000 };
+  expect(judgeLook(after, idle, limits).giveUp).toBe("start_silent");
+  for (const sign of [{ cpuMs: 1_180 }, { residentBytes: 101 * MIB }]) {
+    expect(judgeLook(after, { ...idle, ...sign }, limits)).toMatchObject({ giveUp: null, vigil: { lastSign: { atMs: 11_000 } } });
+  }
+});

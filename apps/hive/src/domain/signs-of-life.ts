@@ -22,6 +22,8 @@ export interface StartVigil {
   readonly startedAtMs: number;
   /** The look that showed the last sign of life: growth is measured from there, so that slow growth adds up. */
   readonly lastSign: StartLook;
+  /** From where CPU time is measured: the last sign, or a look after it at which the sum had fallen, as processes ended. */
+  readonly cpuFrom: { readonly atMs: number; readonly cpuMs: number };
 }
 
 /** How long a start may take; null: no limit. */
@@ -35,7 +37,7 @@ const MEMORY_SIGN_BYTES = 1024 * 1024;
 
 /** Begins to watch a start that may have begun `alreadyMs` ago (an adopted worker). */
 export function beginVigil(first: StartLook, alreadyMs: number): StartVigil {
-  return { startedAtMs: first.atMs - alreadyMs, lastSign: first };
+  return { startedAtMs: first.atMs - alreadyMs, lastSign: first, cpuFrom: first };
 }
 
 /** Judges one more look: go on, or give the start up for a cause. */
@@ -45,17 +47,29 @@ export function judgeLook(
   limits: StartLimits,
 ): { readonly vigil: StartVigil; readonly giveUp: Extract<ExitCause, "start_silent" | "start_too_long"> | null } {
   const { lastSign } = vigil;
+  const cpuFrom = look.cpuMs < vigil.cpuFrom.cpuMs ? look : vigil.cpuFrom;
   const isAlive =
     look.saidLoading ||
     look.deviceIsBusy ||
     look.deviceBytes - lastSign.deviceBytes >= MEMORY_SIGN_BYTES ||
     look.logBytes !== lastSign.logBytes ||
-    look.cpuMs - lastSign.cpuMs >= Math.max(1, look.atMs - lastSign.atMs) * CPU_SIGN_RATIO ||
+    look.cpuMs - cpuFrom.cpuMs >= Math.max(1, look.atMs - cpuFrom.atMs) * CPU_SIGN_RATIO ||
     look.residentBytes - lastSign.residentBytes >= MEMORY_SIGN_BYTES;
-  const next: StartVigil = isAlive ? { startedAtMs: vigil.startedAtMs, lastSign: look } : vigil;
+  const next: StartVigil = isAlive
+    ? { startedAtMs: vigil.startedAtMs, lastSign: look, cpuFrom: look }
+    : { ...vigil, lastSign: lower(lastSign, look), cpuFrom };
   if (limits.totalMs !== null && look.atMs - vigil.startedAtMs >= limits.totalMs)
     return { vigil: next, giveUp: "start_too_long" };
   if (limits.silenceMs !== null && look.atMs - next.lastSign.atMs >= limits.silenceMs)
     return { vigil: next, giveUp: "start_silent" };
   return { vigil: next, giveUp: null };
+}
+
+/** Memory that was given back (a compiler has ended) may grow again from where it is now. */
+function lower(lastSign: StartLook, { residentBytes, deviceBytes }: StartLook): StartLook {
+  return {
+    ...lastSign,
+    residentBytes: Math.min(lastSign.residentBytes, residentBytes),
+    deviceBytes: Math.min(lastSign.deviceBytes, deviceBytes),
+  };
 }

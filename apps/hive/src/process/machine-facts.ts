@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
-import type { ProcessTable } from "./process-table.ts";
+import { type ProcessTable, treeOf } from "./process-table.ts";
+import { readText } from "./read-text.ts";
 
 /** How many processes the kernel has killed for lack of memory since boot (proc_vmstat(5)); null when it does not say. */
 export function readOomKills(): number | null {
@@ -7,19 +7,24 @@ export function readOomKills(): number | null {
   return match?.[1] === undefined ? null : Number(match[1]);
 }
 
-/** What the processes of one session have used so far. */
-export interface SessionUse {
+/** What the processes of one worker have used so far. */
+export interface TreeUse {
+  /** Also of children that have ended, as far as somebody of the worker waited for them; else it falls when they end. */
   readonly cpuMs: number;
   readonly residentBytes: number;
 }
 
-/** CPU time and resident memory of a session: an engine's children work while it waits. */
-export function useOfSession(table: ProcessTable, session: number): SessionUse {
+/**
+ * CPU time and resident memory of what a shim leads, wherever it went: an engine's children work while it waits (compilers,
+ * Ray's processes in sessions of their own), and what they did stays done when they end.
+ */
+export function useOfTree(table: ProcessTable, shim: number): TreeUse {
   let ticks = 0;
   let pages = 0;
-  for (const [pid, stat] of table) {
-    if (stat.session !== session) continue;
-    ticks += stat.utime + stat.stime;
+  for (const pid of treeOf(table, shim)) {
+    const stat = table.get(pid);
+    if (stat === undefined) continue;
+    ticks += stat.utime + stat.stime + stat.cutime + stat.cstime;
     pages += Number(readText(`/proc/${pid}/statm`)?.split(" ")[1] ?? 0);
   }
   return { cpuMs: ticks * TICK_MS, residentBytes: pages * PAGE_BYTES };
@@ -29,11 +34,3 @@ export function useOfSession(table: ProcessTable, session: number): SessionUse {
 const TICK_MS = 10;
 /** Where pages are larger, memory looks smaller than it is: enough to see that it grows. */
 const PAGE_BYTES = 4_096;
-
-function readText(path: string): string | null {
-  try {
-    return readFileSync(path, "latin1");
-  } catch {
-    return null;
-  }
-}

@@ -1,3 +1,6 @@
+/** The id of the device of a machine without GPUs, and of workers that need none: any number of workers share it. */
+export const CPU = "cpu";
+
 /** A device that workers compute on, as its driver describes it now. Null: the driver does not say. */
 export interface Device {
   /** Its UUID, or `cpu`. */

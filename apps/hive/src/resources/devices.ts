@@ -3,7 +3,7 @@ import { cpus, freemem, totalmem } from "node:os";
 import type { Clock, Log } from "@queen-and-hive/daemon";
 import { findProgram } from "../runtimes/find-program.ts";
 import { DRM_DIR, parseRocmSmi, ROCM_SMI_QUERY, readAmdSysfs } from "./amd.ts";
-import type { Device, DeviceUse } from "./device.ts";
+import { CPU, type Device, type DeviceUse } from "./device.ts";
 import { NVIDIA_DEVICES_QUERY, NVIDIA_USES_QUERY, parseNvidiaDevices, parseNvidiaUses } from "./nvidia.ts";
 import { runTool } from "./run-tool.ts";
 
@@ -122,9 +122,6 @@ export function cpuDevice(): Device {
     utilizationRatio: null,
   };
 }
-
-/** The id of the device of a machine without GPUs, and of workers that need none. */
-export const CPU = "cpu";
 
 /** A healthy `nvidia-smi` takes well under a second. */
 const TOOL_MS = 5_000;

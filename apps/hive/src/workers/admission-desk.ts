@@ -4,10 +4,10 @@ import { formatBytes, QhError, unreachable, type WorkerId, type WorkerSpec } fro
 import { type Admission, type AdmissionDevice, type AdmissionRequest, admit } from "../domain/admission.ts";
 import { estimateNeed, type MemoryNeed } from "../domain/memory-need.ts";
 import { processOf, type WorkerLife } from "../domain/worker-states.ts";
-import { useOfSession } from "../process/machine-facts.ts";
+import { useOfTree } from "../process/machine-facts.ts";
 import { type ProcessTable, readProcessTable } from "../process/process-table.ts";
-import type { Device } from "../resources/device.ts";
-import { CPU, cpuDevice, type DeviceReading, type Devices } from "../resources/devices.ts";
+import { CPU, type Device } from "../resources/device.ts";
+import { cpuDevice, type DeviceReading, type Devices } from "../resources/devices.ts";
 import { identifyModel, readModelFacts } from "../resources/model-facts.ts";
 import type { MemoryNotes } from "../store/memory-notes.ts";
 import type { WorkerFacts } from "./worker-facts.ts";
@@ -210,7 +210,7 @@ export class AdmissionDesk {
     reading: DeviceReading | null,
   ): number {
     if (session === null || !devices.includes(deviceId)) return 0;
-    if (deviceId === CPU) return useOfSession(table, session).residentBytes;
+    if (deviceId === CPU) return useOfTree(table, session).residentBytes;
     const uses = (reading?.uses ?? []).filter((use) => use.deviceId === deviceId);
     const own = uses.filter(({ pid }) => table.get(pid)?.session === session);
     if (uses.length > 0) return own.reduce((sum, { bytes }) => sum + bytes, 0);

@@ -1,7 +1,8 @@
 import { Deadline } from "@queen-and-hive/daemon";
 import { formatBytes } from "@queen-and-hive/protocol";
 import { treeOf } from "../process/process-table.ts";
-import { CPU, type DeviceReading } from "../resources/devices.ts";
+import { CPU } from "../resources/device.ts";
+import type { DeviceReading } from "../resources/devices.ts";
 import type { EndingParts } from "./end-with-proof.ts";
 
 /** What a worker has of one of its devices by the last look before its end. */

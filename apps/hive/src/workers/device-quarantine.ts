@@ -1,6 +1,6 @@
 import { isProcessAlive, type ProcessIdentity } from "@queen-and-hive/daemon";
 import { QhError } from "@queen-and-hive/protocol";
-import { CPU } from "../resources/devices.ts";
+import { CPU } from "../resources/device.ts";
 
 interface Culprit {
   readonly workerId: string;

@@ -10,7 +10,7 @@ import {
 } from "../domain/health.ts";
 import type { WorkerProcess } from "../domain/worker-states.ts";
 import { askFirstToken } from "../process/first-token.ts";
-import { useOfSession } from "../process/machine-facts.ts";
+import { useOfTree } from "../process/machine-facts.ts";
 import { OutputView } from "../process/output-view.ts";
 import type { ProcessViews } from "../process/process-views.ts";
 import { probeReady } from "../process/ready-probe.ts";
@@ -147,7 +147,7 @@ export class HealthWatch implements Disposable {
     const { process } = this.#options;
     return {
       atMs,
-      cpuMs: useOfSession(this.#options.views.table(TABLE_AGE_MS_MAX), process.shim.pid).cpuMs,
+      cpuMs: useOfTree(this.#options.views.table(TABLE_AGE_MS_MAX), process.shim.pid).cpuMs,
       logBytes: this.#output.size(),
       deviceIsBusy: this.#options.deviceSigns().deviceIsBusy,
     };
@@ -163,7 +163,7 @@ export class HealthWatch implements Disposable {
 const TABLE_AGE_MS_MAX = 100;
 
 function healthPathOf({ runtime }: WorkerSpec): string | null {
-  return runtime.check?.http ?? runtime.ready?.http ?? (runtime.name === "embedded" ? "/health" : null);
+  return runtime.check?.http ?? runtime.ready?.http ?? null;
 }
 
 function hasWorked(before: Work, now: Work): boolean {

@@ -4,7 +4,7 @@ import { beginVigil, judgeLook, type StartLimits, type StartLook, type StartVigi
 import type { StartFault, WorkerProcess } from "../domain/worker-states.ts";
 import { askSlots } from "../process/ask-slots.ts";
 import { askFirstToken } from "../process/first-token.ts";
-import { type SessionUse, useOfSession } from "../process/machine-facts.ts";
+import { type TreeUse, useOfTree } from "../process/machine-facts.ts";
 import { OutputView } from "../process/output-view.ts";
 import type { ProcessViews } from "../process/process-views.ts";
 import { listensOnLoopbackOnly } from "../process/reach-worker.ts";
@@ -47,7 +47,7 @@ export class StartWatch implements Disposable {
   #partialLine = "";
   /** A line is read once only; when its readiness could not be recorded, it still counts. */
   #lineSaidReady = false;
-  #use: SessionUse = { cpuMs: 0, residentBytes: 0 };
+  #use: TreeUse = { cpuMs: 0, residentBytes: 0 };
   #useAtMs = Number.NEGATIVE_INFINITY;
   #vigil: StartVigil;
   #isWarming = false;
@@ -181,7 +181,7 @@ export class StartWatch implements Disposable {
     const atMs = this.#options.clock.monotonicMs();
     // Reading all processes costs milliseconds; a sign of life may be seen a little later.
     if (atMs - this.#useAtMs >= USE_EVERY_MS) {
-      this.#use = useOfSession(this.#options.views.table(TABLE_AGE_MS_MAX), this.#options.process.shim.pid);
+      this.#use = useOfTree(this.#options.views.table(TABLE_AGE_MS_MAX), this.#options.process.shim.pid);
       this.#useAtMs = atMs;
     }
     return { atMs, logBytes: this.#output.size(), saidLoading, ...this.#use, ...this.#options.deviceSigns() };
