@@ -4,6 +4,7 @@ import { type Clock, Deadline, isProcessAlive, type Log, waitForProcessEnd } fro
 import type { ExitStatus } from "../domain/exit-status.ts";
 import type { WorkerProcess } from "../domain/worker-states.ts";
 import { readExitStatus } from "./exit-file.ts";
+import { SHIM_END_MS } from "./shim.ts";
 
 /** Which process to watch, and where its shim leaves its signs. */
 export interface WatchOptions {
@@ -79,8 +80,6 @@ export function watchProcess({ process, alivePath, exitPath, clock, log, onEnd }
 const LOOK_EVERY_MS = 250;
 /** The same while the FIFO is open: the shim alone holds it, and ends right after the engine. */
 const LOOK_EVERY_WITH_PIPE_MS = 1_000;
-/** How long a shim may take to write the status down and end. */
-const SHIM_END_MS = 2_000;
 
 function openAlivePipe(path: string, onEndOfFile: () => void): Socket | null {
   const pipe = openPipe(path);

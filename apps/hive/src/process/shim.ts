@@ -43,6 +43,9 @@ sh -c 'echo $$ >&3; status=$1; shift; read -r go || { echo never begun >"$status
 code=$? said=; [ -f "$status" ] && read -r said <"$status"
 [ "$said" = "never begun" ] || echo $code >"$status"`;
 
+/** How long a shim may take to write the status down and end, once its engine has ended. */
+export const SHIM_END_MS = 2_000;
+
 /** Starts a worker's process and holds it. Throws `spawn_failed`. */
 export async function holdProcess(order: LaunchOrder, clock: Clock): Promise<HeldProcess> {
   closeSync(openSync(order.logPath, "a", LOG_MODE));

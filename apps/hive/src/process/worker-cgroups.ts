@@ -1,6 +1,7 @@
-import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Log } from "@queen-and-hive/daemon";
+import { readText } from "./read-text.ts";
 
 /**
  * One cgroup (v2) per worker, where this machine lets us have them: nothing that a worker starts can leave it, whatever
@@ -110,13 +111,5 @@ function removeEmpty(dir: string): void {
     rmdirSync(dir);
   } catch {
     // Not there, or not empty yet: looked at again at the next start of the daemon.
-  }
-}
-
-function readText(path: string): string | null {
-  try {
-    return readFileSync(path, "latin1");
-  } catch {
-    return null;
   }
 }

@@ -1,4 +1,5 @@
 import { QhError, RESERVED_ENV_PREFIX, WORKER_ENV, type WorkerSpec } from "@queen-and-hive/protocol";
+import { CPU } from "../resources/device.ts";
 
 /** What the environment of one incarnation is made of. */
 export interface WorkerEnvironmentParts {
@@ -76,7 +77,6 @@ export function checkOwnVariables(
 
 /** What a shell searches when nothing is said (environ(7)). */
 const SEARCH_PATH_DEFAULT = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-const CPU = "cpu";
 
 function inheritedEnvironment(inherited: Readonly<Record<string, string | undefined>>): Readonly<Record<string, string>> {
   const own: Record<string, string> = {};

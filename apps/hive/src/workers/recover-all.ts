@@ -1,6 +1,7 @@
 import { Deadline, waitForProcessEnd } from "@queen-and-hive/daemon";
 import { endProcesses } from "../process/end-processes.ts";
 import { type FoundProcess, findOurs, type KnownProcesses } from "../process/find-ours.ts";
+import { SHIM_END_MS } from "../process/shim.ts";
 import { type RecoveredWorker, recoverWorker } from "./recovery.ts";
 import type { RecoveryReport } from "./supervision.ts";
 import type { Worker } from "./worker.ts";
@@ -28,8 +29,6 @@ export async function recoverAll(context: WorkerContext, keep: (worker: Worker) 
   return { adopted: count("adopted"), reaped: reaped + count("stopping"), ended: count("ended"), losses: [...losses, ...strays] };
 }
 
-/** How long a shim may take to write the status down and end. */
-const SHIM_END_MS = 2_000;
 /** How long a process without a record gets after TERM; nobody waits for what it could still say. */
 const UNWANTED_TERM_MS = 1_000;
 /** How long their end is verified while the daemon's own start waits; for what is left then, its worker waits instead. */

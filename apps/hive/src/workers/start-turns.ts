@@ -1,3 +1,5 @@
+import { CPU } from "../resources/device.ts";
+
 /** A place in the line of starts on some devices. Disposing gives it back, also before it came. */
 export interface StartTurn extends Disposable {
   /** The workers that start there now; empty when it is this one's turn. */
@@ -25,7 +27,7 @@ export class StartTurns {
   /** Takes a place; `now` takes it past all others, for a worker that already starts. */
   take(devices: readonly string[], workerId: string, now = false): StartTurn {
     const place: Place = {
-      devices: devices.filter((device) => device !== SHARED),
+      devices: devices.filter((device) => device !== CPU),
       workerId,
       come: Promise.withResolvers<void>(),
       isRunning: now,
@@ -65,6 +67,3 @@ export class StartTurns {
     );
   }
 }
-
-/** The device of a machine without GPUs, which any number of workers share. */
-const SHARED = "cpu";
