@@ -152,6 +152,38 @@ describe("operators' orders to single hives", () => {
     expect(missing.stdout).toContain("two");
   }, 120_000);
 
+  it("leaves no worker behind: neither with a hive whose workers were kept, nor with one that was taken out of the file", async () => {
+    await using cluster = await startTestCluster({ hives: ["one", "two"], workers: { min: 1, max: 1 } });
+    const { queen } = cluster;
+    const [kept] = await cluster.workersReady(1);
+    if (kept === undefined) return expect.unreachable("one is ready");
+    await queen.command(["hive", "stop", kept.hive_id, "--keep-workers"]);
+    await queen.stop("SIGKILL");
+    expect(isAlive(kept)).toBe(true);
+    const down = await queen.command(["down", "--json"]);
+    expect(down).toMatchObject({ exitCode: COMMAND_EXIT.done, json: { clean: true } });
+    expect(down.json).toMatchObject({
+      hives: expect.arrayContaining([expect.objectContaining({ hive_id: kept.hive_id, workers_stopped: 1 })]),
+    });
+    expect(queen.processes()).toEqual([]);
+
+    await queen.start();
+    await queen.command(["hive", "start", kept.hive_id]);
+    const [worker] = await cluster.workersReady(1);
+    if (worker === undefined) return expect.unreachable("one is ready");
+    await queen.stop("SIGKILL");
+    expect((await queen.command(["hive", "rm", worker.hive_id])).exitCode).toBe(COMMAND_EXIT.done);
+    expect(isAlive(worker)).toBe(true);
+    await queen.start();
+    expect((await ask(queen.url, { body: chat("fake") })).status).toBe(200);
+    const isForgotten = async (): Promise<boolean> =>
+      (await queen.peer.call(QUEEN_ENDPOINTS.listHives)).hives.every(({ hive_id }) => hive_id !== worker.hive_id);
+    await until(isForgotten, 30_000, "the hive that left the file to be stopped");
+    expect(isAlive(worker)).toBe(false);
+    expect((await queen.hive(worker.hive_id).status()).state).toBe("stopped");
+    expect((await cluster.workers()).map(({ hive_id }) => hive_id)).not.toContain(worker.hive_id);
+  }, 240_000);
+
   it("prints the daemon's log, also of a hive that does not run", async () => {
     await using cluster = await startTestCluster();
     const { queen } = cluster;

@@ -2,6 +2,7 @@ import { type Clock, Deadline, type Log } from "@queen-and-hive/daemon";
 import type { HiveFate, QueenShutdown, QueenShutdownAnswer } from "@queen-and-hive/protocol";
 import type { QueenSettings } from "./config/settings.ts";
 import type { Gateway } from "./gateway/gateway.ts";
+import { forgetWorkers } from "./hives/forget-workers.ts";
 import type { HiveFleet } from "./hives/hive-fleet.ts";
 import { isCleanFate, stopHives } from "./hives/stop-cascade.ts";
 import type { Identity } from "./http/identity.ts";
@@ -117,13 +118,5 @@ function recordOrAlarm(store: Store, log: Log, entry: Parameters<Store["commit"]
     store.commit({ events: [entry] });
   } catch (error) {
     log.error("cannot write the journal while stopping", { error, kind: entry.kind });
-  }
-}
-
-function forgetWorkers(workers: WorkerFleet, hiveId: string, log: Log): void {
-  try {
-    workers.onHiveStopped(hiveId);
-  } catch (error) {
-    log.error("cannot record that a hive's workers are gone", { error, hive_id: hiveId });
   }
 }

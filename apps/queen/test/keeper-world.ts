@@ -12,6 +12,7 @@ import type { HiveCommands } from "../src/hosts/hive-commands.ts";
 import type { Host } from "../src/hosts/host.ts";
 import { openSqliteStore } from "../src/store/sqlite-store.ts";
 import type { HiveRow, Store } from "../src/store/store.ts";
+import { ScriptedHive } from "./scripted-hive.ts";
 
 /** Who the queen of a test is. */
 export const QUEEN: QueenAddress = {
@@ -20,7 +21,8 @@ export const QUEEN: QueenAddress = {
   queen_url: "http://127.0.0.1:1",
 };
 
-const RUN: HiveIdentity = {
+/** A daemon that has run. */
+export const RUN: HiveIdentity = {
   hive_id: gpu1(),
   hive_epoch: 1,
   pid: 1,
@@ -61,12 +63,19 @@ export class KeeperWorld implements AsyncDisposable {
   readonly stops: AskedStop[] = [];
   /** How many times `hive start` was called; it never answers. */
   starts = 0;
+  /** How many times its workers were said to be gone. */
+  gone = 0;
+  /** What `hive status` finds running. */
+  running: HiveIdentity | null = null;
+  /** The hive's program at a former place. */
+  readonly former: ScriptedHive;
   readonly #folder: TemporaryDirectory;
   readonly #settings: QueenSettings;
   readonly #keepers: HiveKeeper[] = [];
 
   private constructor(folder: TemporaryDirectory) {
     this.#folder = folder;
+    this.former = new ScriptedHive(folder.join("former"));
     const place = { file: null, workingDirectory: folder.path, home: folder.path, machineId: "machine", sshAgent: null };
     const hives = [{ id: "gpu1", host: "local" }];
     this.#settings = resolveSettings({ hives }, place, this.clock.nowMs());
@@ -112,7 +121,14 @@ export class KeeperWorld implements AsyncDisposable {
         preflight,
         install: { limits: install, withWorker: false },
         stopWorkerMs: 1_000,
-        listener: { onEvent: () => undefined, onState: () => undefined, onAbandoned: () => undefined },
+        listener: {
+          onEvent: () => undefined,
+          onState: () => undefined,
+          onAbandoned: () => undefined,
+          onGone: () => {
+            this.gone += 1;
+          },
+        },
         isFrozen: () => false,
         metrics: createHiveMetrics(
           createMetrics(),
@@ -127,6 +143,13 @@ export class KeeperWorld implements AsyncDisposable {
     );
     this.#keepers.push(keeper);
     return keeper;
+  }
+
+  /** What an earlier queen has recorded of a hive of another place. */
+  moved(patch: Partial<HiveRow> = {}): void {
+    const { installDir } = this.former;
+    const old = { stateDir: this.#folder.join("old-state"), installDir, last: { epoch: 9, sequence: 9 } };
+    this.store.commit({ hives: [{ ...this.row, ...old, ...patch }], events: [] });
   }
 
   /** Lets everything that can happen without time happen. */
@@ -146,7 +169,13 @@ export class KeeperWorld implements AsyncDisposable {
         this.starts += 1;
         return new Promise(() => undefined);
       },
-      status: () => Promise.reject(new QhError("host_unreachable", "cannot look: a test does not answer")),
+      status: () =>
+        Promise.resolve({
+          state: this.running === null ? "stopped" : "running",
+          identity: this.running,
+          owner: null,
+          workers: 0,
+        }),
       stop: (stop) => this.#stop(stop),
     };
   }

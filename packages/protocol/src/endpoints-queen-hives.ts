@@ -60,7 +60,7 @@ export const QUEEN_HIVE_ENDPOINTS = defineEndpoints({
     form: "json",
     status: 200,
     unknownFields: "person",
-    errors: ["unauthenticated", "forbidden", "hive_not_found", "invalid_query", "stop_failed", "shutting_down"],
+    errors: ["unauthenticated", "forbidden", "hive_not_found", "invalid_query", "stop_failed", "storage_failed", "shutting_down"],
   },
   postHiveStart: {
     method: "POST",

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { removeFromList } from "@queen-and-hive/daemon";
 import { COMMAND_EXIT, type HiveFate, QhError, QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
 import type { ConfigSurroundings } from "../config/load.ts";
@@ -20,9 +21,12 @@ export async function hiveRm(
   const removed: { hive_id: string; fate: HiveFate | null }[] = [];
   for (const id of ids) {
     // Checked before anything is stopped: a model may be placed there.
-    const staged = stageConfig(file, (text) => without(text, id, file), around);
+    const isInFile = removeFromList(readFileSync(file, "utf8"), "hives", id) !== null;
+    const staged = isInFile ? stageConfig(file, (text) => without(text, id, file), around) : null;
     const fate = await stopInRunningQueen(id, { ...options, config: file }, around);
-    await staged.commit();
+    // One that left the file earlier may still be hers to stop.
+    if (staged === null && fate === null) throw notInFile(id, file);
+    await staged?.commit();
     removed.push({ hive_id: id, fate });
     if (options.json !== true) process.stdout.write(`${fate === null ? id : describeFate(fate)}; it is no longer in ${file}\n`);
   }
@@ -32,9 +36,12 @@ export async function hiveRm(
 
 function without(text: string, id: string, file: string): string {
   const edited = removeFromList(text, "hives", id);
-  if (edited === null)
-    throw new QhError("hive_not_found", `cannot remove the hive ${JSON.stringify(id)}: ${file} has none of this name`);
+  if (edited === null) throw notInFile(id, file);
   return edited;
+}
+
+function notInFile(id: string, file: string): QhError {
+  return new QhError("hive_not_found", `cannot remove the hive ${JSON.stringify(id)}: ${file} has none of this name`);
 }
 
 /** Null when no queen runs, or the one that does has never heard of it. */

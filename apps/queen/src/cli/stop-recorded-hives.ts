@@ -2,63 +2,85 @@ import { existsSync } from "node:fs";
 import { Deadline, systemClock } from "@queen-and-hive/daemon";
 import type { HiveFate, QueenShutdownAnswer } from "@queen-and-hive/protocol";
 import type { QueenSettings } from "../config/settings.ts";
-import { fateOf, isCleanFate } from "../hives/stop-cascade.ts";
-import { createHost } from "../hosts/create-host.ts";
-import { createHiveCommands } from "../hosts/hive-commands.ts";
+import { isInPlace } from "../hives/hive-row.ts";
+import { recordedHive } from "../hives/recorded-hive.ts";
+import { isCleanFate, stopHive } from "../hives/stop-cascade.ts";
 import { readQueenIdentity } from "../store/queen-identity.ts";
 import { openSqliteStore } from "../store/sqlite-store.ts";
 import { takeStateLock } from "../store/state-lock.ts";
-import type { HiveRow } from "../store/store.ts";
+import type { HiveRow, Store } from "../store/store.ts";
 
 /**
- * Stops every hive that the registry of a queen who does not run has as not stopped, holding her lock meanwhile. Null when
- * there is no registry. Throws `already_running`, `storage_failed`.
+ * Stops every hive in the registry of a queen who does not run, holding her lock meanwhile: also those that are recorded as
+ * stopped, whose workers may have been kept. Null when there is no registry. Throws `already_running`, `storage_failed`.
  */
 export async function stopRecordedHives(settings: QueenSettings, database: string): Promise<QueenShutdownAnswer | null> {
   const identity = readQueenIdentity(settings.stateDir);
   if (!existsSync(database) || identity === null) return null;
   await using _lock = await takeStateLock(settings.stateDir);
   using store = openSqliteStore({ path: database, clock: systemClock, onRequestsLost: () => undefined });
-  const rows = store.hives().filter((row) => row.state !== "stopped");
+  return await stopRows(settings, store, identity.queen_id);
+}
+
+/** Stops the hives of a registry, all at once, each where its row says that it is. What cannot be recorded is said. */
+export async function stopRows(settings: QueenSettings, store: Store, queenId: string): Promise<QueenShutdownAnswer> {
   const deadline = Deadline.in(settings.shutdown.budgetMs);
   const hives = await Promise.all(
-    rows.map(async (row) => {
-      const fate = await stopOne(settings, row, identity.queen_id, deadline);
-      const isStopped = isCleanFate(fate);
-      store.commit({
-        hives: [{ ...row, state: isStopped ? "stopped" : "failed", since: new Date(systemClock.nowMs()).toISOString() }],
-        removeWorkers: isStopped
-          ? store
-              .workers()
-              .filter(({ record }) => record.hive_id === row.hiveId)
-              .map(({ record }) => record.worker_id)
-          : [],
-        events: [
-          {
-            kind: "hive.state",
-            actor: "operator",
-            hive_id: row.hiveId,
-            from: row.state,
-            to: isStopped ? "stopped" : "failed",
-            cause: "down_without_queen",
-          },
-        ],
-      });
-      return fate;
+    store.hives().map(async (row): Promise<HiveFate> => {
+      const fate = await stopRow(settings, store, row, { queenId, deadline });
+      const unrecorded = record(store, row, fate);
+      return unrecorded === null ? fate : { ...fate, message: [fate.message, unrecorded].filter(isText).join("; ") };
     }),
   );
   return { hives, clean: hives.every(isCleanFate) };
 }
 
-async function stopOne(settings: QueenSettings, row: HiveRow, queenId: string, deadline: Deadline): Promise<HiveFate> {
+async function stopRow(
+  settings: QueenSettings,
+  store: Store,
+  row: HiveRow,
+  { queenId, deadline }: { readonly queenId: string; readonly deadline: Deadline },
+): Promise<HiveFate> {
   const configured = settings.hives.find((hive) => hive.id === row.hiveId);
-  await using host = createHost(configured?.reach ?? row.reach ?? null);
-  const installDir = configured?.installDir ?? row.installDir ?? null;
-  const place = { hiveId: row.hiveId, installDir, stateDir: row.stateDir };
+  // The file may know better by now how its host is reached; that it means another host is the next queen's business.
+  const reach = configured !== undefined && isInPlace(row, configured) ? { reach: configured.reach } : {};
+  const workers = store.workers().map(({ record: worker }) => worker);
+  await using hive = recordedHive(row, {
+    queenId,
+    ...reach,
+    workers: () => workers.filter((worker) => worker.hive_id === row.hiveId),
+    clock: systemClock,
+  });
+  return await stopHive(hive, "stop", deadline);
+}
+
+/** Null, or that it could not be recorded: then the next queen looks again. */
+function record(store: Store, row: HiveRow, fate: HiveFate): string | null {
+  const isStopped = isCleanFate(fate);
+  const workers = store.workers().filter(({ record: worker }) => worker.hive_id === row.hiveId);
+  const state = isStopped ? "stopped" : "failed";
   try {
-    return fateOf(row.hiveId, "stop", await createHiveCommands(host, place).stop({ keepWorkers: false, queenId }, deadline), []);
+    store.commit({
+      hives: [
+        {
+          ...row,
+          state,
+          since: new Date(systemClock.nowMs()).toISOString(),
+          isEmpty: isStopped,
+          order: isStopped ? null : (row.order ?? null),
+        },
+      ],
+      removeWorkers: isStopped ? workers.map(({ record: worker }) => worker.worker_id) : [],
+      events: [
+        { kind: "hive.state", actor: "operator", hive_id: row.hiveId, from: row.state, to: state, cause: "down_without_queen" },
+      ],
+    });
+    return null;
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    return { hive_id: row.hiveId, fate: "unreachable", workers_stopped: 0, workers_killed: 0, workers_kept: 0, message };
+    return `this could not be recorded: ${error instanceof Error ? error.message : String(error)}`;
   }
+}
+
+function isText(text: string | undefined): text is string {
+  return text !== undefined;
 }

@@ -1,4 +1,4 @@
-import { type Clock, Deadline, isLoopbackAddress, type Log, type Metrics, workerKeyOf } from "@queen-and-hive/daemon";
+import { type Clock, isLoopbackAddress, type Log, type Metrics, workerKeyOf } from "@queen-and-hive/daemon";
 import {
   type CallbackAnswer,
   type HiveEvent,
@@ -16,10 +16,12 @@ import type { Host } from "../hosts/host.ts";
 import type { HiveRow, Store } from "../store/store.ts";
 import type { FleetHive } from "../workers/fleet-context.ts";
 import { type CallbackWays, createTransport } from "./create-transport.ts";
+import { forgetWorkers } from "./forget-workers.ts";
 import { needsWorker } from "./hive-installation.ts";
 import { HiveKeeper } from "./hive-keeper.ts";
 import { createHiveMetrics, type HiveMetrics } from "./hive-metrics.ts";
 import { openHiveToken } from "./hive-token.ts";
+import { type LeavingHive, LeavingHives } from "./leaving-hives.ts";
 import { MassLossGuard } from "./mass-loss-guard.ts";
 import type { StoppableHive } from "./stop-cascade.ts";
 import type { HiveTransport } from "./transport.ts";
@@ -29,6 +31,7 @@ export interface WorkerNewsReceiver {
   onHiveEvent(hiveId: string, event: HiveEvent): void;
   onHiveState(hiveId: string): void;
   abandon(hiveId: string, reason: string): void;
+  onHiveStopped(hiveId: string): void;
   list(): readonly WorkerRecord[];
 }
 
@@ -63,6 +66,7 @@ export class HiveFleet implements AsyncDisposable {
   readonly #metrics: HiveMetrics;
   readonly #hives = new Map<string, FleetMember>();
   readonly #guard: MassLossGuard;
+  readonly #leaving: LeavingHives;
   #receiver: WorkerNewsReceiver | null = null;
 
   private constructor(options: HiveFleetOptions, tokens: Map<string, string>) {
@@ -78,6 +82,15 @@ export class HiveFleet implements AsyncDisposable {
       hives: () => this.#expected(),
       store: options.store,
       log: options.log,
+    });
+    this.#leaving = new LeavingHives({
+      ...options,
+      queenId: () => options.queen().queen_id,
+      budgetMs: options.settings.shutdown.budgetMs,
+      restart: options.settings.restart,
+      workersOf: (hiveId) => (this.#receiver?.list() ?? []).filter((worker) => worker.hive_id === hiveId),
+      onGone: (hiveId) => this.#receiver?.onHiveStopped(hiveId),
+      random: Math.random,
     });
     const known = new Map(options.store.hives().map((row) => [row.hiveId, row]));
     for (const settings of options.settings.hives)
@@ -99,12 +112,12 @@ export class HiveFleet implements AsyncDisposable {
   /** Starts or adopts every hive, and stops those that the configuration no longer has. */
   start(): void {
     for (const { keeper } of this.#hives.values()) keeper.start();
-    for (const row of this.#options.store.hives()) {
-      if (this.#hives.has(row.hiveId) || row.state === "stopped") continue;
-      this.#stopUnconfigured(row).catch((error: unknown) =>
-        this.#options.log.error("cannot stop a hive that is no longer configured", { error, hive_id: row.hiveId }),
-      );
-    }
+    for (const row of this.#options.store.hives()) if (!this.#hives.has(row.hiveId)) this.#leaving.begin(row);
+  }
+
+  /** One that the configuration no longer has and of which something may be left; null when there is none of this name. */
+  leaving(hiveId: string): LeavingHive | null {
+    return this.#leaving.get(hiveId);
   }
 
   /** One hive. Throws `hive_not_found`. */
@@ -123,6 +136,7 @@ export class HiveFleet implements AsyncDisposable {
   /** Takes a hive that came into the configuration after the start, and starts it; one that is there stays as it is. */
   async add(settings: HiveSettings): Promise<void> {
     if (this.#hives.has(settings.id)) return;
+    await this.#leaving.release(settings.id);
     const token = await openHiveToken(this.#options.settings.stateDir, settings.id);
     // Another call may have added it meanwhile.
     if (this.#hives.has(settings.id)) return;
@@ -146,7 +160,8 @@ export class HiveFleet implements AsyncDisposable {
 
   /** Hives as lists show them. */
   records(workersOf: (hiveId: string) => number): readonly HiveRecord[] {
-    return [...this.#hives.values()].map(({ keeper }) => keeper.record(workersOf(keeper.hiveId)));
+    const kept = [...this.#hives.values()].map(({ keeper }) => keeper.record(workersOf(keeper.hiveId)));
+    return [...kept, ...this.#leaving.all().map(({ record }) => record)];
   }
 
   /** Hives as the workers' fleet sees them. */
@@ -170,14 +185,17 @@ export class HiveFleet implements AsyncDisposable {
 
   /** Hives as the stop cascade sees them. */
   stoppable(workers: WorkerNewsReceiver, actor: string): readonly StoppableHive[] {
-    return [...this.#hives.values()].map(({ settings, host, keeper }) => ({
-      hiveId: settings.id,
-      onQueenExit: settings.onQueenExit,
-      stop: (how, deadline) => keeper.stop(how, deadline, actor),
-      letGo: () => keeper[Symbol.asyncDispose](),
-      workers: () => workers.list().filter((worker) => worker.hive_id === settings.id),
-      isAlive: (identity) => host.isAlive(identity),
-    }));
+    const kept = [...this.#hives.values()].map(
+      ({ settings, host, keeper }): StoppableHive => ({
+        hiveId: settings.id,
+        onQueenExit: settings.onQueenExit,
+        stop: (how, deadline) => keeper.stop(how, deadline, actor),
+        letGo: () => keeper[Symbol.asyncDispose](),
+        workers: () => workers.list().filter((worker) => worker.hive_id === settings.id),
+        isAlive: (identity) => host.isAlive(identity),
+      }),
+    );
+    return [...kept, ...this.#leaving.all().map((leaving) => leaving.stoppable(actor))];
   }
 
   /** A hive's announcement after its start. Throws `forbidden`, `stale_epoch`, `stale_sequence`, `storage_failed`. */
@@ -213,6 +231,7 @@ export class HiveFleet implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#leaving[Symbol.asyncDispose]();
     await Promise.all(
       [...this.#hives.values()].map(async ({ keeper, transport, host }) => {
         await keeper[Symbol.asyncDispose]();
@@ -251,6 +270,7 @@ export class HiveFleet implements AsyncDisposable {
         listener: {
           onEvent: (event) => this.#receiver?.onHiveEvent(settings.id, event),
           onState: () => this.#receiver?.onHiveState(settings.id),
+          onGone: () => this.#receiver && forgetWorkers(this.#receiver, settings.id, log),
           onAbandoned: (reason) => this.#receiver?.abandon(settings.id, reason),
         },
         isFrozen: () => this.#guard.isFrozen,
@@ -269,22 +289,5 @@ export class HiveFleet implements AsyncDisposable {
     return [...this.#hives.values()]
       .filter(({ settings }) => settings.presence === "always")
       .map(({ keeper }) => ({ hiveId: keeper.hiveId, lostAtMs: keeper.lostAtMs }));
-  }
-
-  async #stopUnconfigured(row: HiveRow): Promise<void> {
-    const { settings, queen, clock, log, store } = this.#options;
-    log.warn("stopping a hive that is no longer in the configuration", { hive_id: row.hiveId });
-    await using host = createHost(row.reach ?? null, clock);
-    const { hiveId, installDir = null, stateDir } = row;
-    const commands = createHiveCommands(host, { hiveId, installDir, stateDir });
-    const answer = await commands.stop(
-      { keepWorkers: false, queenId: queen().queen_id },
-      Deadline.in(settings.shutdown.budgetMs, clock),
-    );
-    const state = answer.left.length === 0 ? "stopped" : "failed";
-    store.commit({
-      hives: [{ ...row, state, since: new Date(clock.nowMs()).toISOString() }],
-      events: [{ kind: "hive.state", actor: "queen", hive_id: row.hiveId, from: row.state, to: state, cause: "not_configured" }],
-    });
   }
 }

@@ -13,6 +13,8 @@ export interface HiveKeeperListener {
   onEvent(event: HiveEvent): void;
   /** The state has changed and is on disk. */
   onState(): void;
+  /** Nothing of it is left where it was before the configuration meant another place: its workers are gone. */
+  onGone(): void;
   /** The hive has been out of reach for its grace. */
   onAbandoned(reason: string): void;
 }

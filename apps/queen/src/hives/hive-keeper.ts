@@ -1,6 +1,5 @@
 import { Deadline, Mailbox } from "@queen-and-hive/daemon";
 import { type HiveIdentity, type HiveRecord, QhError, unreachable } from "@queen-and-hive/protocol";
-import { judgePosition } from "../domain/callback-freshness.ts";
 import { nextHive } from "../domain/hive-machine.ts";
 import {
   type HiveEffect,
@@ -13,13 +12,15 @@ import {
   stateNameOf,
 } from "../domain/hive-states.ts";
 import type { HiveOrder, HiveRow } from "../store/store.ts";
+import { FormerPlace } from "./former-place.ts";
 import type { HiveCalls } from "./hive-calls.ts";
 import type { HiveKeeperOptions } from "./hive-keeper-options.ts";
 import { hiveRecord, isHopeful } from "./hive-record.ts";
 import { HiveRecorder } from "./hive-recorder.ts";
-import { unfinishedOrder } from "./hive-row.ts";
+import { newerPosition, placeOf, rowAtStart, UNKNOWN_THERE, unfinishedOrder } from "./hive-row.ts";
 import { hiveTimerMs } from "./hive-timers.ts";
-import { type HiveStopOutcome, HiveWork } from "./hive-work.ts";
+import { HiveWork } from "./hive-work.ts";
+import type { HiveStopOutcome } from "./host-stop.ts";
 import { StopUnderWay } from "./stop-under-way.ts";
 
 /** The only writer of one hive: a mailbox, the pure machine, and what its effects do to the world. */
@@ -40,14 +41,18 @@ export class HiveKeeper implements AsyncDisposable {
   constructor(options: HiveKeeperOptions, known: HiveRow | null) {
     this.#options = options;
     this.hiveId = options.settings.id;
-    this.#recorder = new HiveRecorder(options, known);
+    const { row, former } = rowAtStart(known, options.settings, options.clock.nowMs());
+    this.#recorder = new HiveRecorder(options, row);
     this.#machine = { ...INITIAL_HIVE_MACHINE, isDrained: this.#row.isDrained === true };
     this.#mailbox = new Mailbox({
       name: `hive ${this.hiveId}`,
       log: options.log,
       handle: (event) => this.#handle(event),
     });
-    this.#work = new HiveWork(options, this.#row, (event) => this.post(event));
+    this.#work = new HiveWork(options, row, {
+      post: (event) => this.post(event),
+      former: new FormerPlace(options, former, (isSameDaemon) => this.#leftFormer(isSameDaemon)),
+    });
   }
 
   /** Starts the hive or adopts the one that runs; one that an operator stopped stays so. */
@@ -151,18 +156,11 @@ export class HiveKeeper implements AsyncDisposable {
 
   /** A hive-ready callback. Throws `stale_epoch`, `stale_sequence`, `forbidden`, `storage_failed`. */
   announce(run: HiveIdentity, sequence: number): { readonly applied: boolean } {
-    const position = { epoch: run.hive_epoch, sequence };
-    const freshness = judgePosition(this.#row.last, position);
-    if (freshness.verdict === "refuse") {
-      throw new QhError(
-        freshness.kind,
-        `cannot take the announcement of ${this.hiveId}: epoch ${run.hive_epoch}, sequence ${sequence} is old`,
-      );
-    }
-    if (freshness.verdict === "repeated") return { applied: false };
+    const position = newerPosition(this.#row, run.hive_epoch, sequence);
+    if (position === null) return { applied: false };
     this.#recorder.save({ last: position });
     // What an operator stopped stays so, whoever started the daemon again.
-    if (this.#row.stoppedByOperator !== true) this.post({ type: "announced", run });
+    if (this.#row.stoppedByOperator !== true && this.#work.former === null) this.post({ type: "announced", run });
     return { applied: true };
   }
 
@@ -204,7 +202,7 @@ export class HiveKeeper implements AsyncDisposable {
     });
     const changed =
       machine.state !== before.state || machine.isDrained !== before.isDrained || machine.isReplaced !== before.isReplaced;
-    if (changed && !this.#recorder.move(before, machine, event, this.#work.installed)) return;
+    if (changed && !this.#recorder.move(before, machine, event, this.#work)) return;
     this.#machine = machine;
     if (machine.state.name !== before.state.name) this.#cancelTimers();
     for (const effect of effects) this.#run(effect);
@@ -275,6 +273,12 @@ export class HiveKeeper implements AsyncDisposable {
   #requireStay(what: "start" | "restart"): void {
     if (!this.#isLeaving) return;
     throw new QhError("shutting_down", `cannot ${what} the hive ${this.hiveId}: the queen stops`);
+  }
+
+  #leftFormer(isSameDaemon: boolean): void {
+    const { settings, listener } = this.#options;
+    this.#recorder.saveOrAlarm({ ...placeOf(settings), ...(isSameDaemon ? {} : UNKNOWN_THERE) });
+    if (!isSameDaemon) listener.onGone();
   }
 
   #schedule(timer: HiveTimer, attempt: number): void {

@@ -2,8 +2,10 @@ import { type Clock, Deadline, type Log, type ProcessIdentity } from "@queen-and
 import { type HiveFate, type HiveRecord, QhError, type WorkerRecord } from "@queen-and-hive/protocol";
 import type { QueenSettings } from "../config/settings.ts";
 import type { WorkerFleet } from "../workers/worker-fleet.ts";
+import { forgetWorkers } from "./forget-workers.ts";
 import type { FleetMember, HiveFleet } from "./hive-fleet.ts";
 import { readHiveLog } from "./hive-log.ts";
+import type { LeavingHive } from "./leaving-hives.ts";
 import { describeFate, isCleanFate, stopHive } from "./stop-cascade.ts";
 
 /**
@@ -57,8 +59,18 @@ export function createHiveOrders(options: HiveOrdersOptions): HiveOrders {
     requireServing("stop");
     const deadline = Deadline.in(settings.shutdown.budgetMs, clock);
     const fate = await stopMember(hives.member(hiveId), how, { actor, workers, deadline });
-    if (how === "stop" && isCleanFate(fate)) workers.onHiveStopped(hiveId);
+    if (how === "stop" && isCleanFate(fate)) forgetWorkers(workers, hiveId, log);
     log.info(`an operator stopped a hive: ${describeFate(fate)}`, { hive_id: hiveId, actor });
+    return fate;
+  };
+  /** Its workers do not count any more; whether they still run is what its fate says. */
+  const removeLeaving = async (leaving: LeavingHive, force: boolean, actor: string): Promise<HiveFate> => {
+    requireServing("remove");
+    const deadline = Deadline.in(settings.shutdown.budgetMs, clock);
+    const fate = await stopHive(leaving.stoppable(actor), "stop", deadline);
+    if (isCleanFate(fate)) return fate;
+    if (!force) throw notEnded("remove", fate);
+    leaving.forget(actor);
     return fate;
   };
   const orders: HiveOrders = {
@@ -113,11 +125,13 @@ export function createHiveOrders(options: HiveOrdersOptions): HiveOrders {
       }
     },
     async remove(hiveId, force, actor) {
+      const leaving = hives.leaving(hiveId);
+      if (leaving !== null) return await removeLeaving(leaving, force, actor);
       const fate = await stop(hiveId, "stop", actor);
       if (!isCleanFate(fate)) {
         if (!force) throw notEnded("remove", fate);
         // Nobody will ask for its workers any more, whether they still run or not.
-        workers.onHiveStopped(hiveId);
+        forgetWorkers(workers, hiveId, log);
       }
       await hives.remove(hiveId, actor);
       return fate;

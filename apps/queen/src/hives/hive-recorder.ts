@@ -2,16 +2,23 @@ import { type HiveMachine, type HiveMachineEvent, stateNameOf } from "../domain/
 import type { HiveRow, InstalledFiles, JournalEntry } from "../store/store.ts";
 import { hiveStateEntry, logHiveState } from "./hive-journal.ts";
 import type { HiveKeeperOptions } from "./hive-keeper-options.ts";
-import { newHiveRow, withMachine } from "./hive-row.ts";
+import { placeOf, withMachine } from "./hive-row.ts";
+
+/** What is known of a hive's host. */
+export interface FoundOnHost {
+  readonly installed: InstalledFiles | null;
+  /** The hive at its former place, while something may be left there. */
+  readonly former: HiveRow | null;
+}
 
 /** The registry's row of one hive: on disk before anything that follows from it. */
 export class HiveRecorder {
   readonly #options: HiveKeeperOptions;
   #row: HiveRow;
 
-  constructor(options: HiveKeeperOptions, known: HiveRow | null) {
+  constructor(options: HiveKeeperOptions, row: HiveRow) {
     this.#options = options;
-    this.#row = known ?? newHiveRow(options.settings, options.clock.nowMs());
+    this.#row = row;
   }
 
   get row(): HiveRow {
@@ -25,29 +32,30 @@ export class HiveRecorder {
     this.#row = row;
   }
 
-  /** An order to stop is carried out also when the disk does not take it. */
+  /** An order to stop, and what came of one, hold also when the disk does not take them. */
   saveOrAlarm(patch: Partial<HiveRow>): void {
     try {
       this.save(patch);
     } catch (error) {
       const { log, settings } = this.#options;
-      const message = "cannot record that a hive is to be stopped: a later queen may start it again";
+      const message = "cannot record that a hive is to be stopped, or is: a later queen may start or stop it again";
       log.error(message, { error, hive_id: settings.id });
       this.#row = { ...this.#row, ...patch };
     }
   }
 
-  /** A move of its machine; stopping alone goes on when the disk does not take it. False: it must not happen. */
-  move(before: HiveMachine, machine: HiveMachine, event: HiveMachineEvent, installed: InstalledFiles | null): boolean {
+  /**
+   * A move of its machine; stopping alone goes on when the disk does not take it. False: it must not happen. Its place is not
+   * that of the configuration while something may be left at a former one.
+   */
+  move(before: HiveMachine, machine: HiveMachine, event: HiveMachineEvent, found: FoundOnHost): boolean {
     const { clock, log, settings, metrics } = this.#options;
     const isMove = stateNameOf(machine) !== stateNameOf(before);
     const row: HiveRow = {
       ...withMachine(this.#row, machine),
       since: isMove ? new Date(clock.nowMs()).toISOString() : this.#row.since,
-      stateDir: settings.stateDir,
-      reach: settings.reach,
-      installDir: settings.installDir,
-      installed,
+      ...(found.former === null ? { ...placeOf(settings), installed: found.installed } : {}),
+      isEmpty: machine.state.name === "stopped" && before.state.name === "stopping" && before.state.workers === "stop",
       ...(isOrderDone(machine, event) ? { order: null } : {}),
     };
     try {

@@ -1,5 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
+import { QhError } from "@queen-and-hive/protocol";
 import type { HiveSettings } from "../config/settings.ts";
+import { judgePosition, type MessagePosition } from "../domain/callback-freshness.ts";
 import { type HiveMachine, runOf, stateNameOf } from "../domain/hive-states.ts";
 import type { HiveOrder, HiveRow, InstalledFiles } from "../store/store.ts";
 
@@ -18,6 +20,45 @@ export function newHiveRow(hive: HiveSettings, nowMs: number): HiveRow {
     last: null,
     order: null,
   };
+}
+
+/** Where the configuration says that a hive is. */
+export function placeOf({ stateDir, reach, installDir }: HiveSettings): Pick<HiveRow, "stateDir" | "reach" | "installDir"> {
+  return { stateDir, reach, installDir };
+}
+
+/** Whether a hive's row and the configuration mean the same state directory of the same machine. */
+export function isInPlace(row: HiveRow, hive: HiveSettings): boolean {
+  return isDeepStrictEqual(row.reach?.target ?? null, hive.reach?.target ?? null) && row.stateDir === hive.stateDir;
+}
+
+/** What is forgotten of a hive that has another place now. */
+export const UNKNOWN_THERE = { identity: null, last: null, installed: null } as const;
+
+/** A hive's row before it is started, and where something of it may be left when that is no longer its place. */
+export function rowAtStart(
+  known: HiveRow | null,
+  hive: HiveSettings,
+  nowMs: number,
+): { readonly row: HiveRow; readonly former: HiveRow | null } {
+  if (known === null) return { row: newHiveRow(hive, nowMs), former: null };
+  if (isInPlace(known, hive)) return { row: known, former: null };
+  // One that never answered, a misspelt host above all, has left nothing there.
+  const isGone = known.isEmpty === true || known.identity === null;
+  return isGone ? { row: { ...known, ...placeOf(hive), ...UNKNOWN_THERE }, former: null } : { row: known, former: known };
+}
+
+/** Where an announcement stands that is newer than all before it; null for one that is repeated. Throws for an old one. */
+export function newerPosition(row: HiveRow, epoch: number, sequence: number): MessagePosition | null {
+  const position = { epoch, sequence };
+  const freshness = judgePosition(row.last, position);
+  if (freshness.verdict === "refuse") {
+    throw new QhError(
+      freshness.kind,
+      `cannot take the announcement of ${row.hiveId}: epoch ${epoch}, sequence ${sequence} is old`,
+    );
+  }
+  return freshness.verdict === "repeated" ? null : position;
 }
 
 /** What of its machine is kept in a hive's row. */

@@ -1,33 +1,41 @@
 import { Deadline } from "@queen-and-hive/daemon";
-import { type HiveIdentity, type HiveRecord, type HiveStopAnswer, QhError } from "@queen-and-hive/protocol";
+import { type HiveIdentity, type HiveRecord, QhError } from "@queen-and-hive/protocol";
 import type { HiveMachineEvent } from "../domain/hive-states.ts";
 import type { HiveRow, InstalledFiles } from "../store/store.ts";
 import { QUEEN_VERSION } from "../version.ts";
 import { diagnose } from "./diagnosis.ts";
+import type { FormerPlace } from "./former-place.ts";
 import { HiveBringUp } from "./hive-bring-up.ts";
 import { createHiveCalls, type HiveCalls } from "./hive-calls.ts";
 import type { HiveKeeperOptions } from "./hive-keeper-options.ts";
 import { HiveLink } from "./hive-link.ts";
 import { stillInstalled } from "./hive-row.ts";
-
-/** How a stop went: what `hive stop` proved, that another queen owns the hive, or why nothing could be proven. */
-export type HiveStopOutcome =
-  | { readonly kind: "answered"; readonly answer: HiveStopAnswer }
-  | { readonly kind: "not_ours" | "unreachable"; readonly message: string };
+import { bothStops, type HiveStopOutcome, leftAfter, stopOnHost } from "./host-stop.ts";
 
 /** What the effects of a hive's machine do to the world; what they find goes back as events. */
 export class HiveWork implements AsyncDisposable {
   readonly #options: HiveKeeperOptions;
   readonly #bringUp: HiveBringUp;
   readonly #post: (event: HiveMachineEvent) => void;
+  readonly #former: FormerPlace;
   #working = new AbortController();
   #link: HiveLink | null = null;
   #devices: HiveRecord["devices"];
 
-  constructor(options: HiveKeeperOptions, known: HiveRow, post: (event: HiveMachineEvent) => void) {
+  constructor(
+    options: HiveKeeperOptions,
+    known: HiveRow,
+    parts: { readonly post: (event: HiveMachineEvent) => void; readonly former: FormerPlace },
+  ) {
     this.#options = options;
     this.#bringUp = new HiveBringUp(options, stillInstalled(known, options.settings));
-    this.#post = post;
+    this.#post = parts.post;
+    this.#former = parts.former;
+  }
+
+  /** The hive at its former place, while something may be left there. */
+  get former(): HiveRow | null {
+    return this.#former.row;
   }
 
   /** How to call the hive; null while there is no link. */
@@ -54,7 +62,13 @@ export class HiveWork implements AsyncDisposable {
   async callStart(isFirst: boolean): Promise<void> {
     const { settings, clock, log } = this.#options;
     try {
-      const answer = await this.#bringUp.start(isFirst, this.#working.signal);
+      const isMoved = this.#former.row !== null;
+      const stuck = await this.#former.leave(this.#working.signal);
+      if (stuck !== null) {
+        this.#post({ type: "start_refused", error: stuck, why: "no_host", atMs: clock.monotonicMs() });
+        return;
+      }
+      const answer = await this.#bringUp.start(isFirst || isMoved, this.#working.signal);
       const { already_running: alreadyRunning, owner: _owner, ...run } = answer;
       log.info(alreadyRunning ? "adopting the hive that runs" : "the hive was started", {
         hive_id: settings.id,
@@ -165,18 +179,14 @@ export class HiveWork implements AsyncDisposable {
     this.#working.abort(new QhError("shutting_down", "cannot go on: the hive is being stopped"));
     // An operator may start it again.
     this.#working = new AbortController();
-    try {
-      const answer = await commands.stop({ keepWorkers: workers === "keep", queenId: queen().queen_id }, deadline);
-      const stillAlive = known !== null && host.isAlive(known) === true;
-      const left = stillAlive && answer.left.length === 0 ? [`the hive daemon, pid ${known.pid}`] : answer.left;
-      this.#post({ type: "stop_ended", left });
-      return { kind: "answered", answer: { ...answer, left } };
-    } catch (error) {
-      const message = messageOf(error);
-      const isOthers = error instanceof QhError && error.kind === "owned_by_another_queen";
-      this.#post({ type: "stop_ended", left: isOthers ? [] : [message] });
-      return { kind: isOthers ? "not_ours" : "unreachable", message };
-    }
+    const queenId = queen().queen_id;
+    const former = await this.#former.stop(workers, deadline);
+    const outcome =
+      former !== null && leftAfter(former).length > 0
+        ? former
+        : bothStops(former, await stopOnHost({ host, commands, queenId, known }, workers, deadline));
+    this.#post({ type: "stop_ended", left: leftAfter(outcome) });
+    return outcome;
   }
 
   /** Tells a daemon that is being stopped to be quick. */

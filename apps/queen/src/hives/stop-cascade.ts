@@ -1,6 +1,6 @@
 import type { Deadline, ProcessIdentity } from "@queen-and-hive/daemon";
 import type { HiveFate, HiveStopAnswer, QueenShutdown, QueenShutdownAnswer, WorkerRecord } from "@queen-and-hive/protocol";
-import type { HiveStopOutcome } from "./hive-work.ts";
+import type { HiveStopOutcome } from "./host-stop.ts";
 
 /** A hive that can be stopped. */
 export interface StoppableHive {
@@ -13,6 +13,8 @@ export interface StoppableHive {
   workers(): readonly WorkerRecord[];
   /** Whether a process of its host lives; null when that cannot be known from here. */
   isAlive(identity: ProcessIdentity): boolean | null;
+  /** Hears what came of a stop. */
+  readonly onFate?: (fate: HiveFate) => void;
 }
 
 /** Stops or keeps every hive, all at once within one deadline, and proves what it says by process identity. */
@@ -67,18 +69,27 @@ export async function stopHive(
   const survivors = known
     .filter((worker) => isStillAlive(hive, worker))
     .map((worker) => `worker ${worker.worker_id}, pid ${worker.pid}`);
-  if (outcome.kind !== "answered") {
-    // What another queen owns is hers to stop: of ours only a worker that we once started there can be left.
-    const fate = outcome.kind === "not_ours" && survivors.length > 0 ? "left" : outcome.kind;
-    const message = [outcome.message, ...survivors].join("; ");
-    const counts = { workers_stopped: 0, workers_killed: 0, workers_kept: survivors.length };
-    return { hive_id: hive.hiveId, fate, ...counts, message };
-  }
-  return fateOf(hive.hiveId, how, outcome.answer, survivors);
+  const fate =
+    outcome.kind === "answered"
+      ? fateOf(hive.hiveId, how, outcome.answer, survivors)
+      : fateUnproven(hive.hiveId, outcome, survivors);
+  hive.onFate?.(fate);
+  return fate;
+}
+
+function fateUnproven(
+  hiveId: string,
+  outcome: Exclude<HiveStopOutcome, { kind: "answered" }>,
+  survivors: readonly string[],
+): HiveFate {
+  // What another queen owns is hers to stop: of ours only a worker that we once started there can be left.
+  const fate = outcome.kind === "not_ours" && survivors.length > 0 ? "left" : outcome.kind;
+  const message = [outcome.message, ...survivors].join("; ");
+  return { hive_id: hiveId, fate, workers_stopped: 0, workers_killed: 0, workers_kept: survivors.length, message };
 }
 
 /** What `hive stop` printed, and what we found still alive -> the fate. */
-export function fateOf(hiveId: string, how: "stop" | "keep", answer: HiveStopAnswer, survivors: readonly string[]): HiveFate {
+function fateOf(hiveId: string, how: "stop" | "keep", answer: HiveStopAnswer, survivors: readonly string[]): HiveFate {
   const workers = answer.stopped.filter(({ what }) => what !== "hive");
   const killed = workers.filter(({ how }) => how === "killed").length;
   // Whoever stops its workers too has not done so while its host has kept some.

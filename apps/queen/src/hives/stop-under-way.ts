@@ -1,5 +1,5 @@
 import { Deadline } from "@queen-and-hive/daemon";
-import type { HiveStopOutcome } from "./hive-work.ts";
+import type { HiveStopOutcome } from "./host-stop.ts";
 
 /** The stop of one hive that is under way: everybody who has ordered it meanwhile is told its one outcome. */
 export class StopUnderWay {

@@ -35,6 +35,8 @@ export interface HiveRow {
   readonly last: MessagePosition | null;
   /** An operator stopped it: no queen starts it before an operator does. */
   readonly stoppedByOperator?: boolean;
+  /** Nothing of it is left on its host, which was proven when it was stopped; anything that happens since takes this back. */
+  readonly isEmpty?: boolean;
   /** What an operator has ordered and no queen has brought to its end yet: the next queen does. Null when there is nothing. */
   readonly order?: HiveOrder | null;
   /** An operator drained it: it gets no work before an operator resumes it. */
