@@ -1,6 +1,7 @@
+import { readFile } from "node:fs/promises";
 import { isProcessAlive, signalProcess } from "@queen-and-hive/daemon";
-import { fakeModel, startTestCluster, type TestQueen, until } from "@queen-and-hive/dev-env";
-import { COMMAND_EXIT, type HiveRecord, type JournalEvent, QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
+import { fakeModel, fakeRuntime, startTestCluster, type TestQueen, until } from "@queen-and-hive/dev-env";
+import { COMMAND_EXIT, type HiveRecord, type JournalEvent, QUEEN_ENDPOINTS, type WorkerRecord } from "@queen-and-hive/protocol";
 import { describe, expect, it } from "vitest";
 import { ask, chat, dataOf, openStream } from "./ask.ts";
 
@@ -75,6 +76,16 @@ describe("operators' orders to single hives", () => {
     expect(dataOf(await stream.whole).at(-1)).toBe("[DONE]");
     const [again] = await cluster.workersReady(1);
     expect(again).toMatchObject({ worker_id: worker?.worker_id, pid: worker?.pid, incarnation: worker?.incarnation });
+
+    const onDrained = await openStream(queen.url, chat("fake", { stream: true }));
+    await onDrained.begun;
+    await queen.command(["hive", "drain", "local"]);
+    expect((await ask(queen.url, { body: chat("fake", { max_tokens: 1 }) })).status).toBe(503);
+    const text = await onDrained.whole;
+    expect([dataOf(text).at(-1), text.includes('"error"')]).toEqual(["[DONE]", false]);
+    await queen.command(["hive", "resume", "local"]);
+    expect((await ask(queen.url, { body: chat("fake", { max_tokens: 1 }) })).status).toBe(200);
+    expect(await cluster.workersReady(1)).toMatchObject([{ worker_id: worker?.worker_id, pid: worker?.pid }]);
   }, 120_000);
 
   it("finishes a restart under the next queen, whose workers live on, and says so when a stop of the queen overtakes one", async () => {
@@ -138,6 +149,41 @@ describe("operators' orders to single hives", () => {
       return (await served()) > before;
     };
     await until(isServing, 20_000, "the resumed hive to be given requests");
+  }, 120_000);
+
+  it("lets open streams end when their hive is removed, and stops its workers only then, each step recorded", async () => {
+    const models = [fakeModel("fake", "fake", { workers: { min: 1, max: 1 } })];
+    const runtimes = { fake: fakeRuntime(["--token-rate", "10", "--tokens", "150"]) };
+    await using cluster = await startTestCluster({ hives: ["one", "two"], config: { models, runtimes } });
+    const { queen } = cluster;
+    const [worker] = await cluster.workersReady(1);
+    if (worker === undefined) throw new Error("one worker is ready");
+    const stream = await openStream(queen.url, chat("fake", { stream: true }));
+    await stream.begun;
+    const gone = queen.command(["hive", "rm", worker.hive_id, "--json"]);
+    const shown = await until(
+      async () => (await cluster.workers()).find(({ worker_id, state }) => worker_id === worker.worker_id && state !== "ready"),
+      20_000,
+      "the worker to be taken out of use",
+    );
+    expect([shown.state, shown.pid]).toEqual(["draining", worker.pid]);
+    const inHive = async (): Promise<boolean> => (await stateInHive(queen, worker)) === "draining";
+    await until(inHive, 20_000, "the hive to show it, too");
+    // What comes now is served elsewhere.
+    const fresh = await ask(queen.url, { body: chat("fake", { max_tokens: 1 }) });
+    expect([fresh.status, fresh.text.includes(worker.worker_id)]).toEqual([200, false]);
+    expect(isAlive(worker)).toBe(true);
+    const text = await stream.whole;
+    expect([dataOf(text).at(-1), text.includes('"error"'), text.includes(worker.worker_id)]).toEqual(["[DONE]", false, true]);
+    expect((await gone).json).toMatchObject({ hives: [{ hive_id: worker.hive_id, fate: { hive_id: worker.hive_id } }] });
+    expect(isAlive(worker)).toBe(false);
+    const { hives } = await queen.peer.call(QUEEN_ENDPOINTS.listHives);
+    expect(hives.map(({ hive_id }) => hive_id)).not.toContain(worker.hive_id);
+    const events = (await eventsOf(queen)).filter(({ worker_id }) => worker_id === worker.worker_id);
+    const moves = events.filter(({ kind }) => kind === "worker.state").map(({ to, cause }) => `${to} ${cause ?? "-"}`);
+    expect(moves.slice(-3)).toEqual(["draining hive_removed", "stopping hive_removed", "stopped hive_removed"]);
+    const steps = events.filter(({ kind }) => kind === "worker.step").map(({ details }) => `${details?.["step"]}`);
+    expect(steps).toEqual(["drain", "idle", "term", "port", "gone"]);
   }, 120_000);
 
   it("forgets a removed hive, whose token then opens nothing, and names those that are there for one that is not", async () => {
@@ -205,6 +251,15 @@ async function muteDaemon(queen: TestQueen): Promise<void> {
   const { identity } = await queen.hive("local").status();
   if (identity === null || signalProcess(identity, "SIGSTOP") !== "sent")
     throw new Error("cannot mute the daemon: it does not run");
+}
+
+/** What a worker's hive says of it; null when it has no such worker. */
+async function stateInHive(queen: TestQueen, { hive_id, worker_id }: WorkerRecord): Promise<string | null> {
+  const token = (await readFile(`${queen.stateDir}/secrets/hive-${hive_id}.token`, "utf8")).trim();
+  const listen = queen.config.hives?.find(({ id }) => id === hive_id)?.listen;
+  const answer = await fetch(`http://${listen}/v1/workers`, { headers: { authorization: `Bearer ${token}` } });
+  const { workers } = (await answer.json()) as { readonly workers: readonly WorkerRecord[] };
+  return workers.find((worker) => worker.worker_id === worker_id)?.state ?? null;
 }
 
 async function eventsOf(queen: TestQueen): Promise<readonly JournalEvent[]> {

@@ -49,6 +49,8 @@ it("a host that returns after replace_after keeps its worker, and who stood in f
   const fresh = await ask(queen.url, { body: chat("far", { max_tokens: 1 }) });
   expect([fresh.status, fresh.text.includes(original.worker_id)]).toEqual([200, true]);
 
+  const { workers: meanwhile } = await queen.peer.call(QUEEN_ENDPOINTS.listWorkers);
+  expect(meanwhile.find(({ worker_id }) => worker_id === standIn.worker_id)?.state).toBe("draining");
   const text = await stream.whole;
   expect([dataOf(text).at(-1), text.includes('"error"'), text.includes(standIn.worker_id)]).toEqual(["[DONE]", false, true]);
   expect(contentOf(text).split(" ").length).toBe(TOKENS);
@@ -62,6 +64,9 @@ it("a host that returns after replace_after keeps its worker, and who stood in f
   );
   expect(left).toMatchObject([{ worker_id: original.worker_id, incarnation: 1, state: "ready", pid: original.pid }]);
   expect([livingOf([identityOf(original)]), livingOf([identityOf(standIn)])]).toEqual([[original.pid], []]);
-  const ended = (await journalOf(queen.url)).find(({ worker_id, to }) => worker_id === standIn.worker_id && to === "stopped");
-  expect(ended?.cause).toBe("stand_in_ended");
+  const events = (await journalOf(queen.url)).filter(({ worker_id }) => worker_id === standIn.worker_id);
+  const moves = events.filter(({ kind }) => kind === "worker.state").map(({ to, cause }) => `${to} ${cause ?? "-"}`);
+  expect(moves.slice(-3)).toEqual(["draining stand_in_ended", "stopping stand_in_ended", "stopped stand_in_ended"]);
+  // Its hive knew of the drain, too: that is the first step of the stop there.
+  expect(events.find(({ kind }) => kind === "worker.step")?.details).toMatchObject({ step: "drain", outcome: "ok" });
 }, 240_000);

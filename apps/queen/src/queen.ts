@@ -163,6 +163,7 @@ class QueenBuild {
       lastUsedMs: (workerId) => gateway?.lastUsedMs(workerId) ?? null,
       waiting: (modelId) => gateway?.waiting(modelId) ?? 0,
       eviction: settings.eviction,
+      drainMs: settings.drainMs,
       onTrafficTrouble: (hiveId) => hives.suspect(hiveId),
       metrics: this.#metrics,
       clock: this.#clock,

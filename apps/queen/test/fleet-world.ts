@@ -57,6 +57,7 @@ export class FleetWorld implements AsyncDisposable {
       health: settings.health,
       restart: settings.restart,
       eviction: settings.eviction,
+      drainMs: settings.drainMs,
       hives: () => this.hives,
       queen: this.hive.queen,
       inFlight: (workerId) => this.dispatcher.inFlight(workerId),

@@ -25,16 +25,18 @@ export class SimulatedHive implements FleetHive {
   readonly hopeful = true;
   readonly calls: WorkerCalls;
   readonly connect = null;
-  readonly isReplaced = false;
+  isReplaced = false;
   readonly workerKey = (): string | null => null;
   /** Models in the order in which they were loaded. */
   readonly loads: string[] = [];
   refusals = 0;
+  /** Workers that it was told to drain. */
+  readonly drained: string[] = [];
   readonly #bytes: number;
   readonly #loadMs: number;
   readonly #stopMs: number;
   readonly #clock: Clock;
-  readonly #workers = new Map<string, { readonly model: string; readonly bytes: number }>();
+  readonly #workers = new Map<string, { readonly model: string; readonly bytes: number; readonly record: WorkerRecord }>();
   /** Bytes of workers that have ended and that the driver has not given back yet. */
   #returning = 0;
   #sequence = 0;
@@ -57,6 +59,7 @@ export class SimulatedHive implements FleetHive {
     this.calls = {
       spawn: async (request) => this.#spawn(request),
       stopWorker: async (workerId) => await this.#stop(workerId),
+      drainWorker: async (workerId) => this.#drain(workerId),
       checkWorker: async () => this.#unused(),
       getWorker: async () => this.#unused(),
       capabilities: async () => this.#unused(),
@@ -89,11 +92,10 @@ export class SimulatedHive implements FleetHive {
       const details = { needed_bytes: bytes, free_bytes: this.#bytes - used };
       throw new QhError("insufficient_memory", `cannot start ${spec.model.id}: ${bytes} bytes are needed`, { details });
     }
-    this.#workers.set(worker_id, { model: spec.model.id, bytes });
     this.loads.push(spec.model.id);
     this.#clock.after(this.#loadMs, () => this.#ready(worker_id));
     const now = new Date(this.#clock.nowMs()).toISOString();
-    return {
+    const record: WorkerRecord = {
       worker_id,
       incarnation: 1,
       hive_id: this.hiveId,
@@ -114,6 +116,8 @@ export class SimulatedHive implements FleetHive {
       ready_at: null,
       progress: null,
     };
+    this.#workers.set(worker_id, { model: spec.model.id, bytes, record });
+    return record;
   }
 
   /** A worker fails for good, and a program that is not ours takes its memory. What the hive tells of it. */
@@ -157,6 +161,13 @@ export class SimulatedHive implements FleetHive {
       this.#returning -= worker?.bytes ?? 0;
     });
     return { worker_id: workerId, how: "terminated", duration_ms: this.#stopMs };
+  }
+
+  #drain(workerId: string): WorkerRecord {
+    this.drained.push(workerId);
+    const worker = this.#workers.get(workerId);
+    if (worker === undefined) throw new QhError("worker_not_found", `cannot find ${workerId}`);
+    return { ...worker.record, state: "draining" };
   }
 
   #unused(): never {

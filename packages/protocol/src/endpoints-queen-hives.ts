@@ -50,7 +50,7 @@ export const QUEEN_HIVE_ENDPOINTS = defineEndpoints({
     path: "/v2/hives/:hive_id",
     caller: "operator",
     summary:
-      "Stops a hive with its workers and forgets it, once nothing of it is left (`?force=true`: also where that cannot be proven); a later queen follows her file.",
+      "Drains a hive, stops it with its workers and forgets it, once nothing of it is left (`?force=true`: also where that cannot be proven); a later queen follows her file.",
     query: typed<{ force?: "true" | "false" }>({
       type: "object",
       properties: { force: { enum: ["true", "false"] } },

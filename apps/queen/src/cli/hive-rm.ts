@@ -1,14 +1,24 @@
 import { readFileSync } from "node:fs";
 import { removeFromList } from "@queen-and-hive/daemon";
-import { COMMAND_EXIT, type HiveFate, QhError, QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
-import type { ConfigSurroundings } from "../config/load.ts";
+import {
+  COMMAND_EXIT,
+  type HiveFate,
+  parseDurationMs,
+  QhError,
+  QUEEN_CONFIG_DEFAULTS,
+  QUEEN_ENDPOINTS,
+} from "@queen-and-hive/protocol";
+import { type ConfigSurroundings, loadQueenConfig } from "../config/load.ts";
 import { requireConfigFile, stageConfig } from "../config/staged-config.ts";
 import { describeFate } from "../hives/stop-cascade.ts";
 import type { CommonOptions } from "./program.ts";
 import { openRunningQueen, stopOrderMs } from "./queen-client.ts";
 
+/** The longest that is waited for streams to end where `drain` is off, milliseconds. */
+const DRAIN_MS_MAX = 7 * 86_400_000;
+
 /**
- * `queen hive rm HIVE...`: has the running queen stop each hive with proof and forget it, then takes it out of the
+ * `queen hive rm HIVE...`: has the running queen drain each hive, stop it with proof and forget it, then takes it out of the
  * configuration file. A hive of which something may be left stays in both. Without a running queen the file alone changes:
  * the next queen stops what still runs.
  */
@@ -50,8 +60,11 @@ async function stopInRunningQueen(
   options: CommonOptions & { readonly force?: boolean },
   around: ConfigSurroundings,
 ): Promise<HiveFate | null> {
-  await using queen = openRunningQueen(options, around, stopOrderMs(options, around));
+  const drain = loadQueenConfig(options.config, around).value.drain ?? QUEEN_CONFIG_DEFAULTS.drain;
+  const drainMs = Math.min(DRAIN_MS_MAX, parseDurationMs(drain));
+  await using queen = openRunningQueen(options, around, stopOrderMs(options, around) + drainMs);
   if (queen === null) return null;
+  if (options.json !== true) process.stderr.write(`${id}: its open requests may end (drain: ${drain}), then it is stopped\n`);
   try {
     return await queen.call(QUEEN_ENDPOINTS.deleteHive, {
       params: { hive_id: id },

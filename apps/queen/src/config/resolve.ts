@@ -89,6 +89,7 @@ export function resolveSettings(config: QueenConfigInput, place: ConfigPlace, no
       answersBytes: parseSizeBytes(limits.answers),
     },
     log: { level: log.level, format: log.format, maxBytes: parseSizeBytes(log.max_size), keep: log.keep },
+    drainMs: parseDurationMs(config.drain ?? QUEEN_CONFIG_DEFAULTS.drain),
     shutdown: { budgetMs: parseDurationMs(shutdown.budget), drainMs: parseDurationMs(shutdown.drain) },
     stop: { termMs: parseDurationMs(stop.term), verifyMs: parseDurationMs(stop.verify) },
     preflight: resolvePreflight(config),

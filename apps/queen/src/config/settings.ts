@@ -162,6 +162,8 @@ export interface QueenSettings {
     readonly maxBytes: number;
     readonly keep: number;
   };
+  /** How long a worker that is stopped, or a hive that is removed, may finish what it serves; not for the queen's own stop. */
+  readonly drainMs: number;
   readonly shutdown: { readonly budgetMs: number; readonly drainMs: number };
   readonly stop: { readonly termMs: number; readonly verifyMs: number };
   readonly preflight: PreflightSettings;

@@ -5,7 +5,6 @@ type Present = (config: QueenConfigInput) => boolean;
 /** Keys that the schema knows and this version does not act on yet: key path -> whether a file sets it. */
 const UNBUILT: Readonly<Record<string, Present>> = {
   "keys[].limits": (config) => (config.keys ?? []).some((key) => key.limits !== undefined),
-  drain: (config) => differs(config.drain, "10m"),
   "models[].source": (config) => anyModel(config, (model) => model.source !== undefined),
   "models[].variants": (config) => (config.models ?? []).some((model) => model.variants !== undefined),
 };
@@ -31,8 +30,4 @@ type ModelInput = NonNullable<NonNullable<QueenConfigInput["defaults"]>["model"]
 
 function anyModel(config: QueenConfigInput, holds: (model: ModelInput) => boolean): boolean {
   return [config.defaults?.model ?? {}, ...(config.models ?? [])].some(holds);
-}
-
-function differs<T>(value: T | undefined, byDefault: T): boolean {
-  return value !== undefined && value !== byDefault;
 }

@@ -15,6 +15,8 @@ export interface PresentWorker {
   readonly ours: boolean;
   /** True when it is on its way out already. */
   readonly ending: boolean;
+  /** True when it only finishes what it has: nobody can use it any more. */
+  readonly draining: boolean;
 }
 
 /** What makes registry and hive agree again. */
@@ -54,7 +56,7 @@ export function planReconciliation(
     }
     if (worker.ending) continue;
     const adopted = adoptedPerModel.get(worker.model) ?? 0;
-    if (adopted < room(worker.model)) {
+    if (!worker.draining && adopted < room(worker.model)) {
       adoptedPerModel.set(worker.model, adopted + 1);
       adopt.push(worker.workerId);
     } else {

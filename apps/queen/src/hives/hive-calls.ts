@@ -67,6 +67,8 @@ export function createHiveCalls(options: HiveCallsOptions): HiveCalls {
     spawn: (body, signal): Promise<WorkerRecord> => peer.call(HIVE_ENDPOINTS.postWorker, { body, ...slow(signal) }),
     stopWorker: (workerId, signal) =>
       peer.call(HIVE_ENDPOINTS.deleteWorker, { params: { worker_id: workerId }, ...slow(signal) }),
+    drainWorker: (workerId, signal) =>
+      peer.call(HIVE_ENDPOINTS.drainWorker, { params: { worker_id: workerId }, ...quick(signal) }),
     checkWorker: (workerId, signal) =>
       peer.call(HIVE_ENDPOINTS.checkWorker, { params: { worker_id: workerId }, ...quick(signal) }),
     getWorker: (workerId, signal) => peer.call(HIVE_ENDPOINTS.getWorker, { params: { worker_id: workerId }, ...quick(signal) }),

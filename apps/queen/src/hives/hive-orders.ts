@@ -31,7 +31,10 @@ export interface HiveOrders {
   resume(hiveId: string, actor: string): Promise<HiveRecord>;
   /** Brings to their end the orders that an earlier queen was given and has not finished. */
   finishOrders(): void;
-  /** Stops it and forgets it. Throws `stop_failed` while something of it may be left, unless forced; then it is still there. */
+  /**
+   * Has its workers finish what they serve, within `drain`; then stops it and forgets it. Throws `stop_failed` while something
+   * of it may be left, unless forced; then it is still there.
+   */
   remove(hiveId: string, force: boolean, actor: string): Promise<HiveFate>;
   /** The last lines of its daemon's log. Throws `host_unreachable`, `deadline_exceeded`. */
   logs(hiveId: string, lines: number, signal: AbortSignal): Promise<string>;
@@ -127,9 +130,17 @@ export function createHiveOrders(options: HiveOrdersOptions): HiveOrders {
     async remove(hiveId, force, actor) {
       const leaving = hives.leaving(hiveId);
       if (leaving !== null) return await removeLeaving(leaving, force, actor);
+      requireServing("remove");
+      const { keeper } = hives.member(hiveId);
+      const isDrained = keeper.record().state === "draining";
+      await keeper.orderFor(actor, "drain_requested");
+      await workers.drainHive(hiveId, "hive_removed");
       const fate = await stop(hiveId, "stop", actor);
       if (!isCleanFate(fate)) {
-        if (!force) throw notEnded("remove", fate);
+        if (!force) {
+          if (!isDrained) await keeper.orderFor(actor, "resume_requested");
+          throw notEnded("remove", fate);
+        }
         // Nobody will ask for its workers any more, whether they still run or not.
         forgetWorkers(workers, hiveId, log);
       }

@@ -10,6 +10,8 @@ import type { WorkerTable } from "./worker-table.ts";
 export interface WorkerCalls {
   spawn(request: SpawnRequest, signal?: AbortSignal): Promise<WorkerRecord>;
   stopWorker(workerId: string, signal?: AbortSignal): Promise<WorkerStopAnswer>;
+  /** It gives the worker nothing new and shows that, until it is stopped. */
+  drainWorker(workerId: string, signal?: AbortSignal): Promise<WorkerRecord>;
   /** Requests to a worker got no answer: its hive looks whether it still serves. */
   checkWorker(workerId: string, signal?: AbortSignal): Promise<WorkerRecord>;
   getWorker(workerId: string, signal?: AbortSignal): Promise<WorkerRecord>;
@@ -61,6 +63,8 @@ export interface FleetContext {
   /** Requests that wait for a model. */
   readonly waiting: (modelId: string) => number;
   readonly eviction: EvictionRules;
+  /** How long a worker that is stopped may finish what it serves, outside the queen's own stop. */
+  readonly drainMs: number;
   readonly metrics: FleetMetrics;
   readonly clock: Clock;
   readonly random: () => number;

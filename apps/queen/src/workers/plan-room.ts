@@ -7,7 +7,8 @@ import { usageOf } from "./worker-usage.ts";
 export interface RoomQuestion extends Contender {
   readonly hiveId: string;
   readonly modelId: string;
-  readonly isYielding: (workerId: string) => boolean;
+  /** Whether a worker only finishes what it has. */
+  readonly isDraining: (workerId: string) => boolean;
 }
 
 /** So long a worker that is being stopped is waited for before another one is stopped, too. */
@@ -18,24 +19,26 @@ export function planRoom(context: FleetContext, question: RoomQuestion): Evictio
   const { table, clock, eviction } = context;
   const others = table.ofHive(question.hiveId).filter(({ row }) => row.record.model !== question.modelId);
   const leavingMs = others
-    .filter(({ row }) => !row.wanted)
+    .filter(({ row }) => !row.wanted && !question.isDraining(row.record.worker_id))
     .map(({ row }) => LEAVING_MS - (clock.nowMs() - Date.parse(row.record.since)))
     .filter((restMs) => restMs > 0);
   if (leavingMs.length > 0) return { kind: "wait", forMs: Math.max(...leavingMs) };
   // One that has failed for good holds no memory, and is not on its way to any.
-  const residing = others.filter(({ row }) => row.wanted && row.record.state !== "failed");
+  const residing = others.filter(
+    ({ row }) => question.isDraining(row.record.worker_id) || (row.wanted && row.record.state !== "failed"),
+  );
   const residents = residing.map((entry) => residentOf(context, entry, question));
   return planEviction(residents, question, eviction);
 }
 
-function residentOf(context: FleetContext, entry: WorkerEntry, { isYielding }: RoomQuestion): Resident {
+function residentOf(context: FleetContext, entry: WorkerEntry, { isDraining }: RoomQuestion): Resident {
   const { row } = entry;
   const memory = row.spec?.needs?.memory_bytes;
   return {
     ...usageOf(context, entry),
     coming: entry.ready === null,
-    kept: isKept(context, entry),
-    yielding: isYielding(row.record.worker_id),
+    kept: row.wanted && isKept(context, entry),
+    yielding: isDraining(row.record.worker_id),
     memoryBytes: typeof memory === "number" ? memory : null,
   };
 }

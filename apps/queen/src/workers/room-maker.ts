@@ -9,7 +9,10 @@ import type { StartWish } from "./worker-spawner.ts";
 export interface RoomMakerEffects {
   /** Asks a hive for a worker; false when none can be asked now. */
   readonly start: (model: ModelSettings, wish: StartWish) => boolean;
-  readonly stop: (workerId: string, cause: string) => Promise<void>;
+  /** Stops a worker once it has finished what it serves; no more is given to it. */
+  readonly drain: (workerId: string, cause: string) => Promise<void>;
+  /** Whether a worker only finishes what it has. */
+  readonly isDraining: (workerId: string) => boolean;
   /** Nothing that could ever make room. */
   readonly giveUp: (modelId: string) => void;
 }
@@ -29,8 +32,6 @@ interface Claim {
   readonly model: ModelSettings;
   readonly sinceMs: number;
   readonly refusals: Map<string, Refusal>;
-  /** Workers that get no more requests, so that it has its turn. */
-  readonly yielding: Set<string>;
   /** Workers are being stopped for it, or their memory is on its way back. */
   busy: boolean;
   evictedOn: { readonly hiveId: string; readonly atMs: number } | null;
@@ -69,12 +70,6 @@ export class RoomMaker implements Disposable {
   constructor(context: FleetContext, effects: RoomMakerEffects) {
     this.#context = context;
     this.#effects = effects;
-  }
-
-  /** A worker that is to be given no more requests, since another model's turn has come. */
-  isYielding(workerId: string): boolean {
-    for (const claim of this.#claims.values()) if (claim.yielding.has(workerId)) return true;
-    return false;
   }
 
   /**
@@ -190,31 +185,31 @@ export class RoomMaker implements Disposable {
       return Number.POSITIVE_INFINITY;
     }
     // Workers of one hive yield, not of all hives that could.
-    const begun = plans.filter(({ hiveId }) => this.#hasYieldingOn(claim, hiveId));
+    const begun = plans.filter(({ hiveId }) => this.#hasDrainingOn(hiveId));
     for (const { plan } of begun.length > 0 ? begun : plans) {
       if (plan.kind !== "yield") continue;
-      for (const workerId of plan.workerIds) this.#yield(claim, workerId);
+      for (const workerId of plan.workerIds) this.#yield(workerId);
       return 0;
     }
     return Math.min(...plans.map(({ plan }) => (plan.kind === "wait" ? plan.forMs : Number.POSITIVE_INFINITY)));
   }
 
-  #hasYieldingOn(claim: Claim, hiveId: string): boolean {
-    return this.#context.table.ofHive(hiveId).some(({ row }) => claim.yielding.has(row.record.worker_id));
+  #hasDrainingOn(hiveId: string): boolean {
+    return this.#context.table.ofHive(hiveId).some(({ row }) => this.#effects.isDraining(row.record.worker_id));
   }
 
   #plan(claim: Claim, hiveId: string): EvictionPlan {
     const waitedMs = this.#context.clock.monotonicMs() - claim.sinceMs;
     const missingBytes = claim.refusals.get(hiveId)?.missingBytes ?? null;
-    const isYielding = (workerId: string): boolean => this.isYielding(workerId);
-    return planRoom(this.#context, { hiveId, modelId: claim.model.id, waitedMs, missingBytes, isYielding });
+    const { isDraining } = this.#effects;
+    return planRoom(this.#context, { hiveId, modelId: claim.model.id, waitedMs, missingBytes, isDraining });
   }
 
   /** A claim whose workers have made room is asked for again; one that could not be recorded does not block the others. */
   #evict(claim: Claim, hiveId: string, workerIds: readonly string[]): void {
     const { clock, log } = this.#context;
     claim.busy = true;
-    Promise.all(workerIds.map((workerId) => this.#effects.stop(workerId, "evicted")))
+    Promise.all(workerIds.map((workerId) => this.#effects.drain(workerId, "evicted")))
       .then(() => {
         claim.busy = false;
         claim.evictedOn = { hiveId, atMs: clock.monotonicMs() };
@@ -229,7 +224,11 @@ export class RoomMaker implements Disposable {
 
   /** Asks a hive again. While it has not answered, it still counts as refusing, so that nobody else comes first. */
   #ask(claim: Claim, hiveId: string): boolean {
-    claim.refusals.set(hiveId, this.#refusal(claim, hiveId, claim.refusals.get(hiveId)?.missingBytes ?? null, true));
+    const before = claim.refusals.get(hiveId);
+    // Somebody has left since it refused: that memory may be on its way back still.
+    if (before !== undefined && this.#othersOn(claim, hiveId) < before.others)
+      claim.evictedOn = { hiveId, atMs: this.#context.clock.monotonicMs() };
+    claim.refusals.set(hiveId, this.#refusal(claim, hiveId, before?.missingBytes ?? null, true));
     const isStarted = this.#start(claim, { onHive: hiveId });
     if (isStarted === null) this.#askLater(claim, hiveId, LOOK_AGAIN_MS);
     return isStarted ?? true;
@@ -253,25 +252,24 @@ export class RoomMaker implements Disposable {
     }
   }
 
-  #yield(claim: Claim, workerId: string): void {
-    const entry = this.#context.table.get(workerId);
-    if (entry === null) return;
-    claim.yielding.add(workerId);
-    this.#context.table.changes.publish(entry.row.record.model);
+  /** A busy worker finishes what it has; others may make room meanwhile. */
+  #yield(workerId: string): void {
+    this.#effects
+      .drain(workerId, "evicted")
+      .catch((error: unknown) =>
+        this.#context.log.error("cannot end a worker whose turn is over", { error, worker_id: workerId }),
+      );
   }
 
   #drop(claim: Claim): void {
     this.#claims.delete(claim.model.id);
-    const models = new Set([...claim.yielding].flatMap((id) => this.#context.table.get(id)?.row.record.model ?? []));
-    claim.yielding.clear();
-    for (const model of models) this.#context.table.changes.publish(model);
   }
 
   #claimOf(model: ModelSettings): Claim {
     const known = this.#claims.get(model.id);
     if (known !== undefined) return known;
     const sinceMs = this.#context.clock.monotonicMs();
-    const claim: Claim = { model, sinceMs, refusals: new Map(), yielding: new Set(), busy: false, evictedOn: null };
+    const claim: Claim = { model, sinceMs, refusals: new Map(), busy: false, evictedOn: null };
     this.#claims.set(model.id, claim);
     return claim;
   }

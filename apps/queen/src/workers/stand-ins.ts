@@ -1,23 +1,16 @@
 import { planStandInsEnd } from "../domain/stand-ins.ts";
 import type { FleetContext } from "./fleet-context.ts";
 
-/** Workers that stood in for those of a hive which is back: they get no new requests, and are stopped once they are idle. */
+/** Workers that stood in for those of a hive which is back are drained and stopped. */
 export class StandIns {
   readonly #context: FleetContext;
-  readonly #stop: (workerId: string, cause: string) => Promise<void>;
+  readonly #drain: (workerId: string, cause: string) => Promise<void>;
   /** Hive whose workers do not count -> since when, ISO 8601. */
   readonly #lostSince = new Map<string, string>();
-  /** Worker that is to end -> the hive for which it stood in. */
-  readonly #leaving = new Map<string, string>();
 
-  constructor(context: FleetContext, stop: (workerId: string, cause: string) => Promise<void>) {
+  constructor(context: FleetContext, drain: (workerId: string, cause: string) => Promise<void>) {
     this.#context = context;
-    this.#stop = stop;
-  }
-
-  /** Whether a worker is to be given no more requests. */
-  isLeaving(workerId: string): boolean {
-    return this.#leaving.has(workerId);
+    this.#drain = drain;
   }
 
   /** A hive has changed: its workers may count again, or no longer. Its snapshot, if it is back, has been applied. */
@@ -25,24 +18,11 @@ export class StandIns {
     const hive = this.#context.hive(hiveId);
     if (hive?.isReplaced === true && !this.#lostSince.has(hiveId))
       this.#lostSince.set(hiveId, new Date(this.#context.clock.nowMs()).toISOString());
-    if (hive?.usable !== true) {
-      // It is lost again: who stands in for it is needed.
-      for (const [workerId, standsFor] of this.#leaving) if (standsFor === hiveId) this.#leaving.delete(workerId);
-      return;
-    }
+    if (hive?.usable !== true) return;
     const since = this.#lostSince.get(hiveId);
     if (since === undefined || hive.isReplaced) return;
     this.#lostSince.delete(hiveId);
     this.#end(hiveId, since);
-  }
-
-  /** Stops those that have become idle. */
-  look(): void {
-    for (const workerId of this.#leaving.keys()) {
-      if (this.#context.inFlight(workerId) > 0) continue;
-      this.#leaving.delete(workerId);
-      void this.#stop(workerId, "stand_in_ended");
-    }
   }
 
   #end(hiveId: string, since: string): void {
@@ -56,8 +36,7 @@ export class StandIns {
         .map(({ row }) => ({ workerId: row.record.worker_id, hiveId: row.record.hive_id, decidedAt: row.decidedAt }));
       const ending = planStandInsEnd(counted, hiveId, since, model.workersMax);
       if (ending.length > 0) log.info("a hive is back: who stood in for it ends", { hive_id: hiveId, worker_ids: ending });
-      for (const workerId of ending) this.#leaving.set(workerId, hiveId);
+      for (const workerId of ending) void this.#drain(workerId, "stand_in_ended");
     }
-    this.look();
   }
 }

@@ -19,11 +19,13 @@ import { HiveMemory } from "./hive-memory.ts";
 import { IdleStop } from "./idle-stop.ts";
 import { ModelDemand } from "./model-demand.ts";
 import { ModelFailures } from "./model-failures.ts";
+import { newlyFailed } from "./newly-failed.ts";
 import { readyWorkers } from "./ready-workers.ts";
 import { RoomMaker } from "./room-maker.ts";
 import { StandIns } from "./stand-ins.ts";
 import { acceptExited, acceptReady } from "./worker-callbacks.ts";
 import type { ReadyWorker, WorkerDirectory } from "./worker-directory.ts";
+import { WorkerDrains } from "./worker-drains.ts";
 import { WorkerNews } from "./worker-news.ts";
 import { slotsOf } from "./worker-slots.ts";
 import { WorkerSpawner } from "./worker-spawner.ts";
@@ -45,6 +47,8 @@ export interface WorkerFleetOptions {
   /** Requests that wait for a model. */
   readonly waiting: (modelId: string) => number;
   readonly eviction: EvictionRules;
+  /** How long a worker that is stopped may finish what it serves. */
+  readonly drainMs: number;
   /** Real traffic could not reach a hive's workers again and again. */
   readonly onTrafficTrouble: (hiveId: string) => void;
   readonly metrics: Metrics;
@@ -62,6 +66,7 @@ export class WorkerFleet implements Disposable {
   readonly #table: WorkerTable;
   readonly #demand: ModelDemand;
   readonly #spawner: WorkerSpawner;
+  readonly #drains: WorkerDrains;
   readonly #news: WorkerNews;
   readonly #failures: ModelFailures;
   readonly #traffic: WorkerTraffic;
@@ -99,6 +104,7 @@ export class WorkerFleet implements Disposable {
       lastUsedMs: options.lastUsedMs,
       waiting: options.waiting,
       eviction: options.eviction,
+      drainMs: options.drainMs,
       metrics: createFleetMetrics(options.metrics),
       clock,
       random,
@@ -112,18 +118,21 @@ export class WorkerFleet implements Disposable {
       onTaken: (model) => this.#room.settled(model),
       freeBytes: (hiveId) => this.#memory.of(hiveId),
     });
+    this.#drains = new WorkerDrains(this.#context, (workerId, cause) => this.#spawner.stop(workerId, cause));
+    const drain = (workerId: string, cause: string): Promise<void> => this.#drains.begin(workerId, cause);
     this.#room = new RoomMaker(this.#context, {
       start: (model, wish) => this.#spawner.start(model, wish),
-      stop: (workerId, cause) => this.#spawner.stop(workerId, cause),
+      drain,
+      isDraining: (workerId) => this.#drains.has(workerId),
       giveUp: (model) => {
         this.#demand.retryLater(model, this.#failures.note(model, "insufficient_memory"));
         this.#table.changes.publish(model);
       },
     });
-    this.#idle = new IdleStop(this.#context, (workerId, cause) => this.#spawner.stop(workerId, cause));
-    this.#standIns = new StandIns(this.#context, (workerId, cause) => this.#spawner.stop(workerId, cause));
+    this.#idle = new IdleStop(this.#context, drain);
+    this.#standIns = new StandIns(this.#context, drain);
     this.#demand = new ModelDemand(this.#context, this.#failures, this.#spawner, this.#room);
-    this.#news = new WorkerNews(this.#context, this.#spawner, this.#demand);
+    this.#news = new WorkerNews(this.#context, this.#spawner, this.#drains, this.#demand);
     this.#traffic = new WorkerTraffic({
       failuresMax: options.health.failures,
       isOutOfReach: (hiveId) => this.#context.hive(hiveId)?.usable === false,
@@ -151,7 +160,7 @@ export class WorkerFleet implements Disposable {
   acceptExited(hiveId: string, message: WorkerExited): CallbackAnswer {
     return this.#counted("exited", () => {
       const isFailure = !message.will_restart && message.cause !== "stopped";
-      const model = isFailure ? this.#newlyFailed(message) : null;
+      const model = isFailure ? newlyFailed(this.#table, message) : null;
       return acceptExited(this.#context, hiveId, message, () => {
         if (model !== null) this.#failures.note(model, message.cause);
       });
@@ -163,7 +172,7 @@ export class WorkerFleet implements Disposable {
     if (event.type === "snapshot") this.#news.onSnapshot(hiveId, event);
     else if (event.type === "worker") {
       const { state, exit } = event.worker;
-      const model = state === "failed" && exit !== undefined ? this.#newlyFailed(event.worker) : null;
+      const model = state === "failed" && exit !== undefined ? newlyFailed(this.#table, event.worker) : null;
       if (model !== null && exit !== undefined) this.#failures.note(model, exit.cause);
       this.#news.onChange(hiveId, event.worker);
     } else if (event.type === "step") this.#news.onStep(hiveId, event);
@@ -187,6 +196,11 @@ export class WorkerFleet implements Disposable {
       `cannot finish this request: the hive of its worker is out of reach (${reason})`,
     );
     for (const { row } of this.#table.ofHive(hiveId)) this.#table.abandon(row.record.worker_id, error);
+  }
+
+  /** Has the workers of a hive finish what they serve, and stops them; resolves when each was stopped. */
+  async drainHive(hiveId: string, cause: string): Promise<void> {
+    await Promise.all(this.#table.ofHive(hiveId).map(({ row }) => this.#drains.begin(row.record.worker_id, cause)));
   }
 
   /** A hive was stopped together with its workers: they are gone. */
@@ -218,7 +232,7 @@ export class WorkerFleet implements Disposable {
   stopStarting(): void {
     this.#stopping = true;
     this.#demand.close();
-    for (const part of [this.#spawner, this.#idle, this.#memory, this.#room]) part[Symbol.dispose]();
+    for (const part of [this.#spawner, this.#drains, this.#idle, this.#memory, this.#room]) part[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {
@@ -229,7 +243,7 @@ export class WorkerFleet implements Disposable {
 
   #createDirectory(): WorkerDirectory {
     return {
-      ready: (modelId) => readyWorkers(this.#context, modelId, (workerId) => this.#isLeaving(workerId)),
+      ready: (modelId) => readyWorkers(this.#context, modelId, (workerId) => this.#drains.has(workerId)),
       starting: (modelId) => this.#demand.starting(modelId),
       want: (modelId) => this.#demand.want(modelId),
       failure: (modelId) => this.#demand.failure(modelId),
@@ -246,24 +260,8 @@ export class WorkerFleet implements Disposable {
 
   #lookAtIdle(modelId: string): void {
     this.#idle.touch(modelId);
+    this.#drains.look();
     this.#room.look();
-    this.#standIns.look();
-  }
-
-  #isLeaving(workerId: string): boolean {
-    return this.#room.isYielding(workerId) || this.#standIns.isLeaving(workerId);
-  }
-
-  /**
-   * The model whose worker has failed, when this end of an incarnation is news: it counts once, whichever of its hive's two
-   * ways of telling comes first.
-   */
-  #newlyFailed({ worker_id, incarnation }: Pick<WorkerRecord, "worker_id" | "incarnation">): string | null {
-    const row = this.#table.get(worker_id)?.row;
-    if (row === undefined || incarnation <= row.exitedIncarnation) return null;
-    const { record } = row;
-    if (incarnation < record.incarnation || (record.state === "failed" && record.incarnation === incarnation)) return null;
-    return record.model;
   }
 
   /** It may be hung behind a health path that says otherwise: only its hive can look. */

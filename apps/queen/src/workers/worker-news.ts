@@ -3,6 +3,7 @@ import type { HiveEvent, WorkerRecord } from "@queen-and-hive/protocol";
 import { planReconciliation } from "../domain/reconciliation.ts";
 import { type FleetContext, hasEnded } from "./fleet-context.ts";
 import type { ModelDemand } from "./model-demand.ts";
+import type { WorkerDrains } from "./worker-drains.ts";
 import type { WorkerSpawner } from "./worker-spawner.ts";
 import type { WorkerEntry } from "./worker-table.ts";
 
@@ -14,11 +15,13 @@ type Telemetry = Extract<HiveEvent, { type: "telemetry" }>;
 export class WorkerNews {
   readonly #context: FleetContext;
   readonly #spawner: WorkerSpawner;
+  readonly #drains: WorkerDrains;
   readonly #demand: ModelDemand;
 
-  constructor(context: FleetContext, spawner: WorkerSpawner, demand: ModelDemand) {
+  constructor(context: FleetContext, spawner: WorkerSpawner, drains: WorkerDrains, demand: ModelDemand) {
     this.#context = context;
     this.#spawner = spawner;
+    this.#drains = drains;
     this.#demand = demand;
   }
 
@@ -38,7 +41,8 @@ export class WorkerNews {
         workerId: record.worker_id,
         model: record.model,
         ours: record.queen_id === queenId,
-        ending: record.state === "stopping" || record.state === "stopped" || record.state === "draining",
+        ending: record.state === "stopping" || record.state === "stopped",
+        draining: record.state === "draining",
       })),
       (model) => this.#demand.room(model),
     );
@@ -47,7 +51,8 @@ export class WorkerNews {
     for (const workerId of plan.stop) {
       const record = records.get(workerId);
       if (table.get(workerId) === null && record !== undefined) this.#register(hiveId, record, false);
-      void this.#spawner.stop(workerId, "unwanted");
+      if (this.#drains.has(workerId)) this.#drains.tellHive(workerId);
+      else void this.#spawner.stop(workerId, "unwanted");
     }
     for (const workerId of plan.forget) table.remove(workerId, { actor: "queen", cause: "missing" });
     log.info("a hive was reconciled", {

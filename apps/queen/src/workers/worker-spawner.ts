@@ -107,7 +107,8 @@ export class WorkerSpawner implements Disposable {
     const entry = table.get(workerId);
     if (entry === null) return;
     const unwanted = { wanted: false, record: { state: "stopping" } } as const;
-    if (entry.row.wanted) this.#recordOrAlarm(workerId, () => table.change(workerId, unwanted, { actor: "queen", cause }));
+    const isNews = entry.row.wanted || entry.row.record.state === "draining";
+    if (isNews) this.#recordOrAlarm(workerId, () => table.change(workerId, unwanted, { actor: "queen", cause }));
     const calls = this.#context.hive(entry.row.record.hive_id)?.calls ?? null;
     if (calls === null) return;
     try {

@@ -155,7 +155,9 @@ export class WorkerTable {
 
   #refreshReady(entry: MutableEntry, note: TransitionNote): void {
     const { record } = entry.row;
-    const serves = record.state === "ready" && record.url !== null;
+    // One that is drained finishes what it was given before.
+    const finishes = record.state === "draining" && entry.ready !== null;
+    const serves = record.url !== null && (record.state === "ready" || finishes);
     if (entry.ready !== null && (!serves || entry.ready.incarnation !== record.incarnation)) lose(entry, note);
     if (!serves || entry.ready !== null || record.url === null) return;
     const workerId = parseWorkerId(record.worker_id);

@@ -1,0 +1,92 @@
+import type { QueenConfigInput } from "@queen-and-hive/protocol";
+import { describe, expect, it } from "vitest";
+import type { Lease } from "../src/dispatch/ticket.ts";
+import { FleetWorld } from "./fleet-world.ts";
+
+const GIB = 1_073_741_824;
+const model = (id: string, more: object = {}) => ({ id, runtime: "fake", path: "/m", place: { memory: "16GiB" }, ...more });
+const QUEUE = { max_waiting: 1_000, max_wait: "10m", load_wait: "30m" } satisfies QueenConfigInput["queue"];
+
+/** A request that goes on until the test ends it. */
+async function hold(world: FleetWorld, modelId: string): Promise<Lease> {
+  const signal = new AbortController().signal;
+  const wish = { client: "one", session: () => null, excluded: new Set<string>(), place: null, lastError: null, signal };
+  const lease = world.dispatcher.lease(modelId, wish);
+  for (let tick = 0; tick < 60; tick += 1) await world.clock.advance(50);
+  return await lease;
+}
+
+const statesOf = (world: FleetWorld): readonly string[] =>
+  world.fleet.list().map(({ model: id, hive_id, state }) => `${id} on ${hive_id} ${state}`);
+const journalOf = (world: FleetWorld): readonly string[] =>
+  world.store
+    .journalNewest(1_000)
+    .filter(({ kind }) => kind === "worker.state")
+    .map(({ from, to, cause }) => `${from ?? "-"} ${to} ${cause ?? "-"}`);
+
+describe("a worker whose turn is over while it serves", () => {
+  it("is draining in both lists, gets nothing new, and is stopped when its last request has ended", async () => {
+    await using world = await FleetWorld.start({ models: [model("busy"), model("rare")], queue: QUEUE }, { bytes: 24 * GIB });
+    const stream = await hold(world, "busy");
+    const rare = world.ask("rare", 100);
+    await world.clock.advance(31_000);
+    expect(statesOf(world)).toEqual(["busy on local draining"]);
+    expect(world.hive.drained).toEqual([stream.worker.workerId]);
+    const late = world.ask("busy", 100);
+    await world.clock.advance(60_000);
+    expect([stream.worker.lost.aborted, late.startedAtMs, rare.startedAtMs]).toEqual([false, null, null]);
+    stream.release(1);
+    await world.run(60_000);
+    expect(rare.startedAtMs).not.toBeNull();
+    expect(world.hive.loads.slice(0, 2)).toEqual(["busy", "rare"]);
+    expect(journalOf(world)).toEqual(
+      expect.arrayContaining(["ready draining evicted", "draining stopping evicted", "stopping stopped evicted"]),
+    );
+  });
+
+  it("has as long as drain says; then its requests are cancelled with the reason", async () => {
+    const config = { models: [model("busy"), model("rare")], queue: QUEUE, drain: "2m" };
+    await using world = await FleetWorld.start(config, { bytes: 24 * GIB });
+    const stream = await hold(world, "busy");
+    const { lost } = stream.worker;
+    lost.addEventListener("abort", () => stream.release(1));
+    const rare = world.ask("rare", 100);
+    await world.clock.advance(30_000 + 110_000);
+    expect([lost.aborted, rare.startedAtMs]).toEqual([false, null]);
+    await world.clock.advance(20_000);
+    expect(lost.reason).toMatchObject({ kind: "engine_failed", message: expect.stringContaining("no more time to finish") });
+    expect(rare.startedAtMs).not.toBeNull();
+    expect(rare.error).toBeNull();
+  });
+});
+
+describe("a worker that stood in for one of a lost hive", () => {
+  it("finishes its streams while it drains, for as long as drain says, and is stopped", async () => {
+    for (const isInTime of [true, false]) {
+      const config = { models: [model("far", { workers: { min: 1, max: 1 } })], queue: QUEUE, drain: "1m" };
+      await using world = await FleetWorld.start(config, { bytes: 24 * GIB });
+      world.fleet.onHiveState("local");
+      await world.clock.advance(5_000);
+      expect(statesOf(world)).toEqual(["far on local ready"]);
+      world.addHive("other", 24 * GIB);
+      Object.assign(world.hive, { usable: false, isReplaced: true });
+      world.fleet.onHiveState("local");
+      const stream = await hold(world, "far");
+      expect(stream.worker.hiveId).toBe("other");
+      stream.worker.lost.addEventListener("abort", () => stream.release(1));
+      Object.assign(world.hive, { usable: true, isReplaced: false });
+      world.fleet.onHiveState("local");
+      await world.clock.advance(1_000);
+      expect(statesOf(world)).toEqual(["far on local ready", "far on other draining"]);
+      const fresh = world.ask("far", 10);
+      await world.clock.advance(50_000);
+      expect([fresh.startedAtMs !== null, stream.worker.lost.aborted]).toEqual([true, false]);
+      if (isInTime) stream.release(1);
+      await world.clock.advance(20_000);
+      expect(statesOf(world)).toEqual(["far on local ready"]);
+      expect(journalOf(world)).toContain("draining stopping stand_in_ended");
+      const reason = isInTime ? { kind: "engine_failed", message: expect.stringContaining("has ended") } : expect.anything();
+      expect(stream.worker.lost.reason).toMatchObject(reason);
+    }
+  });
+});
