@@ -100,7 +100,7 @@ test("every step of a stop is told with its duration: callers gone, TERM, KILL, 
   caller.destroy();
   await stopped;
   expect(hive.steps.map(({ step, outcome }) => `${step} ${outcome}`)).toEqual([
-    ...["drain ok", "idle ok", "term ok", "kill ok", "port ok", "gone ok"],
+    ...["drain ok", "idle ok", "term over", "kill ok", "port ok", "gone ok"],
   ]);
   const [, , term, kill, , gone] = hive.steps;
   expect(term?.durationMs).toBeGreaterThanOrEqual(195);
@@ -122,7 +122,8 @@ test.skipIf(!existsSync(FREEZER))(
     await until("it waits in the kernel", () => readProcStat(identityOf(record).pid)?.state === "D");
     const refusal = { kind: "stop_failed", message: expect.stringContaining(`${record.pid} (waits in the kernel, state D)`) };
     await expect(hive.supervision.stop(request.worker_id, Deadline.in(20_000))).rejects.toMatchObject(refusal);
-    expect(hive.steps.at(-1)).toMatchObject({ step: "gone", outcome: "left" });
+    expect(hive.steps.map(({ step, outcome }) => `${step} ${outcome}`)).toEqual(["term over", "kill left", "gone left"]);
+    expect(hive.steps.at(-1)?.pids).toContain(record.pid);
     await expect(hive.supervision.spawn(spawnRequest(spec))).rejects.toMatchObject({
       kind: "spawn_failed",
       message: expect.stringContaining(`${record.pid}`),
@@ -193,9 +194,15 @@ test("stopping all stops side by side, refuses new spawns, and says how each end
   const requests = [spawnRequest(deaf), spawnRequest(deaf), spawnRequest(shellSpec("exec sleep 600"))];
   for (const request of requests) await hive.supervision.spawn(request);
   for (const { worker_id } of requests.slice(0, 2)) await identityIn(hive, worker_id, "up");
-  const begun = performance.now();
+  const times = new Map<string, number>();
+  hive.supervision.steps.subscribe(({ workerId, step, durationMs }) => {
+    if (step === "term") times.set(`${workerId} begins`, performance.now() - durationMs);
+    if (step === "gone") times.set(`${workerId} gone`, performance.now());
+  });
   const answer = await hive.supervision.stopAll(Deadline.in(10_000));
-  expect(performance.now() - begun).toBeLessThan(2_000);
+  const at = (index: number, what: string): number => times.get(`${requests[index]?.worker_id} ${what}`) ?? Number.NaN;
+  expect(at(0, "begins")).toBeLessThan(at(1, "gone"));
+  expect(at(1, "begins")).toBeLessThan(at(0, "gone"));
   expect(answer.map(({ worker_id, how }) => [worker_id, how])).toEqual([
     [requests[0]?.worker_id, "killed"],
     [requests[1]?.worker_id, "killed"],

@@ -1,4 +1,4 @@
-import type { QueenConfigInput } from "@queen-and-hive/protocol";
+import { QhError, type QueenConfigInput } from "@queen-and-hive/protocol";
 import { describe, expect, it } from "vitest";
 import type { Lease } from "../src/dispatch/ticket.ts";
 import { FleetWorld } from "./fleet-world.ts";
@@ -88,5 +88,25 @@ describe("a worker that stood in for one of a lost hive", () => {
       const reason = isInTime ? { kind: "engine_failed", message: expect.stringContaining("has ended") } : expect.anything();
       expect(stream.worker.lost.reason).toMatchObject(reason);
     }
+  });
+});
+
+describe("a worker that its hive could not end when it was told to", () => {
+  it("leaves the list when the hive says that it has ended after all", async () => {
+    const models = [model("stuck", { idle_stop: "5s", place: { memory: "8GiB" } })];
+    await using world = await FleetWorld.start({ models, queue: QUEUE }, { bytes: 24 * GIB });
+    world.ask("stuck", 100);
+    await world.run(10_000);
+    const [stuck] = world.fleet.list();
+    if (stuck === undefined) return expect.unreachable("there is a worker");
+    const refusal = new QhError("stop_failed", "cannot stop it: process 1 survived KILL");
+    Object.assign(world.hive.calls, { stopWorker: () => Promise.reject(refusal) });
+    await world.clock.advance(10_000);
+    expect(statesOf(world)).toEqual(["stuck on local stopping"]);
+    world.fleet.onHiveEvent("local", { type: "worker", sequence: 1, worker: { ...stuck, state: "stopped", pid: null } });
+    expect(statesOf(world)).toEqual([]);
+    const again = world.ask("stuck", 100);
+    await world.run(10_000);
+    expect(again.startedAtMs).not.toBeNull();
   });
 });

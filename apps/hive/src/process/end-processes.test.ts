@@ -1,57 +1,75 @@
-import { execFile, spawn } from "node:child_process";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
-import { isProcessAlive, readProcessIdentity } from "@queen-and-hive/daemon";
-import { expect, test } from "vitest";
-
-const NOBODY_UID = 65_534;
-
-/** Run as nobody: ends a process of root's and one of its own that is deaf to TERM, and prints how that went. */
-const PROGRAM = `
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { Deadline, isProcessAlive, readProcessIdentity, signalProcessGroup, systemClock } from "@queen-and-hive/daemon";
-import { endProcesses } from ${JSON.stringify(fileURLToPath(new URL("end-processes.ts", import.meta.url)))};
-const roots = readProcessIdentity(Number(process.argv[1]));
-const child = spawn("sh", ["-c", "trap '' TERM; echo up; while :; do sleep 0.1; done"], { stdio: ["ignore", "pipe", "ignore"] });
-await once(child.stdout, "data");
-const own = readProcessIdentity(child.pid);
-const all = [roots, own].map((identity) => ({ identity, workerId: "worker", pgrp: 0 }));
-const steps = [];
-const { how, left, refused } = await endProcesses({
-  process: null,
-  find: () => all.filter(({ identity }) => isProcessAlive(identity)),
-  termMs: 100,
-  verifyMs: 500,
-  deadline: () => Deadline.in(5_000),
-  clock: systemClock,
-  onStep: ({ step, pids }) => steps.push({ step, pids }),
-});
-const group = signalProcessGroup(roots, "SIGTERM");
-console.log(JSON.stringify({ how, left: left.map(({ identity }) => identity.pid), refused: [...refused], steps, own: own.pid, group }));
-child.kill("SIGKILL");
-`;
+import { readFileSync } from "node:fs";
+import { Deadline, isProcessAlive, readProcessIdentity, systemClock } from "@queen-and-hive/daemon";
+import { afterEach, expect, test } from "vitest";
+import { type EndStep, endProcesses } from "./end-processes.ts";
+import type { FoundProcess } from "./find-ours.ts";
 
-test.skipIf(process.getuid?.() !== 0)(
-  "a process that became another user's is named as left, and keeps none of the others alive (needs root)",
-  async () => {
-    const stranger = spawn("sleep", ["600"], { stdio: "ignore", detached: true });
-    try {
-      const pid = stranger.pid ?? 0;
-      const argv = ["--input-type=module", "-e", PROGRAM, String(pid)];
-      const cwd = fileURLToPath(new URL(".", import.meta.url));
-      const { stdout } = await promisify(execFile)(process.execPath, argv, { uid: NOBODY_UID, cwd });
-      const told = JSON.parse(stdout);
-      expect(told).toMatchObject({ how: "killed", left: [pid], refused: [pid], group: "refused" });
-      expect(told.steps).toEqual([
-        { step: "term", pids: [told.own] },
-        { step: "kill", pids: [told.own] },
-      ]);
-      const identity = readProcessIdentity(pid);
-      expect(identity !== null && isProcessAlive(identity)).toBe(true);
-    } finally {
-      stranger.kill("SIGKILL");
-    }
-  },
-  30_000,
-);
+const parents: number[] = [];
+afterEach(() => {
+  for (const pid of parents.splice(0)) tryKill(pid);
+});
+
+test("what starts anew whenever it is killed is ended with its cgroup, and each way is told with whom it met", async () => {
+  // Its children alone are found, as of a program that forks faster than anybody looks.
+  const parent = spawn("sh", ["-c", "while :; do sleep 600; done"], { stdio: "ignore" });
+  await once(parent, "spawn");
+  const root = parent.pid ?? 0;
+  parents.push(root);
+  const steps: EndStep[] = [];
+  let cgroupKills = 0;
+  const { how, left } = await endProcesses({
+    process: null,
+    find: () => foundOf(root),
+    killCgroup: () => {
+      cgroupKills += 1;
+      const children = childrenOf(root);
+      tryKill(root);
+      for (const { identity } of children) tryKill(identity.pid);
+      return true;
+    },
+    termMs: 0,
+    verifyMs: 20_000,
+    deadline: () => Deadline.in(20_000),
+    clock: systemClock,
+    onStep: (step) => void steps.push(step),
+  });
+  expect([how, left]).toEqual(["killed", []]);
+  expect(cgroupKills).toBeGreaterThan(0);
+  expect([steps[0]?.step, steps.at(-1)?.step]).toEqual(["cgroup", "sweep"]);
+  for (const { outcome, pids, durationMs } of steps) {
+    expect([outcome, pids.length > 0, durationMs >= 0]).toEqual(["ok", true, true]);
+  }
+  // One by one was tried first.
+  expect(steps.at(-1)?.pids.length).toBeGreaterThan(1);
+});
+
+/** Never between the end of one child and the start of the next. */
+function foundOf(root: number): readonly FoundProcess[] {
+  const parent = readProcessIdentity(root);
+  while (parent !== null && isProcessAlive(parent) && childrenOf(root).length === 0) {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+  }
+  return childrenOf(root);
+}
+
+function childrenOf(pid: number): readonly FoundProcess[] {
+  try {
+    const pids = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean);
+    return pids.flatMap((text) => {
+      const identity = readProcessIdentity(Number(text));
+      return identity === null || !isProcessAlive(identity) ? [] : [{ identity, workerId: "w", pgrp: Number(text) }];
+    });
+  } catch {
+    return [];
+  }
+}
+
+function tryKill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It is gone.
+  }
+}

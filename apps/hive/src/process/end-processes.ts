@@ -13,9 +13,12 @@ import type { FoundProcess } from "./find-ours.ts";
 /** How the last process of a worker came to its end. */
 export type EndedHow = "already_gone" | "ended" | "terminated" | "killed";
 
-/** One thing that was done to end a worker: to which processes, and how long it was given. */
+/** One thing that was done to end a worker: to which processes, how it came out, and how long it took. */
 export interface EndStep {
-  readonly step: "term" | "kill" | "cgroup";
+  /** `sweep` is KILL to what had left the worker's group and was found by its other marks. */
+  readonly step: "term" | "kill" | "sweep" | "cgroup";
+  /** `over`: they had not ended when its time was over. `left`: not even that ended them. */
+  readonly outcome: "ok" | "over" | "left";
   readonly pids: readonly number[];
   readonly durationMs: number;
 }
@@ -59,13 +62,16 @@ export async function endProcesses(options: EndOptions): Promise<EndResult> {
   const termEnd = Deadline.in(options.termMs, clock);
   const reserveMs = (): number => Math.min(options.verifyMs, deadline().remainingMs() / 2, KILL_RESERVE_MS);
   const inTime = await waitUntilGone(options, () => termEnd.expired || deadline().earlier(reserveMs()).expired);
-  if (termed.length > 0) options.onStep?.({ step: "term", pids: termed, durationMs: clock.monotonicMs() - begunMs });
+  if (termed.length > 0) {
+    const outcome = inTime ? "ok" : "over";
+    options.onStep?.({ step: "term", outcome, pids: termed, durationMs: clock.monotonicMs() - begunMs });
+  }
   if (inTime) return { how: termed.length > 0 ? "terminated" : "ended", left: [], refused: NOBODY };
   const verifyEnd = Deadline.in(options.verifyMs, clock);
   const floor = Deadline.in(VERIFY_FLOOR_MS, clock);
-  const refused = new Set<number>();
-  const left = await killAll(options, refused, () => verifyEnd.expired || (deadline().expired && floor.expired));
-  return { how: "killed", left, refused };
+  const killed = new KilledProcesses(options);
+  const left = await killAll(options, killed, () => verifyEnd.expired || (deadline().expired && floor.expired));
+  return { how: "killed", left, refused: killed.refused };
 }
 
 const NOBODY: ReadonlySet<number> = new Set();
@@ -116,44 +122,74 @@ async function waitUntilGone({ process, find, clock }: EndOptions, isOver: () =>
   }
 }
 
-async function killAll(options: EndOptions, refused: Set<number>, isOver: () => boolean): Promise<readonly FoundProcess[]> {
+async function killAll(options: EndOptions, killed: KilledProcesses, isOver: () => boolean): Promise<readonly FoundProcess[]> {
   const { process, find, clock } = options;
-  const begunMs = clock.monotonicMs();
-  const killed = new Set<number>();
-  const kill = (identity: ProcessIdentity): void => {
-    // One that is another user's keeps none of the others alive.
-    (signalProcess(identity, "SIGKILL") === "refused" ? refused : killed).add(identity.pid);
-  };
-  const say = (): void => {
-    if (killed.size > 0) options.onStep?.({ step: "kill", pids: [...killed], durationMs: clock.monotonicMs() - begunMs });
-  };
   let pauseMs = PAUSE_FIRST_MS;
   let alone = Deadline.in(SHIM_ALONE_MS, clock);
   for (let round = 1; ; round += 1) {
     const found = find();
     const others = found.filter(({ identity }) => !isSame(identity, process?.shim));
     const engineLives = process !== null && isProcessAlive(process.engine);
-    if (engineLives) kill(process.engine);
-    for (const { identity } of others) kill(identity);
+    if (engineLives) killed.kill(process.engine, "kill");
+    for (const { identity, pgrp } of others) killed.kill(identity, pgrp === process?.shim.pid ? "kill" : "sweep");
     if (others.length > 0 && !engineLives && round > ROUNDS_BEFORE_CGROUP) killCgroup(options, others);
     if (engineLives || others.length > 0) alone = Deadline.in(SHIM_ALONE_MS, clock);
     else if (!isAlive(process) && found.length === 0) {
-      say();
+      killed.say([]);
       return [];
-    } else if (process !== null && alone.expired) kill(process.shim);
+    } else if (process !== null && alone.expired) killed.kill(process.shim, "kill");
     if (isOver()) {
-      say();
-      return find();
+      const left = find();
+      killed.say(left);
+      return left;
     }
     await clock.sleep(pauseMs);
     pauseMs = Math.min(pauseMs * 2, PAUSE_MAX_MS);
   }
 }
 
+/** What KILL went to, for the steps that are told in the end. */
+class KilledProcesses {
+  readonly #options: EndOptions;
+  readonly #pids = { kill: new Set<number>(), sweep: new Set<number>() };
+  readonly #sinceMs = new Map<"kill" | "sweep", number>();
+  /** What the kernel did not let us kill; it keeps none of the others alive. */
+  readonly refused = new Set<number>();
+
+  constructor(options: EndOptions) {
+    this.#options = options;
+  }
+
+  kill(identity: ProcessIdentity, step: "kill" | "sweep"): void {
+    if (!this.#sinceMs.has(step)) this.#sinceMs.set(step, this.#options.clock.monotonicMs());
+    if (signalProcess(identity, "SIGKILL") === "refused") {
+      this.refused.add(identity.pid);
+      return;
+    }
+    // Who leaves the group between two looks was killed once.
+    if (!this.#pids.kill.has(identity.pid)) this.#pids[step].add(identity.pid);
+  }
+
+  say(left: readonly FoundProcess[]): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    for (const step of ["kill", "sweep"] as const) {
+      const pids = [...this.#pids[step]];
+      if (pids.length === 0) continue;
+      const outcome = left.some(({ identity }) => pids.includes(identity.pid)) ? "left" : "ok";
+      this.#options.onStep?.({ step, outcome, pids, durationMs: nowMs - (this.#sinceMs.get(step) ?? nowMs) });
+    }
+  }
+}
+
 function killCgroup({ killCgroup: run, onStep, clock }: EndOptions, found: readonly FoundProcess[]): void {
   const begunMs = clock.monotonicMs();
   if (run?.() !== true) return;
-  onStep?.({ step: "cgroup", pids: found.map(({ identity }) => identity.pid), durationMs: clock.monotonicMs() - begunMs });
+  onStep?.({
+    step: "cgroup",
+    outcome: "ok",
+    pids: found.map(({ identity }) => identity.pid),
+    durationMs: clock.monotonicMs() - begunMs,
+  });
 }
 
 function isSame(one: ProcessIdentity, other: ProcessIdentity | undefined): boolean {

@@ -105,7 +105,7 @@ function endOptions(
     killCgroup: () => context.cgroups.kill(facts.workerId),
     verifyMs: config.stop.verifyMs,
     clock,
-    onStep: ({ step, pids, durationMs }) => say(step, "ok", clock.monotonicMs() - durationMs, pids),
+    onStep: ({ step, outcome, pids, durationMs }) => say(step, outcome, clock.monotonicMs() - durationMs, pids),
   };
 }
 

@@ -71,8 +71,9 @@ export class WorkerNews {
     if (entry === null || entry.row.record.hive_id !== hiveId || isOld(entry, record)) return;
     const known = entry.row.record;
     if (record.state === "stopped") {
-      // Our own stop call removes what we stopped; anything else that left the hive's list is gone for us too.
-      if (!entry.row.wanted) return;
+      // The answer to our own stop call removes what we stop; anything else that left the hive's list is gone for us too, also
+      // what could not be ended when we called, and has ended since.
+      if (this.#spawner.isStopping(record.worker_id)) return;
       table.remove(record.worker_id, { actor: `hive:${hiveId}`, cause: record.exit?.cause ?? "stopped" });
       this.#demand.ensure();
       return;

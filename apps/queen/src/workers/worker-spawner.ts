@@ -35,6 +35,8 @@ export class WorkerSpawner implements Disposable {
   readonly #failures: ModelFailures;
   readonly #listener: SpawnListener;
   readonly #repeats = new Set<Disposable>();
+  /** Workers whose stop a hive has not answered yet. */
+  readonly #stopping = new Set<string>();
 
   constructor(context: FleetContext, failures: ModelFailures, listener: SpawnListener) {
     this.#context = context;
@@ -98,6 +100,11 @@ export class WorkerSpawner implements Disposable {
       .catch((error: unknown) => log.error("cannot record the answer to a spawn call", { error, worker_id: workerId }));
   }
 
+  /** Whether the answer to a stop call is waited for: it says what became of the worker. */
+  isStopping(workerId: string): boolean {
+    return this.#stopping.has(workerId);
+  }
+
   /**
    * Stops a worker: recorded as unwanted first, so that it is stopped wherever and whenever it shows up. Stopping goes on when
    * it cannot be recorded. Never throws.
@@ -111,6 +118,7 @@ export class WorkerSpawner implements Disposable {
     if (isNews) this.#recordOrAlarm(workerId, () => table.change(workerId, unwanted, { actor: "queen", cause }));
     const calls = this.#context.hive(entry.row.record.hive_id)?.calls ?? null;
     if (calls === null) return;
+    this.#stopping.add(workerId);
     try {
       await calls.stopWorker(workerId);
     } catch (error) {
@@ -118,6 +126,8 @@ export class WorkerSpawner implements Disposable {
         log.warn("cannot stop a worker yet; it is tried again when its hive is reconciled", { error, worker_id: workerId });
         return;
       }
+    } finally {
+      this.#stopping.delete(workerId);
     }
     this.#recordOrAlarm(workerId, () => table.remove(workerId, { actor: "queen", cause }));
   }

@@ -5,10 +5,11 @@ import { hiveIdentitySchema } from "./hive-identity.ts";
 import { workerRecordSchema } from "./worker-record.ts";
 
 /**
- * The steps of a proven stop, in order: what it had to finish, its callers gone, TERM, KILL, the rest of its cgroup, its
- * ports free, its devices' memory back, all of it gone (with the time of the whole stop).
+ * The steps of a proven stop: what it had to finish, its callers gone, TERM, KILL of the rest of its cgroup as a whole where
+ * one by one was not enough, KILL of its group, KILL of what had left the group, its ports free, its devices' memory back, all
+ * of it gone (with the time of the whole stop). Each is told when it is over.
  */
-export const STOP_STEPS = ["drain", "idle", "term", "kill", "cgroup", "port", "device_memory", "gone"] as const;
+export const STOP_STEPS = ["drain", "idle", "term", "cgroup", "kill", "sweep", "port", "device_memory", "gone"] as const;
 export type StopStep = (typeof STOP_STEPS)[number];
 
 /**
@@ -51,7 +52,7 @@ export const hiveEventSchema = {
         worker_id: field.workerId,
         incarnation: field.incarnation,
         step: { enum: STOP_STEPS },
-        /** `ok`: it came to its end. `over`: not proven in its time. `left`: something is still there. */
+        /** `ok`: it came to its end. `over`: not (or not proven) in its time. `left`: something is still there. */
         outcome: { enum: ["ok", "over", "left"] },
         duration_ms: { type: "number", minimum: 0 },
         /** The processes that it concerned. */
