@@ -16,6 +16,7 @@ import type { Row } from "../table.ts";
 
 const ROUNDS = 15;
 const WAIT_MS = 60_000;
+const SAMPLE_EVERY = "500ms";
 /** What an engine of the machine with a GPU holds there, MiB. */
 const HELD_MIB = 16_384;
 
@@ -53,7 +54,7 @@ async function addedBySwaps(gpu: ScriptedGpu | null): Promise<readonly number[]>
   await using queen = await startRecordingServer();
   queen.answer(() => ({ status: 200, body: { applied: true } }));
   const env = gpu === null ? {} : { PATH: `${gpu.bin}:${process.env["PATH"] ?? ""}` };
-  await using hive = await startTestHive({ command: hiveProgram().command, env });
+  await using hive = await startTestHive({ command: hiveProgram().command, env, config: { sample_every: SAMPLE_EVERY } });
   const timesDir = `${hive.folder}/times`;
   await mkdir(timesDir);
   const heard: Heard = { readyMs: new Map(), memoryProofs: 0 };
@@ -63,6 +64,7 @@ async function addedBySwaps(gpu: ScriptedGpu | null): Promise<readonly number[]>
   const added: number[] = [];
   let current = await next();
   for (let round = 0; round < ROUNDS; round += 1) {
+    if (gpu !== null) await sampled(gpu);
     const begunMs = performance.now();
     await hive.peer.call(HIVE_ENDPOINTS.deleteWorker, { params: { worker_id: current } });
     const started = await next();
@@ -91,6 +93,13 @@ async function spawnReady(hive: TestHive, { readyMs }: Heard, body: SpawnRequest
   await hive.peer.call(HIVE_ENDPOINTS.postWorker, { body });
   await until(() => readyMs.has(body.worker_id), WAIT_MS, "the worker to be ready");
   return body.worker_id;
+}
+
+/** As of any worker that is older than `sample_every`, what it has of the GPU has been looked at. */
+async function sampled(gpu: ScriptedGpu): Promise<void> {
+  const before = await gpu.looks();
+  // A look asks two questions.
+  await until(async () => (await gpu.looks()) >= before + 2, WAIT_MS, "a sample of the GPU");
 }
 
 /** What an engine has taken, as it says itself. */

@@ -55,10 +55,14 @@ export interface EndResult {
  */
 export async function endProcesses(options: EndOptions): Promise<EndResult> {
   const { process, find, clock, deadline } = options;
-  const found = find();
-  if (!isAlive(process) && found.length === 0) return { how: "already_gone", left: [], refused: NOBODY };
   const begunMs = clock.monotonicMs();
-  const termed = options.termMs > 0 ? terminate(process, found) : [];
+  const wasAlive = isAlive(process);
+  // The group hears it before the rest is looked for, which takes milliseconds.
+  const group = options.termMs > 0 && terminateGroup(process);
+  const found = find();
+  if (!wasAlive && found.length === 0) return { how: "already_gone", left: [], refused: NOBODY };
+  const rest = options.termMs > 0 ? terminateRest(process, found, group) : [];
+  const termed = [...(group && process !== null ? [process.engine.pid] : []), ...rest];
   const termEnd = Deadline.in(options.termMs, clock);
   const reserveMs = (): number => Math.min(options.verifyMs, deadline().remainingMs() / 2, KILL_RESERVE_MS);
   const inTime = await waitUntilGone(options, () => termEnd.expired || deadline().earlier(reserveMs()).expired);
@@ -90,17 +94,19 @@ function isAlive(process: WorkerProcess | null): boolean {
   return process !== null && (isProcessAlive(process.engine) || isProcessAlive(process.shim));
 }
 
-/** The pids that TERM went to. */
-function terminate(process: WorkerProcess | null, found: readonly FoundProcess[]): readonly number[] {
+/** Whether TERM went to the worker's group. */
+function terminateGroup(process: WorkerProcess | null): boolean {
+  if (process === null || signalProcessGroup(process.shim, "SIGTERM") !== "sent") return false;
+  // A stopped process hears TERM only once it goes on.
+  signalProcessGroup(process.shim, "SIGCONT");
+  return true;
+}
+
+/** TERM to what has not heard it with its group; their pids. */
+function terminateRest(process: WorkerProcess | null, found: readonly FoundProcess[], group: boolean): readonly number[] {
   const pids: number[] = [];
-  const group = process === null ? "gone" : signalProcessGroup(process.shim, "SIGTERM");
-  if (process !== null && group === "sent") {
-    pids.push(process.engine.pid);
-    // A stopped process hears TERM only once it goes on.
-    signalProcessGroup(process.shim, "SIGCONT");
-  }
   for (const { identity, pgrp } of found) {
-    if (group === "sent" && pgrp === process?.shim.pid) continue;
+    if (group && pgrp === process?.shim.pid) continue;
     if (signalProcess(identity, "SIGTERM") === "sent") pids.push(identity.pid);
     signalProcess(identity, "SIGCONT");
   }

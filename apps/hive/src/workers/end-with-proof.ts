@@ -30,8 +30,7 @@ export async function endWithProof(parts: EndingParts): Promise<EndedHow> {
   const { clock, log } = context.options;
   const begunMs = clock.monotonicMs();
   const say = sayer(parts);
-  if (parts.isServing) await waitUntilIdle(parts, say);
-  const hold = await holdOf(parts);
+  const [hold] = await Promise.all([holdOf(parts), parts.isServing ? waitUntilIdle(parts, say) : null]);
   const { how, left, refused } = await endProcesses({ ...endOptions(parts, say), process, termMs: termMsOf(parts), deadline });
   if (left.length > 0) {
     say("gone", "left", begunMs, pidsOf(left));
