@@ -1,7 +1,7 @@
 import { readdirSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
 import { appendFile } from "node:fs/promises";
 import { join } from "node:path";
-import { startTestHive } from "@queen-and-hive/dev-env";
+import { type Program, programCommand, startProgram, startTestHive, until as untilWithin } from "@queen-and-hive/dev-env";
 import { HIVE_ENDPOINTS, type WorkerId } from "@queen-and-hive/protocol";
 import { afterEach, expect, test } from "vitest";
 import { fetchHiveLog } from "./hive-log-client.ts";
@@ -105,6 +105,65 @@ test("whoever follows a log gets its tail, then every line once, over a rotation
   await log.ended;
   await expect(fetchHiveLog(hive, worker_id, "follow=true")).rejects.toThrow("404");
 }, 60_000);
+
+/** What a program may take on a busy machine. */
+const PROGRAM_MS = 60_000;
+
+test(
+  "hive worker logs --follow prints what comes until Ctrl-C, a reader that leaves, or the end of the worker or the hive",
+  async () => {
+    await using hive = await startTestHive();
+    const queen = queenAt("http://127.0.0.1:9");
+    const orders = [fakeWorkerOrder(queen), fakeWorkerOrder(queen)];
+    for (const body of orders) await hive.peer.call(HIVE_ENDPOINTS.postWorker, { body });
+    const [first = "", second = ""] = orders.map(({ worker_id }) => worker_id);
+    const outputOf = (id: string): string => join(hive.stateDir, "workers", id, "output.log");
+    await until("both are ready", () => [first, second].every((id) => readIfThere(outputOf(id)).includes("is ready")));
+    const said = (what: string, isTrue: () => boolean) => untilWithin(isTrue, PROGRAM_MS, what);
+    let started = 0;
+    const { env, cwd } = hive.commands.place;
+    const start = (argv: readonly string[]): Promise<Program> =>
+      startProgram(argv, { env, cwd, logFile: join(hive.folder, `follow-${started++}.log`) });
+    const follow = (id: string, ...flags: readonly string[]): readonly string[] => {
+      return [...programCommand("hive"), "worker", "logs", id, "-f", ...flags, "--state-dir", hive.stateDir];
+    };
+    await using interrupted = await start(follow(first, "--tail", "1"));
+    await using json = await start(follow(first, "--tail", "1", "--json"));
+    await using head = await start(["sh", "-c", '"$@" | head -n 1', "sh", ...follow(first, "--tail", "1")]);
+    await using left = await start(follow(second));
+    await using unknown = await start(follow("worker-00000000-0000-4000-8000-000000000000"));
+    for (const program of [interrupted, json, left]) await said("its tail", () => program.output().includes("is ready"));
+    await appendFile(outputOf(first), "one more\nhalf a li");
+    await said("what was added", () => interrupted.output().endsWith("is ready\none more\n"));
+    interrupted.send("SIGINT");
+    expect(await interrupted.ended(PROGRAM_MS)).toEqual({ code: 0, signal: null });
+    await appendFile(outputOf(first), "ne ü\n");
+    await said("what was added", () => json.output().includes("ü"));
+    expect((await head.ended(PROGRAM_MS)).code).toBe(0);
+    await hive.peer.call(HIVE_ENDPOINTS.deleteWorker, { params: { worker_id: first } });
+    expect(await json.ended(PROGRAM_MS)).toEqual({ code: 0, signal: null });
+    expect(interrupted.output()).toMatch(/^.* is ready\none more\nhalf a li\n$/);
+    expect(
+      json
+        .output()
+        .trimEnd()
+        .split("\n")
+        .map((line) => JSON.parse(line)),
+    ).toEqual(
+      expect.arrayContaining([
+        { worker_id: first, line: "one more" },
+        { worker_id: first, line: "half a line ü" },
+      ]),
+    );
+    expect([(await unknown.ended(PROGRAM_MS)).code, unknown.output()]).toEqual([
+      1,
+      expect.stringContaining("cannot find worker-0"),
+    ]);
+    await hive.commands.kill();
+    expect([(await left.ended(PROGRAM_MS)).code, left.output()]).toEqual([1, expect.stringContaining("cannot reach hive test")]);
+  },
+  3 * PROGRAM_MS,
+);
 
 async function expectRotation(hive: TestHive, workerId: WorkerId): Promise<void> {
   const output = join(hive.stateDir, "workers", workerId, "output.log");

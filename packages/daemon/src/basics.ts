@@ -17,3 +17,4 @@ export {
   signalProcess,
   waitForProcessEnd,
 } from "./process-identity.ts";
+export { onSignals } from "./stop.ts";

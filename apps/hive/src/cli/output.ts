@@ -5,12 +5,12 @@ export interface OutputForm {
   readonly json: boolean;
 }
 
-/** The result of a command in both forms. */
+/** The result of a command in both forms; null where it has printed all there is as it came. */
 export interface CommandResult {
   /** Printed with `--json`, as the last line of standard output. */
-  readonly json: object;
+  readonly json: object | null;
   /** Printed without. */
-  readonly text: string;
+  readonly text: string | null;
   readonly exitCode?: number;
 }
 
@@ -19,7 +19,8 @@ export async function runCommand(form: OutputForm, command: () => Promise<Comman
   survivePipes();
   try {
     const result = await command();
-    process.stdout.write(`${form.json ? JSON.stringify(result.json) : result.text}\n`);
+    const said = form.json && result.json !== null ? JSON.stringify(result.json) : result.text;
+    if (said !== null) process.stdout.write(`${said}\n`);
     return result.exitCode ?? COMMAND_EXIT.done;
   } catch (error) {
     const failure = asFailure(error);

@@ -110,11 +110,18 @@ function addWorkerCommands(program: Command, exit: (code: number) => void): void
       exit(await report(flags, async () => (await import("./worker-ls.ts")).workerLs(flags)));
     });
   withCommonFlags(worker.command("logs"))
-    .description("print the last lines of a worker's output")
+    .description("print the last lines of a worker's output, and with --follow what it writes then")
     .argument("<worker-id>")
-    .addOption(new Option("--tail <lines>", "how many lines").argParser(wholeNumber))
-    .action(async (workerId: string, flags: CommonFlags & { readonly tail?: number }) => {
-      exit(await report(flags, async () => (await import("./worker-logs.ts")).workerLogs(workerId, flags)));
+    .addOption(new Option("--tail <lines>", "how many of the last lines").argParser(wholeNumber))
+    .option("-f, --follow", "go on with what the worker writes, over its restarts, until it is gone or Ctrl-C")
+    .addHelpText("after", "\nWith --follow and --json each line is one JSON object: {worker_id, line}.")
+    .action(async (workerId: string, flags: CommonFlags & { readonly tail?: number; readonly follow?: boolean }) => {
+      exit(
+        await report(flags, async () => {
+          if (flags.follow === true) return await (await import("./worker-logs-follow.ts")).followWorkerLogs(workerId, flags);
+          return await (await import("./worker-logs.ts")).workerLogs(workerId, flags);
+        }),
+      );
     });
   program
     .command("worker-main", { hidden: true })

@@ -17,8 +17,13 @@ export async function workerLogs(workerId: string, flags: WorkerLogsFlags): Prom
   await using peer = daemonClient(paths, requireRunning(paths), ANSWER_MS);
   const text = await peer.call<typeof HIVE_ENDPOINTS.getWorkerLogs>(HIVE_ENDPOINTS.getWorkerLogs, {
     params: { worker_id: workerId },
-    query: flags.tail === undefined ? {} : { tail: String(flags.tail) },
+    query: queryOf(flags),
   });
   const lines = text.split("\n").slice(0, -1);
   return { json: { worker_id: workerId, lines }, text: lines.join("\n") };
+}
+
+/** What the flags ask the hive for. */
+export function queryOf({ tail }: WorkerLogsFlags): { readonly tail?: string } {
+  return tail === undefined ? {} : { tail: String(tail) };
 }

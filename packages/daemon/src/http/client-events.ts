@@ -24,7 +24,7 @@ export interface EventsOptions<Row> {
 }
 
 /** A stream to be opened. */
-export interface EventsRequest {
+export interface StreamRequest {
   readonly name: string;
   /** Method and url, for messages. */
   readonly what: string;
@@ -42,7 +42,19 @@ export const EVENT_BYTES_MAX = 16 * 1024 * 1024;
  * Opens a stream on a connection of its own and yields its events. Returns when the peer ends the stream; throws
  * `peer_unreachable` when it breaks, what the peer says when it refuses, and the signal's reason.
  */
-export async function* readEvents(wanted: EventsRequest): AsyncGenerator<PeerEvent, void, undefined> {
+export function readEvents(wanted: StreamRequest): AsyncGenerator<PeerEvent, void, undefined> {
+  return readStream(wanted, parsedEvents);
+}
+
+/** The same of plain text, as it comes. */
+export function readText(wanted: StreamRequest): AsyncGenerator<string, void, undefined> {
+  return readStream(wanted, plainText);
+}
+
+async function* readStream<Part>(
+  wanted: StreamRequest,
+  partsOf: (body: Readable) => AsyncGenerator<Part, void, undefined>,
+): AsyncGenerator<Part, void, undefined> {
   const { name, what, signal } = wanted;
   const agent = createPeerAgent(1, wanted.connect);
   try {
@@ -51,7 +63,7 @@ export async function* readEvents(wanted: EventsRequest): AsyncGenerator<PeerEve
     signal.addEventListener("abort", onAbort, { once: true });
     try {
       if (signal.aborted) throw signal.reason;
-      yield* parsedEvents(body);
+      yield* partsOf(body);
     } catch (cause) {
       throw cause instanceof Error && !signal.aborted ? unreachableError(name, what, null, cause) : cause;
     } finally {
@@ -68,7 +80,7 @@ export async function* readEvents(wanted: EventsRequest): AsyncGenerator<PeerEve
 
 const REFUSAL_BYTES_MAX = 64 * 1024;
 
-async function open({ name, what, request, beginsWithinMs, signal }: EventsRequest, agent: Agent): Promise<Readable> {
+async function open({ name, what, request, beginsWithinMs, signal }: StreamRequest, agent: Agent): Promise<Readable> {
   using begins = Deadline.in(beginsWithinMs).signal(signal);
   // Late, as in client.ts.
   const { default: axios } = await import("axios");
@@ -93,6 +105,10 @@ async function open({ name, what, request, beginsWithinMs, signal }: EventsReque
     if (!axios.isAxiosError(cause) && !begins.aborted) throw cause;
     throw unreachableError(name, what, begins.aborted ? `no answer within ${beginsWithinMs} ms` : null, cause);
   }
+}
+
+async function* plainText(body: Readable): AsyncGenerator<string, void, undefined> {
+  for await (const chunk of body) yield String(chunk);
 }
 
 async function* parsedEvents(body: Readable): AsyncGenerator<PeerEvent, void, undefined> {

@@ -5,7 +5,7 @@ import type { AxiosRequestConfig, AxiosResponse } from "axios";
 import { Deadline } from "../deadline.ts";
 import { createPeerAgent, type PeerConnect } from "./client-agent.ts";
 import { answerJson, errorOfAnswer, unreachableError } from "./client-errors.ts";
-import { type EventsOptions, type PeerEvent, readEvents } from "./client-events.ts";
+import { type EventsOptions, type PeerEvent, readEvents, readText, type StreamRequest } from "./client-events.ts";
 import { addressOf, targetOf } from "./client-target.ts";
 import type { AnswerOf } from "./handler.ts";
 
@@ -58,6 +58,8 @@ export interface Peer extends AsyncDisposable {
   call<Row extends EndpointDefinition>(row: Row & Unneeding<Row>): Promise<AnswerOf<Row>>;
   /** The events of a stream, on a connection of its own; ends when the peer ends it, throws when it breaks or is aborted. */
   events<Row extends EndpointDefinition>(row: Row, options: EventsOptions<Row>): AsyncIterable<PeerEvent>;
+  /** The same of an answer that is plain text, in the pieces in which it comes. */
+  text<Row extends EndpointDefinition>(row: Row, options: EventsOptions<Row>): AsyncIterable<string>;
 }
 
 /** The largest answer that is read when nothing else is said. */
@@ -112,26 +114,35 @@ class HttpPeer implements Peer {
 
   events<Row extends EndpointDefinition>(row: Row, options: EventsOptions<Row>): AsyncIterable<PeerEvent>;
   events(row: EndpointDefinition, options: EventsOptions<EndpointDefinition>): AsyncIterable<PeerEvent> {
-    const target = targetOf(row, options.params, options.query);
-    return readEvents({
-      name: this.name,
-      what: `${row.method} ${this.url}${target}`,
-      request: {
-        ...addressOf(this.url, target),
-        headers: this.#headers(
-          {},
-          { accept: "text/event-stream", ...(options.lastEventId === undefined ? {} : { "last-event-id": options.lastEventId }) },
-        ),
-      },
-      beginsWithinMs: this.#options.timeoutMs,
-      connect: this.#options.connect,
-      signal: AbortSignal.any([options.signal, this.#closed.signal]),
-    });
+    const { lastEventId } = options;
+    const last: Record<string, string> = lastEventId === undefined ? {} : { "last-event-id": lastEventId };
+    return readEvents(this.#stream(row, options, { accept: "text/event-stream", ...last }));
+  }
+
+  text<Row extends EndpointDefinition>(row: Row, options: EventsOptions<Row>): AsyncIterable<string>;
+  text(row: EndpointDefinition, options: EventsOptions<EndpointDefinition>): AsyncIterable<string> {
+    return readText(this.#stream(row, options, { accept: "text/plain" }));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed.abort(new QhError("peer_unreachable", `cannot call ${this.name}: this client of it has been closed`));
     this.#agent.destroy();
+  }
+
+  #stream(
+    row: EndpointDefinition,
+    { params, query, signal }: EventsOptions<EndpointDefinition>,
+    own: Readonly<Record<string, string>>,
+  ): StreamRequest {
+    const target = targetOf(row, params, query);
+    return {
+      name: this.name,
+      what: `${row.method} ${this.url}${target}`,
+      request: { ...addressOf(this.url, target), headers: this.#headers({}, own) },
+      beginsWithinMs: this.#options.timeoutMs,
+      connect: this.#options.connect,
+      signal: AbortSignal.any([signal, this.#closed.signal]),
+    };
   }
 
   async #send(row: EndpointDefinition, target: string, options: LooseCallOptions): Promise<AxiosResponse<unknown>> {
