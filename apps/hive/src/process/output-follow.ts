@@ -65,12 +65,12 @@ async function openSoon(path: string, clock: Clock, signal: AbortSignal): Promis
   }
 }
 
-/** The end of what was rotated away before it could be read. */
+/** The end of what was rotated away before it could be read; of a flood, what was kept of it, so that lines may be missing. */
 function* rest(path: string, position: number): Generator<Buffer> {
   const file = open(path);
   if (file === null) return;
   try {
-    let at = position;
+    let at = position > fstatSync(file).size ? 0 : position;
     for (let chunk = readFrom(file, at); chunk.length > 0; chunk = readFrom(file, at)) {
       at += chunk.length;
       yield chunk;

@@ -4,14 +4,14 @@ import { temporaryDirectory } from "@queen-and-hive/dev-env";
 import { expect, test } from "vitest";
 import { OutputRotation } from "./output-rotation.ts";
 
-test("a rotation moves older parts on and keeps no more than it may", async () => {
+test("a rotation moves older parts on and keeps no more than it may, of a flood the end", async () => {
   await using directory = await temporaryDirectory();
   const { path, read, rotation } = outputIn(directory.path);
-  for (const text of ["first", "second", "third"]) {
+  for (const text of ["first", "second", "a flood of more"]) {
     writeFileSync(path, text);
     expect(rotation.rotate()).toBe(true);
   }
-  expect([read(""), read(".1"), read(".2")]).toEqual(["", "third", "second"]);
+  expect([read(""), read(".1"), read(".2")]).toEqual(["", "ore", "second"]);
   expect(rotation.rotate()).toBe(false);
 });
 
@@ -44,7 +44,7 @@ function outputIn(folder: string) {
   return {
     path,
     read: (part: string) => readFileSync(`${path}${part}`, "utf8"),
-    rotation: new OutputRotation(path, { bytesMax: 2, kept: 2 }, log),
+    rotation: new OutputRotation(path, { bytesMax: 3, kept: 2 }, log),
     said: () => errors,
   };
 }

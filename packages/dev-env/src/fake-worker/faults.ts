@@ -29,8 +29,8 @@ export interface FaultPlan {
   readonly neverReady: boolean;
   /** Leaves a grandchild in a session of its own, without any of our variables. */
   readonly leavesGrandchild: boolean;
-  /** Starts a child that stays in its session. */
-  readonly forksChild: boolean;
+  /** Starts a child that stays in its session and holds this many MiB of memory. */
+  readonly childMiB: number | null;
   /** Closes the descriptors that it was started with: its output goes nowhere. */
   readonly closesDescriptors: boolean;
   /** Writes this many MiB to its output as soon as it listens. */
@@ -64,7 +64,7 @@ const HEALTHY: FaultPlan = {
   ignoresTerm: false,
   neverReady: false,
   leavesGrandchild: false,
-  forksChild: false,
+  childMiB: null,
   closesDescriptors: false,
   floodMiB: null,
   callbackTimes: 1,
@@ -155,9 +155,9 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     change: () => ({ leavesGrandchild: true }),
   },
   "fork-child": {
-    summary: "starts a child that stays in its session",
-    argument: null,
-    change: () => ({ forksChild: true }),
+    summary: "starts a child that stays in its session and holds memory",
+    argument: { name: "MiB", fallback: 0 },
+    change: (childMiB) => ({ childMiB }),
   },
   "close-descriptors": {
     summary: "closes the descriptors that it was started with",

@@ -26,7 +26,7 @@ export async function runFakeWorker(options: FakeWorkerOptions): Promise<void> {
   const server = createFakeWorkerServer(state);
   handleTerm(server, faults.ignoresTerm);
   if (faults.leavesGrandchild) leaveGrandchild();
-  if (faults.forksChild) forkChild();
+  if (faults.childMiB !== null) forkChild(faults.childMiB);
   if (faults.closesDescriptors) closeDescriptors();
   if (faults.silentLoad !== null) await loadSilently(options.loadMs, faults.silentLoad);
   if (faults.callbackBeforeListen) await sendReadyCallbacks(options, options.port, state.statistics);
@@ -97,8 +97,9 @@ function leaveGrandchild(): void {
   console.log(`fake worker: left grandchild ${child.pid}`);
 }
 
-function forkChild(): void {
-  const child = spawn("sleep", ["3600"], { stdio: ["ignore", "inherit", "inherit"] });
+function forkChild(mebibytes: number): void {
+  const script = `globalThis.held = Buffer.alloc(${mebibytes} * 1048576, 1); setInterval(() => 0, 3600_000)`;
+  const child = spawn(process.execPath, ["-e", script], { stdio: ["ignore", "inherit", "inherit"] });
   child.unref();
   console.log(`fake worker: forked child ${child.pid}`);
 }
