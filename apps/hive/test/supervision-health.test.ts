@@ -112,6 +112,39 @@ describe("a worker that was ready and hangs", () => {
   });
 });
 
+describe("a worker whose recipe names no health path", () => {
+  const server = (answer: string): WorkerSpec => {
+    const serve = `require("http").createServer((question, response) => { asked += 1; ${answer} })`;
+    const listen = '.listen(Number(process.argv[1]), "127.0.0.1", () => console.log("listening"))';
+    const spec = shellSpec("", { ready: { log: "listening" } });
+    return {
+      ...spec,
+      runtime: { ...spec.runtime, command: [process.execPath, "-e", `let asked = 0; ${serve}${listen}`, "{port}"] },
+    };
+  };
+
+  test("is hung when it takes connections and answers nothing", async () => {
+    const hive = await openTestHive(cleanup, { config: quick });
+    const request = spawnRequest(server(""));
+    await hive.supervision.spawn(request);
+    await untilState(hive, request.worker_id, "ready", 2);
+    expect(hive.exited).toMatchObject([{ cause: "hung", incarnation: 1, will_restart: true }]);
+  });
+
+  test("is well with any answer", async () => {
+    // Seldom enough that its answers are no work that shows.
+    const hive = await openTestHive(cleanup, { config: { health: { ...HEALTH, everyMs: 300 } } });
+    const request = spawnRequest(server("response.writeHead(404).end(String(asked))"));
+    await hive.supervision.spawn(request);
+    const { url, pid, ready_at } = await untilState(hive, request.worker_id, "ready");
+    const readyForMs = (): number => Date.now() - Date.parse(ready_at ?? "");
+    await until("a hung one would have been found", () => readyForMs() > 3 * HEALTH.hungAfterMs);
+    expect(Number(await (await fetch(url ?? "")).text())).toBeGreaterThan(1);
+    expect(hive.supervision.get(request.worker_id)).toMatchObject({ state: "ready", incarnation: 1, pid });
+    expect(statesOf(hive)).toEqual(["starting", "loading", "ready"]);
+  });
+});
+
 test("a busy worker is never taken for dead, however long it does not answer", async () => {
   const hive = await openTestHive(cleanup, { config: quick });
   // One request computes for longer than a hung worker would live, and its health path is deaf meanwhile.

@@ -127,7 +127,7 @@ export async function testConfig(config: Partial<SupervisorConfig> = {}): Promis
       logTailLines: 50,
     },
     readyProbe: { firstMs: 10, maxMs: 50 },
-    health: { everyMs: 100, timeoutMs: 1_000, hungAfterMs: 20_000, replaceAfterMs: 20_000 },
+    health: { everyMs: 100, timeoutMs: 1_000, hungAfterMs: 120_000, replaceAfterMs: 120_000 },
     sampleEveryMs: 100,
     ...config,
   };

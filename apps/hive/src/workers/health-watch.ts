@@ -55,13 +55,13 @@ interface Work {
 }
 
 /**
- * Looks at a worker that was ready: does it answer on its health path, and if not, does it at least work? Whoever has
- * reason to doubt that path (requests that get no answer) has it asked for a token instead, until one comes.
+ * Looks at a worker that was ready: does it answer on its health path, and if not, does it at least work? Of one without such
+ * a path, any HTTP answer counts. Whoever has reason to doubt that path (requests that get no answer) has it asked for a token instead, until one comes.
  */
 export class HealthWatch implements Disposable {
   readonly #options: HealthWatchOptions;
   readonly #controller = new AbortController();
-  readonly #path: string | null;
+  readonly #check: HealthCheck;
   readonly #output: OutputView;
   #vigil: HealthVigil;
   #work: Work | null = null;
@@ -70,7 +70,7 @@ export class HealthWatch implements Disposable {
 
   constructor(options: HealthWatchOptions) {
     this.#options = options;
-    this.#path = healthPathOf(options.spec);
+    this.#check = healthCheckOf(options.spec);
     this.#output = new OutputView(options.outputPath, options.log);
     this.#vigil = beginHealthVigil(options.clock.monotonicMs(), options.isHung());
   }
@@ -129,8 +129,9 @@ export class HealthWatch implements Disposable {
       this.#isDoubted = answer === "mute";
       return !this.#isDoubted;
     }
-    if (this.#path === null) return true;
-    return (await probeReady({ url: `${url}${this.#path}`, timeoutMs, key }, signal)).outcome === "ready";
+    const { path, isKnown } = this.#check;
+    const { outcome } = await probeReady({ url: `${url}${path}`, timeoutMs, key }, signal);
+    return outcome === "ready" || (outcome === "loading" && !isKnown);
   }
 
   /** Null when it does not serve and its work cannot be compared with anything yet. */
@@ -162,9 +163,19 @@ export class HealthWatch implements Disposable {
 /** Workers that are looked at together share one reading of the processes. */
 const TABLE_AGE_MS_MAX = 100;
 
-function healthPathOf({ runtime }: WorkerSpec): string | null {
-  return runtime.check?.http ?? runtime.ready?.http ?? null;
+/** How a worker is asked whether it serves. */
+interface HealthCheck {
+  readonly path: string;
+  /** Its recipe names the path, and only 200 is well there; of others any answer shows that their server lives. */
+  readonly isKnown: boolean;
 }
+
+function healthCheckOf({ runtime }: WorkerSpec): HealthCheck {
+  const path = runtime.check?.http ?? runtime.ready?.http;
+  return { path: path ?? USUAL_PATH, isKnown: path !== undefined };
+}
+
+const USUAL_PATH = "/health";
 
 function hasWorked(before: Work, now: Work): boolean {
   if (now.deviceIsBusy) return true;
