@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { Deadline, isProcessAlive, readProcStat, silentLog } from "@queen-and-hive/daemon";
-import { newWorkerId } from "@queen-and-hive/protocol";
+import { newWorkerId, type WorkerSpec } from "@queen-and-hive/protocol";
 import { afterEach, expect, test } from "vitest";
 import { ownCgroup, WorkerCgroups } from "../src/process/worker-cgroups.ts";
 import { FREEZER, freeze } from "./freeze.ts";
@@ -136,20 +136,34 @@ test.skipIf(!existsSync(FREEZER))(
   },
 );
 
-test.skipIf(!existsSync(FREEZER))(
-  "a worker that the hive ends itself is ended again until what survived KILL is gone",
-  async () => {
-    const hive = await openTestHive(cleanup, { config: { stop: { termMs: 100, verifyMs: 300 } } });
-    const start = { silence_s: 3, total_s: 60, warmup: false };
-    const request = spawnRequest(shellSpec("sleep 600 & echo $! >child; wait", { start }));
+const itself = "sleep 600 & echo $! >child; echo listening; exec sleep 600";
+test.skipIf(!existsSync(FREEZER)).each<[string, WorkerSpec, object]>([
+  [
+    "gave no sign of life while it started",
+    shellSpec(itself, { start: { silence_s: 3, total_s: 60, warmup: false } }),
+    { cause: "start_silent", incarnation: 1, will_restart: true },
+  ],
+  [
+    "was ready and hangs",
+    shellSpec(itself, { ready: { log: "listening" } }),
+    { cause: "hung", incarnation: 1, will_restart: true },
+  ],
+])(
+  "a worker that %s is ended by the hive itself, again until what survived KILL is gone, and only then started again",
+  async (_why, spec, exited) => {
+    const health = { everyMs: 50, timeoutMs: 1_000, hungAfterMs: 1_500, replaceAfterMs: 1_000 };
+    const hive = await openTestHive(cleanup, { config: { health, stop: { termMs: 100, verifyMs: 300 } } });
+    const request = spawnRequest(spec);
     await hive.supervision.spawn(request);
     const child = await identityIn(hive, request.worker_id, "child");
     const frozen = freeze(cleanup, child.pid);
     await until("its end was given up", () => hive.steps.some(({ step, outcome }) => step === "gone" && outcome === "left"));
+    expect(hive.supervision.get(request.worker_id)).toMatchObject({ state: "stopping", incarnation: 1 });
+    expect([isProcessAlive(child), hive.exited]).toEqual([true, []]);
     frozen.thaw();
     await untilState(hive, request.worker_id, "loading", 2);
     expect(isProcessAlive(child)).toBe(false);
-    expect(hive.exited).toMatchObject([{ cause: "start_silent", will_restart: true }]);
+    expect(hive.exited).toMatchObject([exited]);
   },
   60_000,
 );
