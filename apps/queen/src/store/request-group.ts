@@ -15,7 +15,7 @@ export interface RequestGroup extends Disposable {
   flush(): void;
 }
 
-/** Makes a group writer on an open database; `onLost` is told of rows that the disk did not take. */
+/** Makes a group writer on a database whose commits wait for no disk; `onLost` is told of rows that were not taken. */
 export function createRequestGroup(options: {
   readonly database: DatabaseSync;
   readonly clock: Clock;

@@ -3,7 +3,7 @@ import { Broadcast, type Clock } from "@queen-and-hive/daemon";
 import type { JournalEvent } from "@queen-and-hive/protocol";
 import { createRequestGroup } from "./request-group.ts";
 import { parseHiveRow, parseJournalEvent, parseWorkerRow } from "./row-text.ts";
-import { asStorageFailure, openDatabase } from "./sqlite-database.ts";
+import { asStorageFailure, openDatabase, openUnhurried } from "./sqlite-database.ts";
 import type { JournalEntry, LifecycleChange, Store } from "./store.ts";
 
 /** What the store needs to know. */
@@ -27,7 +27,8 @@ export function openSqliteStore(options: SqliteStoreOptions): Store {
   const { database, losses } = openDatabase(options.path);
   const statements = prepare(database);
   const journaled = new Broadcast<JournalEvent>();
-  const requests = createRequestGroup({ database, clock: options.clock, onLost: options.onRequestsLost });
+  const requestDatabase = openUnhurried(options.path);
+  const requests = createRequestGroup({ database: requestDatabase, clock: options.clock, onLost: options.onRequestsLost });
 
   const insertEvent = (entry: JournalEntry): JournalEvent => {
     const time = new Date(options.clock.nowMs()).toISOString();
@@ -75,6 +76,7 @@ export function openSqliteStore(options: SqliteStoreOptions): Store {
     [Symbol.dispose]() {
       requests.flush();
       requests[Symbol.dispose]();
+      if (requestDatabase.isOpen) requestDatabase.close();
       if (database.isOpen) database.close();
     },
   };
