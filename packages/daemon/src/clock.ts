@@ -22,17 +22,33 @@ export const systemClock: Clock = {
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
 function after(ms: number, run: () => void): Disposable {
-  if (ms === Number.POSITIVE_INFINITY) return { [Symbol.dispose]: () => undefined };
-  const endsAtMs = performance.now() + Math.max(0, ms);
-  let timer = setTimeout(next, Math.min(Math.max(0, ms), TIMER_MS_MAX));
-  function next(): void {
-    const restMs = endsAtMs - performance.now();
+  return ms === Number.POSITIVE_INFINITY ? NEVER : new Wait(Math.max(0, ms), run);
+}
 
-    // A Node timer may fire up to a millisecond early; whoever looks at the time in `run` must find it over.
-    if (restMs <= 0) run();
-    else timer = setTimeout(next, Math.min(restMs, TIMER_MS_MAX));
+const NEVER: Disposable = { [Symbol.dispose]: () => undefined };
+
+/** One wait of the system clock. */
+class Wait implements Disposable {
+  readonly #endsAtMs: number;
+  readonly #run: () => void;
+  #timer: NodeJS.Timeout;
+
+  constructor(ms: number, run: () => void) {
+    this.#endsAtMs = performance.now() + ms;
+    this.#run = run;
+    this.#timer = setTimeout(Wait.#look, Math.min(ms, TIMER_MS_MAX), this);
   }
-  return { [Symbol.dispose]: () => clearTimeout(timer) };
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+  }
+
+  /** A Node timer may fire up to a millisecond early; whoever looks at the time in `run` must find it over. */
+  static #look(wait: Wait): void {
+    const restMs = wait.#endsAtMs - performance.now();
+    if (restMs <= 0) wait.#run();
+    else wait.#timer = setTimeout(Wait.#look, Math.min(restMs, TIMER_MS_MAX), wait);
+  }
 }
 
 /** A sleep made of a clock's `after`; for the system clock and for the manual clocks of tests. */

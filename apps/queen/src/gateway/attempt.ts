@@ -9,8 +9,9 @@ import { answerOfErrorEvent } from "./error-event.ts";
 import { EventRelay } from "./event-relay.ts";
 import { type HeaderValues, headersForClient } from "./forwarded-headers.ts";
 import type { GatewayRoute } from "./routes.ts";
-import type { AnswerLimits, StreamLimits } from "./settings.ts";
+import type { AnswerLimits } from "./settings.ts";
 import { Silence } from "./silence.ts";
+import type { TimeLimits } from "./time-limit.ts";
 import type { UsageReader } from "./token-usage.ts";
 import { encodingOf, type WholeAnswer } from "./whole-answer.ts";
 
@@ -40,11 +41,9 @@ export interface AttemptParts {
   readonly answer: ClientAnswer;
   readonly held: AnswerShare;
   readonly usage: UsageReader;
-  readonly stream: StreamLimits;
+  readonly times: TimeLimits;
   readonly limits: AnswerLimits;
   readonly clock: Clock;
-  /** Aborted with a QhError when the request has ended otherwise. */
-  readonly signal: AbortSignal;
   /** The request is being written to the engine. */
   readonly onSent: () => void;
   /** The first byte of the answer's body is here. */
@@ -61,7 +60,6 @@ export class Attempt implements EngineListener {
   readonly #parts: AttemptParts;
   readonly #settle: (outcome: AttemptOutcome) => void;
   readonly #lost = (): void => this.#fail(asError(this.#parts.worker.lost.reason), null, true);
-  readonly #ended = (): void => this.#fail(asError(this.#parts.signal.reason), null, false);
   readonly outcome: Promise<AttemptOutcome>;
   #call: EngineCall | null = null;
   #over = false;
@@ -83,14 +81,17 @@ export class Attempt implements EngineListener {
 
   /** Begins. */
   start(): void {
-    const { signal, worker, pool, request } = this.#parts;
-    if (signal.aborted) this.#ended();
-    else if (worker.lost.aborted) this.#lost();
+    const { worker, pool, request } = this.#parts;
+    if (worker.lost.aborted) this.#lost();
     else {
-      signal.addEventListener("abort", this.#ended, { once: true });
       worker.lost.addEventListener("abort", this.#lost, { once: true });
       this.#call = callEngine(pool, request, this);
     }
+  }
+
+  /** The request has ended otherwise. */
+  end(reason: QhError): void {
+    this.#fail(reason, null, false);
   }
 
   /** Another worker had better be asked, unless something of this one's answer has reached the client. */
@@ -99,9 +100,9 @@ export class Attempt implements EngineListener {
   }
 
   sent(): void {
-    const { clock, stream, onSent } = this.#parts;
+    const { times, onSent } = this.#parts;
     onSent();
-    this.#firstByte = clock.after(stream.firstByteMs, () => this.#timeOut("begin its answer", stream.firstByteMs));
+    this.#firstByte = times.firstByte.start(() => this.#timeOut("begin its answer", times.firstByte.limitMs));
   }
 
   head(status: number, headers: HeaderValues): void {
@@ -113,14 +114,14 @@ export class Attempt implements EngineListener {
   }
 
   data(chunk: Buffer): void {
-    const { clock, stream, usage, onFirstByte } = this.#parts;
+    const { clock, times, usage, onFirstByte } = this.#parts;
     if (this.#tail !== null) return;
     if (this.#idle === null) {
       onFirstByte();
       this.#firstByte?.[Symbol.dispose]();
-      this.#idle = new Silence(clock, stream.idleMs, () => {
+      this.#idle = new Silence(clock, times.idle, () => {
         // While the client does not read we do not either: the silence is not the engine's.
-        if (!this.#paused) this.#timeOut("go on with its answer", stream.idleMs);
+        if (!this.#paused) this.#timeOut("go on with its answer", times.idle.limitMs);
       });
     }
     this.#idle.touch();
@@ -261,8 +262,7 @@ export class Attempt implements EngineListener {
   #finish(outcome: AttemptOutcome): void {
     if (this.#over) return;
     this.#over = true;
-    const { signal, worker } = this.#parts;
-    signal.removeEventListener("abort", this.#ended);
+    const { worker } = this.#parts;
     worker.lost.removeEventListener("abort", this.#lost);
     this.#firstByte?.[Symbol.dispose]();
     this.#idle?.[Symbol.dispose]();

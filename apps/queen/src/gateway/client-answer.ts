@@ -4,6 +4,7 @@ import { type ErrorKind, QhError } from "@queen-and-hive/protocol";
 import { lastWords, type SaidError, type StreamDialect } from "../domain/stream-dialect.ts";
 import { Reading } from "./reading.ts";
 import { Silence } from "./silence.ts";
+import type { TimeLimit } from "./time-limit.ts";
 
 /** Header values as Node takes them. */
 export type AnswerHeaders = Readonly<Record<string, string | readonly string[]>>;
@@ -15,7 +16,7 @@ export interface ClientAnswerParts {
   readonly dialect: StreamDialect;
   readonly clock: Clock;
   /** Silence after which a comment is sent, once the headers of an event stream are out. */
-  readonly keepAliveMs: number;
+  readonly keepAlive: TimeLimit;
   /** How long a client may refuse to read before it counts as gone. */
   readonly stallMs: number;
   /** The client has refused to read for `stallMs`. */
@@ -164,9 +165,9 @@ export class ClientAnswer {
   }
 
   #openEventStream(): void {
-    const { clock, keepAliveMs, response } = this.#parts;
+    const { clock, keepAlive, response } = this.#parts;
     this.#isEventStream = true;
-    this.#keepAlive = new Silence(clock, keepAliveMs, () => {
+    this.#keepAlive = new Silence(clock, keepAlive, () => {
       if (!response.writableNeedDrain) this.#comment();
     });
   }

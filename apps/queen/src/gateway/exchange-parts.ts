@@ -7,6 +7,7 @@ import type { EnginePools } from "./engine-pools.ts";
 import type { GatewayMetrics } from "./gateway-metrics.ts";
 import type { GatewayRoute } from "./routes.ts";
 import type { AnswerLimits, RetryLimits, StreamLimits } from "./settings.ts";
+import type { TimeLimits } from "./time-limit.ts";
 
 /** What every exchange works with. */
 export interface ExchangeSurroundings {
@@ -17,7 +18,7 @@ export interface ExchangeSurroundings {
   readonly log: Log;
   readonly clock: Clock;
   readonly stream: StreamLimits;
-  readonly receiveMs: number;
+  readonly times: TimeLimits;
   readonly retry: RetryLimits;
   readonly limits: AnswerLimits;
 }

@@ -26,6 +26,7 @@ export class Exchange {
   readonly #tries: Tries;
   #inference: InferenceRequest | null = null;
   #attempt: Attempt | null = null;
+  #endedBy: QhError | null = null;
   #errorKind: RequestRow["error_kind"] = null;
   #refusedStatus: number | null = null;
 
@@ -39,7 +40,7 @@ export class Exchange {
       requestId: given.requestId,
       dialect: given.route.dialect,
       clock: around.clock,
-      keepAliveMs: around.stream.keepAliveMs,
+      keepAlive: around.times.keepAlive,
       stallMs: around.stream.idleMs,
       outlook: () => this.#tries.outlook,
       onStall: () => {
@@ -51,7 +52,10 @@ export class Exchange {
 
   /** Ends the request with this error unless it has ended; its client gets a well-formed end. */
   end(reason: QhError): void {
+    if (this.#endedBy !== null) return;
+    this.#endedBy = reason;
     this.#ending.abort(reason);
+    this.#attempt?.end(reason);
   }
 
   /** What can serve a model has changed: while its worker is in doubt and has not begun to answer, it goes to another. */
@@ -73,12 +77,13 @@ export class Exchange {
    */
   async run(read: (signal: AbortSignal) => Promise<InferenceRequest>): Promise<void> {
     const { clientGone, request } = this.#given;
-    const { clock, stream } = this.#around;
+    const { clock, stream, times } = this.#around;
     const leave = (): void => this.end(new QhError("client_closed", "cannot answer: the client has left"));
     if (clientGone.aborted) leave();
     clientGone.addEventListener("abort", leave, { once: true });
     using total = new DisposableStack();
     try {
+      using _commit = times.commit.start(() => this.#commit());
       total.use(startTotalLimit(clock, stream.totalMs, request.headers, (late) => this.end(late)));
       this.#inference = await this.#read(read);
       await this.#serve(this.#inference);
@@ -141,16 +146,13 @@ export class Exchange {
   }
 
   async #read(read: (signal: AbortSignal) => Promise<InferenceRequest>): Promise<InferenceRequest> {
-    const { clock, receiveMs } = this.#around;
-    using _receive = startReceiveLimit(clock, receiveMs, (late) => this.end(late));
+    using _receive = startReceiveLimit(this.#around.times.receive, (late) => this.end(late));
     return await read(this.#ending.signal);
   }
 
   async #serve(inference: InferenceRequest): Promise<void> {
     const { clock, stream } = this.#around;
-    using _commit = inference.wantsStream
-      ? clock.after(stream.commitAfterMs - this.#timeline.elapsedMs, () => this.#commit())
-      : { [Symbol.dispose]: () => undefined };
+    if (this.#timeline.elapsedMs >= stream.commitAfterMs) this.#commit();
     let lastError: QhError | null = null;
     do {
       const lease = await this.#tries.next(inference, lastError, this.#ending.signal);
@@ -176,12 +178,12 @@ export class Exchange {
   }
 
   #commit(): void {
-    if (this.#answer.committed || !this.#answer.writable) return;
+    if (this.#inference?.wantsStream !== true || this.#answer.committed || !this.#answer.writable) return;
     this.#answer.commit({ "server-timing": this.#timeline.serverTiming });
   }
 
   #ask(inference: InferenceRequest, lease: Lease): Promise<AttemptOutcome> {
-    const { pools, stream, limits, clock, metrics } = this.#around;
+    const { pools, times, limits, clock, metrics } = this.#around;
     const { request, requestId, route } = this.#given;
     const { worker } = lease;
     const body = inference.bodyFor(worker.model);
@@ -198,10 +200,9 @@ export class Exchange {
       answer: this.#answer,
       held: this.#given.held,
       usage: this.#usage,
-      stream,
+      times,
       limits,
       clock,
-      signal: this.#ending.signal,
       onSent: () => {
         this.#timeline.sent();
         if (lease.resumedAtMs !== null) metrics.resumed(clock.monotonicMs() - lease.resumedAtMs);
@@ -210,7 +211,8 @@ export class Exchange {
       ourHeaders: () => this.#timeline.ourHeaders(this.#tries.count),
     });
     this.#attempt = attempt;
-    attempt.start();
+    if (this.#endedBy === null) attempt.start();
+    else attempt.end(this.#endedBy);
     return attempt.outcome;
   }
 

@@ -74,7 +74,6 @@ export interface EngineFacts {
 
 /** What one request says to an engine. */
 export function headersForEngine(client: HeaderValues, { requestId, key, body, dialect }: EngineFacts): Record<string, string> {
-  const kept = keep(client, NOT_TO_ENGINE, (name) => NOT_TO_ENGINE_BEGINNINGS.some((beginning) => name.startsWith(beginning)));
   const headers: Record<string, string> = {
     "content-type": body.contentType,
     "content-length": String(body.bytes),
@@ -82,7 +81,10 @@ export function headersForEngine(client: HeaderValues, { requestId, key, body, d
     "accept-encoding": "identity",
     "x-request-id": requestId,
   };
-  for (const [name, value] of kept) headers[name] = typeof value === "string" ? value : value.join(", ");
+  keep(client, NOT_TO_ENGINE, (name, value) => {
+    if (!NOT_TO_ENGINE_BEGINNINGS.some((beginning) => name.startsWith(beginning)))
+      headers[name] = typeof value === "string" ? value : value.join(", ");
+  });
   if (key !== null) headers["authorization"] = `Bearer ${key}`;
   if (key !== null && dialect === "anthropic") headers["x-api-key"] = key;
   return headers;
@@ -90,23 +92,31 @@ export function headersForEngine(client: HeaderValues, { requestId, key, body, d
 
 /** What of an engine's headers goes to the client. */
 export function headersForClient(engine: HeaderValues): Record<string, string | readonly string[]> {
-  return Object.fromEntries(keep(engine, NOT_TO_CLIENT, (name) => name.startsWith("access-control-")));
+  const headers: Record<string, string | readonly string[]> = {};
+  keep(engine, NOT_TO_CLIENT, (name, value) => {
+    if (!name.startsWith("access-control-")) headers[name] = value;
+  });
+  return headers;
 }
 
+/** Hands over what is neither dropped nor named by `connection`. Header names may be anything, `__proto__` too. */
 function keep(
   headers: HeaderValues,
   dropped: ReadonlySet<string>,
-  isDropped: (name: string) => boolean,
-): (readonly [string, string | readonly string[]])[] {
-  const named = new Set(
-    String(headers["connection"] ?? "")
-      .toLowerCase()
-      .split(",")
-      .map((name) => name.trim()),
-  );
-  const kept: (readonly [string, string | readonly string[]])[] = [];
-  for (const [name, value] of Object.entries(headers)) {
-    if (value !== undefined && !dropped.has(name) && !named.has(name) && !isDropped(name)) kept.push([name, value]);
+  take: (name: string, value: string | readonly string[]) => void,
+): void {
+  const named = namedBy(headers["connection"]);
+  for (const name of Object.keys(headers)) {
+    const value = headers[name];
+    if (value !== undefined && name !== "__proto__" && !dropped.has(name) && named?.includes(name) !== true) take(name, value);
   }
-  return kept;
+}
+
+/** The headers that `connection` says to be of this connection; null for the usual words. */
+function namedBy(connection: string | readonly string[] | undefined): readonly string[] | null {
+  if (connection === undefined || connection === "keep-alive" || connection === "close") return null;
+  return String(connection)
+    .toLowerCase()
+    .split(",")
+    .map((name) => name.trim());
 }

@@ -15,6 +15,7 @@ import { OpenExchanges } from "./open-exchanges.ts";
 import type { RequestRow } from "./request-row.ts";
 import { GATEWAY_ROUTES, type GatewayRoute, listedRoute } from "./routes.ts";
 import type { GatewaySettings } from "./settings.ts";
+import { createTimeLimits } from "./time-limit.ts";
 
 /** What the gateway is made of. */
 export interface GatewayParts<Identity> {
@@ -79,14 +80,15 @@ const STOPPED_RETRY_AFTER_S = 5;
 /** Makes the gateway. It listens to the directory's changes until `close`. */
 export function createGateway<Identity>(parts: GatewayParts<Identity>): Gateway<Identity> {
   const { directory, settings, clock, log } = parts;
-  const { stream, receiveMs, retry } = settings;
+  const { stream, retry } = settings;
   const metrics = createGatewayMetrics(parts.metrics);
   const catalog = new ModelCatalog(parts.models);
   const pools = new EnginePools({ connectMs: stream.connectMs, connectionsChanged: metrics.connections });
   const limits = { ...settings.queue, retryWaitMs: retry.waitMs };
   const dispatcher = new Dispatcher({ directory, limits, clock, depthChanged: metrics.queueDepth });
+  const times = createTimeLimits(clock, stream, settings.receiveMs);
   const around: ExchangeSurroundings = {
-    ...{ directory, dispatcher, pools, metrics, log, clock, stream, receiveMs, retry },
+    ...{ directory, dispatcher, pools, metrics, log, clock, stream, times, retry },
     limits: settings.answer,
   };
   const open = new OpenExchanges();
@@ -168,6 +170,8 @@ export function createGateway<Identity>(parts: GatewayParts<Identity>): Gateway<
       for (const exchange of open) exchange.end(refusal);
       changes[Symbol.dispose]();
       dispatcher[Symbol.dispose]();
+      await open.empty();
+      times[Symbol.dispose]();
       await pools.close();
     },
   };

@@ -1,6 +1,7 @@
 import type { Clock } from "@queen-and-hive/daemon";
 import { formatDurationMs, QhError } from "@queen-and-hive/protocol";
 import type { HeaderValues } from "./forwarded-headers.ts";
+import type { TimeLimit } from "./time-limit.ts";
 
 /**
  * The time limits of a whole request: ours, and the client's own in `x-request-timeout` (seconds). `end` is called with
@@ -16,9 +17,10 @@ export function startTotalLimit(clock: Clock, totalMs: number, headers: HeaderVa
 }
 
 /** The time limit of a request's arrival; `end` is called with `request_timeout`. */
-export function startReceiveLimit(clock: Clock, receiveMs: number, end: (error: QhError) => void): Disposable {
-  return clock.after(receiveMs, () => {
-    end(new QhError("request_timeout", `cannot take the request: it did not arrive within ${formatDurationMs(receiveMs)}`));
+export function startReceiveLimit(receive: TimeLimit, end: (error: QhError) => void): Disposable {
+  return receive.start(() => {
+    const message = `cannot take the request: it did not arrive within ${formatDurationMs(receive.limitMs)}`;
+    end(new QhError("request_timeout", message));
   });
 }
 

@@ -1,4 +1,5 @@
 import type { Clock } from "@queen-and-hive/daemon";
+import type { TimeLimit } from "./time-limit.ts";
 
 /**
  * Notices silence without a timer per event: `touch` only writes down the time, and one timer looks again when the
@@ -6,18 +7,18 @@ import type { Clock } from "@queen-and-hive/daemon";
  */
 export class Silence implements Disposable {
   readonly #clock: Clock;
-  readonly #limitMs: number;
+  readonly #limit: TimeLimit;
   readonly #onSilence: () => void;
   #lastMs: number;
   #timer: Disposable | null = null;
 
-  /** Starts now; `onSilence` is called each time that `limitMs` have passed without a `touch`. Infinity never calls. */
-  constructor(clock: Clock, limitMs: number, onSilence: () => void) {
+  /** Starts now; `onSilence` is called each time that the limit has passed without a `touch`. Infinity never calls. */
+  constructor(clock: Clock, limit: TimeLimit, onSilence: () => void) {
     this.#clock = clock;
-    this.#limitMs = limitMs;
+    this.#limit = limit;
     this.#onSilence = onSilence;
     this.#lastMs = clock.monotonicMs();
-    this.#arm(limitMs);
+    this.#timer = limit.start(() => this.#look());
   }
 
   /** Something was heard. */
@@ -30,18 +31,14 @@ export class Silence implements Disposable {
     this.#timer = null;
   }
 
-  #arm(afterMs: number): void {
-    this.#timer = this.#clock.after(afterMs, () => this.#look());
-  }
-
   #look(): void {
-    const leftMs = this.#lastMs + this.#limitMs - this.#clock.monotonicMs();
+    const leftMs = this.#lastMs + this.#limit.limitMs - this.#clock.monotonicMs();
     if (leftMs > 0) {
-      this.#arm(leftMs);
+      this.#timer = this.#clock.after(leftMs, () => this.#look());
       return;
     }
     this.touch();
-    this.#arm(this.#limitMs);
+    this.#timer = this.#limit.start(() => this.#look());
     this.#onSilence();
   }
 }

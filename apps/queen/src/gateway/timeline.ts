@@ -63,10 +63,10 @@ export class Timeline {
 
   /** The value of a `server-timing` header (W3C Server Timing; durations in milliseconds). */
   get serverTiming(): string {
-    const parts = [`queue;dur=${this.#waited.slotMs.toFixed(1)}`, `load;dur=${this.#waited.loadMs.toFixed(1)}`];
+    const waited = `queue;dur=${tenths(this.#waited.slotMs)}, load;dur=${tenths(this.#waited.loadMs)}`;
     const { overheadMs } = this;
-    if (overheadMs !== null) parts.push(`upstream;dur=${this.#engineMs.toFixed(1)}`, `queen;dur=${overheadMs.toFixed(1)}`);
-    return parts.join(", ");
+    if (overheadMs === null) return waited;
+    return `${waited}, upstream;dur=${tenths(this.#engineMs)}, queen;dur=${tenths(overheadMs)}`;
   }
 
   /** What an answer that begins now says of its way here: headers, and the same as a comment of a stream. */
@@ -77,4 +77,9 @@ export class Timeline {
       comment: `queen attempts=${attempts} queue_ms=${Math.round(slotMs)} load_ms=${Math.round(loadMs)}`,
     };
   }
+}
+
+/** `toFixed` takes ten times as long. */
+function tenths(ms: number): number {
+  return Math.round(ms * 10) / 10;
 }

@@ -84,16 +84,28 @@ function another(why: string, traffic: TrafficOutcome | null): Verdict {
   return { kind: "prefer_another", error: new QhError("engine_failed", `cannot serve this request: ${why}; try again`), traffic };
 }
 
-/** An engine that dies may end its body in good order. */
+/**
+ * An engine that dies may end its body in good order. Not where it has said before how long the body is: what is as long as
+ * it was to be is looked at as closely as a large one.
+ */
 function isCutJson(answer: WholeAnswer): boolean {
-  if (answer.body.length <= WHOLE_BYTES_MAX) return parse(answer) === undefined;
-  const last = answer.body.subarray(-16).toString("latin1").trimEnd().at(-1);
-  return last !== "}" && last !== "]";
+  const { body, headers } = answer;
+  if (body.length <= WHOLE_BYTES_MAX && headers["content-length"] === undefined) return parse(answer) === undefined;
+  for (let at = body.length - 1; at >= 0; at -= 1) {
+    const byte = body[at];
+    if (byte !== SPACE && byte !== LF && byte !== CR && byte !== TAB) return byte !== BRACE && byte !== BRACKET;
+  }
+  return true;
 }
+
+const [SPACE, LF, CR, TAB, BRACE, BRACKET] = [32, 10, 13, 9, 125, 93];
+
+const ERROR = Buffer.from('"error"');
+const ERROR_WITHIN_BYTES = 64;
 
 /** The message of an error that stands where the answer should be. Responses carry an `error` field of their own beside `object`. */
 function bareErrorOf(answer: WholeAnswer): string | null {
-  if (!answer.body.subarray(0, 64).includes('"error"')) return null;
+  if (answer.body.subarray(0, ERROR_WITHIN_BYTES).indexOf(ERROR) < 0) return null;
   const body = parse(answer);
   const error = fieldOf(body, "error");
   if (error === undefined || error === null || fieldOf(body, "object") !== undefined || fieldOf(body, "id") !== undefined)

@@ -31,7 +31,10 @@ it("has request rows in the system's hands after a flush, beside what is committ
 function requestIds(path: string): unknown[] {
   const database = new DatabaseSync(path, { readOnly: true });
   try {
-    return database.prepare("SELECT request_id FROM requests ORDER BY number").all().map((row) => row["request_id"]);
+    return database
+      .prepare("SELECT request_id FROM requests ORDER BY number")
+      .all()
+      .map((row) => row["request_id"]);
   } finally {
     database.close();
   }

@@ -13,10 +13,9 @@ export function isLoopbackName(name: string): boolean {
  */
 export function refuseCrossSite(request: IncomingMessage): void {
   const host = request.headers.host ?? "";
-  if (!isLoopbackName(host.replace(/:\d+$/, ""))) {
-    throw refused(
-      `the Host ${JSON.stringify(host)} is not a name of this machine such as localhost; without keys only this machine is served`,
-    );
+  if (host !== lastLoopbackHost) {
+    if (!isLoopbackName(host.replace(/:\d+$/, ""))) throw refusedHost(host);
+    lastLoopbackHost = host;
   }
   const origin = request.headers.origin;
   if (origin !== undefined && !isLoopbackOrigin(origin)) throw refused(`it comes from the web page ${origin}`);
@@ -25,6 +24,15 @@ export function refuseCrossSite(request: IncomingMessage): void {
 
 function isLoopbackOrigin(origin: string): boolean {
   return URL.canParse(origin) && isLoopbackName(new URL(origin).hostname);
+}
+
+/** The Host that was looked at last and found good: nearly every request has the same. */
+let lastLoopbackHost: string | null = null;
+
+function refusedHost(host: string): QhError {
+  return refused(
+    `the Host ${JSON.stringify(host)} is not a name of this machine such as localhost; without keys only this machine is served`,
+  );
 }
 
 function refused(why: string): QhError {
