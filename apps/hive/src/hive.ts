@@ -25,6 +25,7 @@ import { embeddedWorker, ownForm } from "./resources/embedded-worker.ts";
 import { nextEpoch } from "./store/epoch.ts";
 import { readLastIdentity } from "./store/identity-file.ts";
 import { KeptIdentity } from "./store/kept-identity.ts";
+import { readKeptStart } from "./store/kept-start.ts";
 import { Ownership } from "./store/ownership.ts";
 import { Sequence } from "./store/sequence.ts";
 import { openStateId } from "./store/state-id.ts";
@@ -262,6 +263,7 @@ class Hive implements RunningHive {
       stopWorkerMs: settings.stop.termMs + settings.stop.verifyMs + STOP_MARGIN_MS,
       logTailLines: settings.limits.logTailLines,
       identity: this.#state.known,
+      keptStart: () => readKeptStart(paths),
       status: () => (this.#stopping === null ? "ok" : "stopping"),
       capabilities: () =>
         capabilitiesOf({

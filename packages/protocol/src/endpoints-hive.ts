@@ -9,7 +9,14 @@ import {
   type WorkerStopAnswer,
   workerStopAnswerSchema,
 } from "./messages/hive-control.ts";
-import { type HiveHealth, hiveHealthSchema, type QueenAddress, queenAddressSchema } from "./messages/hive-identity.ts";
+import {
+  type HiveHealth,
+  hiveHealthSchema,
+  type QueenAddress,
+  type QueenClaimAnswer,
+  queenAddressSchema,
+  queenClaimAnswerSchema,
+} from "./messages/hive-identity.ts";
 import {
   type CallbackAnswer,
   callbackAnswerSchema,
@@ -38,7 +45,7 @@ export const HIVE_ENDPOINTS = defineEndpoints({
     caller: "queen",
     summary: "Says who owns this hive from now on and where all callbacks of that queen's workers go, the outbox included.",
     request: typed<QueenAddress>(queenAddressSchema),
-    response: typed<HiveHealth>(hiveHealthSchema),
+    response: typed<QueenClaimAnswer>(queenClaimAnswerSchema),
     form: "json",
     status: 200,
     unknownFields: "peer",

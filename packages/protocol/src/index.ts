@@ -64,7 +64,9 @@ export {
   hiveStatusAnswerSchema,
   hiveStopAnswerSchema,
   type QueenAddress,
+  type QueenClaimAnswer,
   queenAddressSchema,
+  queenClaimAnswerSchema,
 } from "./messages/hive-identity.ts";
 export { type HiveStartRequest, hiveStartRequestSchema } from "./messages/hive-start.ts";
 export {

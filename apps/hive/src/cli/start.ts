@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { Deadline, peekStateFile, writeFileDurable } from "@queen-and-hive/daemon/basics";
+import { Deadline, keptConfigText, peekStateFile, writeFileDurable } from "@queen-and-hive/daemon/basics";
 import {
   HIVE_CONFIG_DEFAULTS,
   type HiveConfigInput,
@@ -84,7 +84,7 @@ function keptConfig(paths: StatePaths): HiveConfigInput | null {
 
 /** Everything that a start without a queen will need: from a shell, from systemd, after a reboot. */
 async function keep(paths: StatePaths, config: HiveConfigInput | null, { secrets, queen }: HiveStartRequest): Promise<void> {
-  if (config !== null) await writeFileDurable(paths.config, `${JSON.stringify(config, null, 2)}\n`);
+  if (config !== null) await writeFileDurable(paths.config, keptConfigText(config));
   if (secrets !== undefined && secrets.token !== readToken(paths)) await writeToken(paths, secrets.token);
   // A running daemon hears of its owner by PUT /v1/queen: it alone writes that file then.
   if (queen !== undefined && readLiveIdentity(paths) === null) writeOwner(paths, queen);

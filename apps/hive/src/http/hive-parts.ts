@@ -15,6 +15,8 @@ export interface HiveParts {
   /** How many lines of a worker's output are answered when nothing else is asked for. */
   readonly logTailLines: number;
   identity(): HiveIdentity;
+  /** The SHA-256 of what `hive start` has kept; null when the hive cannot say. */
+  keptStart(): string | null;
   status(): "ok" | "stopping";
   capabilities(): Promise<Capabilities>;
   deadlineIn(ms: number): Deadline;

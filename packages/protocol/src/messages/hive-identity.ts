@@ -19,6 +19,17 @@ export const hiveHealthSchema = {
 } as const satisfies JsonSchema;
 export type HiveHealth = FromSchema<typeof hiveHealthSchema>;
 
+/**
+ * The answer of `PUT /v1/queen`: who runs there, and the SHA-256 of what `hive start` keeps (`hive.json`, then the token) as it
+ * lies on the hive's disk, so that its queen knows without a command whether a start would bring anything new. Null or absent:
+ * the hive cannot say.
+ */
+export const queenClaimAnswerSchema = {
+  ...hiveHealthSchema,
+  properties: { ...hiveHealthSchema.properties, kept_sha256: { type: ["string", "null"] } },
+} as const satisfies JsonSchema;
+export type QueenClaimAnswer = FromSchema<typeof queenClaimAnswerSchema>;
+
 /** `state_dir/identity.json`: who runs there, written before the hand-shake. */
 export const hiveIdentitySchema = {
   type: "object",
