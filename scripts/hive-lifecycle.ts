@@ -61,6 +61,10 @@ const POLICIES: readonly HivePolicy[] = [
 
 const EVENTS: readonly HiveMachineEvent[] = [
   { type: "start_requested" },
+  { type: "start_requested", recorded: RUN },
+  { type: "look_answered", run: RUN },
+  { type: "look_failed", error: "another", why: "other", atMs: 0 },
+  { type: "look_failed", error: "no host", why: "no_host", atMs: 0 },
   { type: "start_answered", run: RUN },
   { type: "start_refused", error: "refused", why: "final", atMs: 0 },
   { type: "start_refused", error: "failed", why: "failed", atMs: 0 },

@@ -1,5 +1,5 @@
-import { existsSync, readdirSync } from "node:fs";
-import { basename, dirname } from "node:path";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { isProcessAlive } from "@queen-and-hive/daemon";
 import {
   fakeModel,
@@ -7,6 +7,7 @@ import {
   hiveOn,
   readyCounts,
   readyWorkers,
+  type SshTestHost,
   startSshGround,
   startTestQueen,
   until,
@@ -96,7 +97,7 @@ it.each([undefined, "in_process"] as const)(
   120_000,
 );
 
-it("a tunnel adopts the hive and its worker that a killed queen has left, and hears of it on a new socket", async () => {
+it("a tunnel finds the hive and its worker that a killed queen has left, without any command, and hears of it on a new socket", async () => {
   await using ground = await startSshGround({ hosts: [{}] });
   const there = firstOf(ground);
   await using queen = await startTestQueen({
@@ -104,10 +105,12 @@ it("a tunnel adopts the hive and its worker that a killed queen has left, and he
   });
   const [before] = await readyWorkers(queen.peer, 1);
   await queen.stop("SIGKILL");
+  const commandsRun = noteCommands(there);
   await queen.start();
   await queen.hivesRunning();
   const [after] = await readyWorkers(queen.peer, 1);
   expect(after).toMatchObject({ worker_id: before?.worker_id, pid: before?.pid, incarnation: 1 });
+  expect(commandsRun()).toEqual([]);
   expect((await ask(queen.url, { body: chat("far") })).status).toBe(200);
 
   // Without a queen the command itself stops what her registry has.
@@ -116,7 +119,17 @@ it("a tunnel adopts the hive and its worker that a killed queen has left, and he
   expect(down.exitCode, `${down.stdout}${down.stderr}`).toBe(0);
   expect(there.processes()).toEqual([]);
   expect(isAlive(after)).toBe(false);
+  expect(commandsRun()).toContain("stop");
 }, 120_000);
+
+/** From now on the hive's program of a host notes how it is called; the answer gives the commands. */
+function noteCommands(there: SshTestHost): () => readonly string[] {
+  const program = join(there.home, ".local/share/hive/current/hive");
+  const notes = join(there.home, "commands");
+  writeFileSync(notes, "");
+  writeFileSync(program, readFileSync(program, "utf8").replace("\n", `\necho "$1" >>'${notes}'\n`));
+  return () => readFileSync(notes, "utf8").split("\n").slice(0, -1);
+}
 
 function isAlive(worker: WorkerRecord | undefined): boolean {
   if (worker?.pid == null || worker.start_time === null || worker.boot_id === null)

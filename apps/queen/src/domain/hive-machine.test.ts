@@ -68,6 +68,9 @@ class World {
     const atMs = this.nowMs;
     const epoch = runOf(this.machine.state)?.hive_epoch ?? this.epoch;
     switch (entry) {
+      case "look":
+        if (choice % 3 === 0) return { type: "look_answered", run: runOfEpoch(1) };
+        return { type: "look_failed", error: "not there", why: choice % 3 === 1 ? "other" : "no_host", atMs };
       case "call_start":
         if (choice % 4 !== 0)
           return {
@@ -96,6 +99,7 @@ class World {
   }
 }
 
+const AWAITED = { looking: "look", calling: "call_start", connecting: "connect" } as const;
 const FINDINGS: readonly Finding[] = ["answers", "gone", "mute", "unclear", "no_host"];
 
 const steps = fc.array(
@@ -111,9 +115,9 @@ const steps = fc.array(
 /** Plays a random history and looks after each step. */
 function play(look: (world: World, event: HiveMachineEvent, effects: readonly HiveEffect[], before: HiveMachine) => void): void {
   fc.assert(
-    fc.property(steps, (history) => {
+    fc.property(steps, fc.boolean(), (history, isRecorded) => {
       const world = new World();
-      world.tell({ type: "start_requested" });
+      world.tell({ type: "start_requested", recorded: isRecorded ? runOfEpoch(1) : null });
       for (const { kind, choice, passMs, isFrozen } of history) {
         world.nowMs += passMs;
         const event = eventOf(world, kind, choice);
@@ -156,16 +160,23 @@ function eventOf(world: World, kind: string, choice: number): HiveMachineEvent |
     { type: "daemon_left", epoch, error: "late", atMs },
     { type: "connected", run: runOfEpoch(epoch), atMs },
     { type: "refused", epoch, error: "late" },
+    ...(world.pending.has("look") ? [] : LATE_LOOKS.map((look) => ({ ...look, atMs }))),
   ];
   return late[choice % late.length] ?? null;
 }
+
+const LATE_LOOKS: readonly HiveMachineEvent[] = [
+  { type: "look_answered", run: runOfEpoch(0) },
+  { type: "look_failed", error: "late", why: "other", atMs: 0 },
+  { type: "look_failed", error: "late", why: "no_host", atMs: 0 },
+];
 
 describe("the life of a hive", () => {
   it("never waits for something that is not under way", () => {
     play((world) => {
       const { state } = world.machine;
       const has = (...any: Pending[]): boolean => any.some((entry) => world.pending.has(entry));
-      if (state.name === "starting") expect(has(state.step === "calling" ? "call_start" : "connect")).toBe(true);
+      if (state.name === "starting") expect(has(AWAITED[state.step])).toBe(true);
       if (state.name === "running") expect(has("connect")).toBe(true);
       if (state.name === "suspect") expect(has("diagnose", "connect", "timer:retry")).toBe(true);
       if (state.name === "crashed") expect(has("timer:restart")).toBe(true);
@@ -174,6 +185,38 @@ describe("the life of a hive", () => {
       if (state.name === "stopping") expect(has("stop_hive")).toBe(true);
       if (state.name === "failed" && !state.hasBeenStopped) expect(has("timer:reopen")).toBe(true);
     });
+  });
+
+  it("runs no start for a recorded hive that is found, and one as soon as anything else is found", () => {
+    play((_world, event, effects, before) => {
+      if (before.state.name !== "starting" || before.state.step !== "looking") return;
+      const kinds = effects.map(({ kind }) => kind);
+      if (event.type === "look_answered") expect(kinds).toEqual(["connect"]);
+      else if (event.type === "look_failed" && event.why === "other") expect(kinds).toEqual(["call_start"]);
+      else expect(kinds).not.toContain("call_start");
+    });
+  });
+
+  it("takes the word of a look only while it looks, and looks only where a run is recorded", () => {
+    play((world, event, effects, before) => {
+      const looking = before.state.name === "starting" && before.state.step === "looking";
+      if ((event.type === "look_answered" || event.type === "look_failed") && !looking) {
+        expect(effects).toEqual([]);
+        expect(world.machine).toBe(before);
+      }
+      expect(effects.map(({ kind }) => kind)).not.toContain("look");
+    });
+    const recorded = runOfEpoch(1);
+    const start = (event: HiveMachineEvent) => nextHive(INITIAL_HIVE_MACHINE, event, policy).effects;
+    expect(start({ type: "start_requested", recorded })).toEqual([{ kind: "look", recorded }]);
+    expect(start({ type: "start_requested", recorded: null })).toEqual([{ kind: "call_start" }]);
+  });
+
+  it("leaves an announcement to the look: a newer run still gets what a start hands over", () => {
+    const world = new World();
+    world.tell({ type: "start_requested", recorded: runOfEpoch(1) });
+    expect(world.tell({ type: "announced", run: runOfEpoch(2) })).toEqual([]);
+    expect(world.tell({ type: "look_failed", error: "gone", why: "other", atMs: 0 })).toEqual([{ kind: "call_start" }]);
   });
 
   it("starts and connects nothing that was stopped until somebody asks for it", () => {

@@ -1,5 +1,6 @@
 import { type HiveIdentity, unreachable } from "@queen-and-hive/protocol";
 import {
+  callStart,
   connectTo,
   crash,
   FOUND,
@@ -7,7 +8,9 @@ import {
   forgiveAfterStableRun,
   type HiveTransition,
   isCalling,
+  isLooking,
   isWatched,
+  loseHost,
   runEpoch,
   same,
   schedule,
@@ -26,7 +29,12 @@ import { onRestartRequested, onStopEnded, onStopRequested } from "./hive-stops.t
 export function nextHive(machine: HiveMachine, event: HiveMachineEvent, policy: HivePolicy): HiveTransition {
   switch (event.type) {
     case "start_requested":
-      return onStartRequested(machine);
+      return onStartRequested(machine, event.recorded ?? null);
+    case "look_answered":
+      // Only the look that we wait for counts.
+      return isLooking(machine.state) ? connectTo(machine, event.run, []) : same(machine);
+    case "look_failed":
+      return onLookFailed(machine, event);
     case "start_answered":
       return onStartAnswered(machine, event.run);
     case "start_refused":
@@ -64,15 +72,18 @@ export function nextHive(machine: HiveMachine, event: HiveMachineEvent, policy: 
   }
 }
 
-function onStartRequested(machine: HiveMachine): HiveTransition {
+/** A daemon that an earlier queen knew is looked for first; `hive start`, which takes longer, does whatever else is needed. */
+function onStartRequested(machine: HiveMachine, recorded: HiveIdentity | null): HiveTransition {
   switch (machine.state.name) {
     case "stopped":
     case "failed":
     case "crashed":
-    case "unreachable":
-      return to({ ...machine, attempt: 0, recentFailuresMs: [], lastError: null }, { name: "starting", step: "calling" }, [
-        { kind: "call_start" },
-      ]);
+    case "unreachable": {
+      const anew: HiveMachine = { ...machine, attempt: 0, recentFailuresMs: [], lastError: null };
+      return recorded === null
+        ? callStart(anew)
+        : to(anew, { name: "starting", step: "looking", recorded }, [{ kind: "look", recorded }]);
+    }
     case "starting":
     case "running":
     case "suspect":
@@ -83,6 +94,15 @@ function onStartRequested(machine: HiveMachine): HiveTransition {
     default:
       return unreachable(machine.state);
   }
+}
+
+function onLookFailed(
+  machine: HiveMachine,
+  { why, error, atMs }: Extract<HiveMachineEvent, { type: "look_failed" }>,
+): HiveTransition {
+  // A look that nobody waits for any more (a stop was asked for meanwhile) starts nothing.
+  if (!isLooking(machine.state)) return same(machine);
+  return why === "other" ? callStart(machine) : loseHost(machine, error, atMs);
 }
 
 function onStartAnswered(machine: HiveMachine, run: HiveIdentity): HiveTransition {
@@ -99,13 +119,7 @@ function onStartRefused(
   if (!isCalling(machine.state)) return same(machine);
   if (event.why === "final") return fail(machine, event.error);
   if (event.why === "failed") return crash(machine, event.error, event.atMs, policy);
-  const lost = { ...machine, lastError: event.error, lostAtMs: machine.lostAtMs ?? event.atMs };
-  if (machine.state.name === "unreachable") return { machine: lost, effects: [schedule("retry", 0)] };
-  return to(lost, { name: "unreachable", run: null, reason: event.error }, [
-    schedule("retry", 0),
-    schedule("grace", 0),
-    schedule("replace", 0),
-  ]);
+  return loseHost(machine, event.error, event.atMs);
 }
 
 function onConnected(machine: HiveMachine, run: HiveIdentity, atMs: number): HiveTransition {
@@ -218,6 +232,8 @@ function onAnnounced(machine: HiveMachine, run: HiveIdentity): HiveTransition {
     case "suspect":
     case "hung":
     case "unreachable": {
+      // The look finds what was recorded, or else `hive start` finds the newer run: that one has to hear what a start tells it.
+      if (isLooking(state)) return same(machine);
       const known = runEpoch(state);
       if (known !== null && run.hive_epoch <= known) return same(machine);
       return connectTo(machine, run, known === null ? [] : [{ kind: "disconnect" }]);
@@ -234,7 +250,7 @@ function onTimer(machine: HiveMachine, timer: HiveTimer, policy: HivePolicy): Hi
     case "reopen":
       // A late timer of a state that was left meanwhile has nothing to do.
       if (state.name !== (timer === "restart" ? "crashed" : "failed")) return same(machine);
-      return to({ ...machine, restarts: machine.restarts + 1 }, { name: "starting", step: "calling" }, [{ kind: "call_start" }]);
+      return callStart({ ...machine, restarts: machine.restarts + 1 });
     case "retry":
       if (state.name === "suspect") return { machine, effects: [{ kind: "diagnose", run: state.run }] };
       if (state.name !== "unreachable") return same(machine);

@@ -50,6 +50,22 @@ export function fail(machine: HiveMachine, reason: string): HiveTransition {
   ]);
 }
 
+/** `hive start` is run on the host: it starts the daemon, or adopts the one that runs. */
+export function callStart(machine: HiveMachine): HiveTransition {
+  return to(machine, { name: "starting", step: "calling" }, [{ kind: "call_start" }]);
+}
+
+/** The host cannot be reached before anything of the hive is known: the start itself is tried until it can. */
+export function loseHost(machine: HiveMachine, reason: string, atMs: number): HiveTransition {
+  const lost = { ...machine, lastError: reason, lostAtMs: machine.lostAtMs ?? atMs };
+  if (machine.state.name === "unreachable") return { machine: lost, effects: [schedule("retry", 0)] };
+  return to(lost, { name: "unreachable", run: null, reason }, [
+    schedule("retry", 0),
+    schedule("grace", 0),
+    schedule("replace", 0),
+  ]);
+}
+
 /** A daemon is known to run: the link to it is opened. */
 export function connectTo(machine: HiveMachine, run: HiveIdentity, first: readonly HiveEffect[]): HiveTransition {
   return to(machine, { name: "starting", step: "connecting", run }, [...first, { kind: "connect", run }]);
@@ -64,6 +80,11 @@ export function forgiveAfterStableRun(machine: HiveMachine, atMs: number, policy
 /** A start call is on its way, or is tried again and again because the host is out of reach. */
 export function isCalling(state: HiveMachineState): boolean {
   return (state.name === "starting" && state.step === "calling") || (state.name === "unreachable" && state.run === null);
+}
+
+/** A look at the daemon of an earlier queen is under way. */
+export function isLooking(state: HiveMachineState): boolean {
+  return state.name === "starting" && state.step === "looking";
 }
 
 /** There is, or should be, a link. */

@@ -15,6 +15,8 @@ export type HiveTimer = "restart" | "retry" | "grace" | "replace" | "reopen";
 /** The states of a hive as the queen sees it. A run is carried only where a daemon is known or believed to live. */
 export type HiveMachineState =
   | { readonly name: "stopped" }
+  /** `recorded`: the daemon that an earlier queen knew; whether it lives is what the look finds out. */
+  | { readonly name: "starting"; readonly step: "looking"; readonly recorded: HiveIdentity }
   | { readonly name: "starting"; readonly step: "calling" }
   | { readonly name: "starting"; readonly step: "connecting"; readonly run: HiveIdentity }
   | { readonly name: "running"; readonly run: HiveIdentity; readonly sinceMs: number }
@@ -60,7 +62,12 @@ export function stateNameOf({ state, isDrained }: HiveMachine): HiveStateName {
 
 /** What happens to a hive. `atMs` is on one monotonic scale. */
 export type HiveMachineEvent =
-  | { readonly type: "start_requested"; readonly actor?: string }
+  /** `recorded`: the daemon that an earlier queen knew in the place that is meant now; null or absent when there is none. */
+  | { readonly type: "start_requested"; readonly actor?: string; readonly recorded?: HiveIdentity | null }
+  /** The recorded daemon lives, is ours, and has been told all that a start would tell it. */
+  | { readonly type: "look_answered"; readonly run: HiveIdentity }
+  /** `other`: anything but that. `no_host`: the machine itself could not be reached. */
+  | { readonly type: "look_failed"; readonly error: string; readonly why: "other" | "no_host"; readonly atMs: number }
   | { readonly type: "start_answered"; readonly run: HiveIdentity }
   /** `final`: time alone does not heal it. `no_host`: the machine itself could not be reached. */
   | {
@@ -97,6 +104,8 @@ export type HiveMachineEvent =
 
 /** What the shell does after a transition, in this order. */
 export type HiveEffect =
+  /** Is the recorded daemon the one that answers there, and does its host keep what a start would hand over? */
+  | { readonly kind: "look"; readonly recorded: HiveIdentity }
   | { readonly kind: "call_start" }
   | { readonly kind: "connect"; readonly run: HiveIdentity }
   | { readonly kind: "disconnect" }

@@ -42,6 +42,11 @@ export class HiveBringUp {
     return this.#starting;
   }
 
+  /** Whether a start would bring nothing to a host on which the daemon runs. */
+  bringsNothing(): Promise<boolean> {
+    return this.#installation.bringsNothing();
+  }
+
   /**
    * Starts the daemon, or finds the one that runs. The host of a first start is looked at before. A version that was just
    * installed and whose hand-shake fails gives way to the one from before. Throws what each of the steps throws.

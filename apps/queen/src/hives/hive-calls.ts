@@ -7,6 +7,7 @@ import {
   hiveEventSchema,
   QhError,
   type QueenAddress,
+  type QueenClaimAnswer,
   valueOrThrow,
   type WorkerRecord,
 } from "@queen-and-hive/protocol";
@@ -17,7 +18,7 @@ export interface HiveCalls extends WorkerCalls, AsyncDisposable {
   /** Who answers there; open and cheap. */
   health(signal?: AbortSignal): Promise<HiveHealth>;
   /** Says who owns the hive and where callbacks go. */
-  claim(address: QueenAddress, signal?: AbortSignal): Promise<HiveHealth>;
+  claim(address: QueenAddress, signal?: AbortSignal): Promise<QueenClaimAnswer>;
   /** The event stream: a snapshot, then changes, telemetry and beats. */
   events(signal: AbortSignal): AsyncIterable<HiveEvent>;
   /** Tells the daemon to be quick: what is left of its stop has this long. */

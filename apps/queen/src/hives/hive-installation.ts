@@ -67,13 +67,20 @@ export class HiveInstallation {
   }
 
   /**
+   * Whether a start would bring nothing to a host on which the daemon runs, known without asking it: another executable waits
+   * for the daemon's next start anyway, the embedded worker does not.
+   */
+  async bringsNothing(): Promise<boolean> {
+    return !this.#options.withWorker || (await this.#isInPlace());
+  }
+
+  /**
    * Installs what is not in place; what an earlier start has found in place is not looked for again. A version stays on
    * trial, whoever is interrupted, until its hand-shake. Throws `install_failed`, `upload_failed`, `hive_not_installed`.
    */
   async prepare(signal: AbortSignal, onProgress: (text: string) => void): Promise<Prepared> {
-    const { hive, host, limits, withWorker, log } = this.#options;
-    if (hive.installDir === null) return IN_PLACE;
-    if (this.#inPlace !== null && (await isUpToDate(limits.from, this.#inPlace, withWorker))) return IN_PLACE;
+    const { hive, host, log } = this.#options;
+    if (hive.installDir === null || (await this.#isInPlace())) return IN_PLACE;
     const options = this.#installOptions(hive.installDir, signal, onProgress);
     const planned = await planFor(options);
     if (options.withWorker && planned.ours.worker === null && planned.ours.hive !== null) {
@@ -97,6 +104,12 @@ export class HiveInstallation {
         goBack: (error) => this.#goBack(planned, options, trial, error),
       },
     };
+  }
+
+  async #isInPlace(): Promise<boolean> {
+    const { hive, limits, withWorker } = this.#options;
+    if (hive.installDir === null) return true;
+    return this.#inPlace !== null && (await isUpToDate(limits.from, this.#inPlace, withWorker));
   }
 
   #installOptions(installDir: string, signal: AbortSignal, onProgress: (text: string) => void): InstallOptions {

@@ -5,7 +5,6 @@ import {
   type HiveEffect,
   type HiveMachine,
   type HiveMachineEvent,
-  type HiveTimer,
   INITIAL_HIVE_MACHINE,
   isInDoubt,
   runOf,
@@ -17,8 +16,8 @@ import type { HiveCalls } from "./hive-calls.ts";
 import type { HiveKeeperOptions } from "./hive-keeper-options.ts";
 import { hiveRecord, isHopeful } from "./hive-record.ts";
 import { HiveRecorder } from "./hive-recorder.ts";
-import { newerPosition, placeOf, rowAtStart, UNKNOWN_THERE, unfinishedOrder } from "./hive-row.ts";
-import { hiveTimerMs } from "./hive-timers.ts";
+import { newerPosition, placeOf, recordedRun, rowAtStart, UNKNOWN_THERE, unfinishedOrder } from "./hive-row.ts";
+import { HiveTimers } from "./hive-timers.ts";
 import { HiveWork } from "./hive-work.ts";
 import type { HiveStopOutcome } from "./host-stop.ts";
 import { StopUnderWay } from "./stop-under-way.ts";
@@ -30,7 +29,7 @@ export class HiveKeeper implements AsyncDisposable {
   readonly #mailbox: Mailbox<HiveMachineEvent>;
   readonly #work: HiveWork;
   readonly #recorder: HiveRecorder;
-  readonly #timers = new Map<HiveTimer, Disposable>();
+  readonly #timers: HiveTimers;
   #machine: HiveMachine;
   #stopping: StopUnderWay | null = null;
   /** The queen stops, and it with her or without: nobody starts it any more. */
@@ -49,6 +48,7 @@ export class HiveKeeper implements AsyncDisposable {
       log: options.log,
       handle: (event) => this.#handle(event),
     });
+    this.#timers = new HiveTimers(options, options.clock, (timer) => this.post({ type: "timer", timer }));
     this.#work = new HiveWork(options, row, {
       post: (event) => this.post(event),
       former: new FormerPlace(options, former, (isSameDaemon) => this.#leftFormer(isSameDaemon)),
@@ -57,7 +57,8 @@ export class HiveKeeper implements AsyncDisposable {
 
   /** Starts the hive or adopts the one that runs; one that an operator stopped stays so. */
   start(): void {
-    if (this.#row.stoppedByOperator !== true && this.unfinishedOrder === null) this.post({ type: "start_requested" });
+    if (this.#row.stoppedByOperator === true || this.unfinishedOrder !== null) return;
+    this.post({ type: "start_requested", recorded: recordedRun(this.#row, this.#options.settings) });
   }
 
   /** What an operator has ordered and an earlier queen has not brought to its end. */
@@ -184,7 +185,7 @@ export class HiveKeeper implements AsyncDisposable {
     this.#isLeaving = true;
     this.#isReleased = true;
     this.#mailbox.close();
-    this.#cancelTimers();
+    this.#timers.cancel();
     await this.#work[Symbol.asyncDispose]();
   }
 
@@ -204,13 +205,16 @@ export class HiveKeeper implements AsyncDisposable {
       machine.state !== before.state || machine.isDrained !== before.isDrained || machine.isReplaced !== before.isReplaced;
     if (changed && !this.#recorder.move(before, machine, event, this.#work)) return;
     this.#machine = machine;
-    if (machine.state.name !== before.state.name) this.#cancelTimers();
+    if (machine.state.name !== before.state.name) this.#timers.cancel();
     for (const effect of effects) this.#run(effect);
     if (changed) this.#options.listener.onState();
   }
 
   #run(effect: HiveEffect): void {
     switch (effect.kind) {
+      case "look":
+        this.#background("look for", this.#work.look(effect.recorded));
+        break;
       case "call_start":
         this.#background("start", this.#work.callStart(this.#row.identity === null));
         break;
@@ -230,7 +234,7 @@ export class HiveKeeper implements AsyncDisposable {
         this.#options.listener.onAbandoned(effect.reason);
         break;
       case "schedule":
-        this.#schedule(effect.timer, effect.attempt);
+        this.#timers.schedule(effect.timer, effect.attempt);
         break;
       case "stop_hive":
         this.#background("stop", this.#stopHive(effect.workers));
@@ -279,20 +283,5 @@ export class HiveKeeper implements AsyncDisposable {
     const { settings, listener } = this.#options;
     this.#recorder.saveOrAlarm({ ...placeOf(settings), ...(isSameDaemon ? {} : UNKNOWN_THERE) });
     if (!isSameDaemon) listener.onGone();
-  }
-
-  #schedule(timer: HiveTimer, attempt: number): void {
-    this.#timers.get(timer)?.[Symbol.dispose]();
-    const { health, restart, random } = this.#options;
-    const delayMs = hiveTimerMs(timer, attempt, { health, restart, random });
-    this.#timers.set(
-      timer,
-      this.#options.clock.after(delayMs, () => this.post({ type: "timer", timer })),
-    );
-  }
-
-  #cancelTimers(): void {
-    for (const timer of this.#timers.values()) timer[Symbol.dispose]();
-    this.#timers.clear();
   }
 }

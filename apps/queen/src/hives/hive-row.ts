@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { QhError } from "@queen-and-hive/protocol";
+import { type HiveIdentity, QhError } from "@queen-and-hive/protocol";
 import type { HiveSettings } from "../config/settings.ts";
 import { judgePosition, type MessagePosition } from "../domain/callback-freshness.ts";
 import { type HiveMachine, runOf, stateNameOf } from "../domain/hive-states.ts";
@@ -80,8 +80,16 @@ export function unfinishedOrder({ order, stoppedByOperator, state }: HiveRow): H
   return stoppedByOperator === true && state !== "stopped" ? "stop" : null;
 }
 
+/** The daemon that an earlier queen knew; null when there is none, or the configuration means another place now. */
+export function recordedRun(row: HiveRow, hive: HiveSettings): HiveIdentity | null {
+  return isSamePlace(row, hive) && row.stateDir === hive.stateDir ? row.identity : null;
+}
+
 /** What was found in place on a hive's host; null when the configuration means another place now. */
 export function stillInstalled(row: HiveRow, hive: HiveSettings): InstalledFiles | null {
-  const isSamePlace = row.installDir === hive.installDir && isDeepStrictEqual(row.reach ?? null, hive.reach);
-  return isSamePlace ? (row.installed ?? null) : null;
+  return isSamePlace(row, hive) ? (row.installed ?? null) : null;
+}
+
+function isSamePlace(row: HiveRow, hive: HiveSettings): boolean {
+  return row.installDir === hive.installDir && isDeepStrictEqual(row.reach ?? null, hive.reach);
 }

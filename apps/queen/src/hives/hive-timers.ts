@@ -1,4 +1,4 @@
-import { backoffMs } from "@queen-and-hive/daemon";
+import { backoffMs, type Clock } from "@queen-and-hive/daemon";
 import { unreachable } from "@queen-and-hive/protocol";
 import type { HealthSettings, RestartSettings } from "../config/settings.ts";
 import type { HiveTimer } from "../domain/hive-states.ts";
@@ -11,8 +11,38 @@ export interface HiveTimerSettings {
   readonly random: () => number;
 }
 
+/** The timers of one hive, one of each kind at most. */
+export class HiveTimers {
+  readonly #settings: HiveTimerSettings;
+  readonly #clock: Clock;
+  readonly #onTimer: (timer: HiveTimer) => void;
+  readonly #running = new Map<HiveTimer, Disposable>();
+
+  constructor(settings: HiveTimerSettings, clock: Clock, onTimer: (timer: HiveTimer) => void) {
+    this.#settings = settings;
+    this.#clock = clock;
+    this.#onTimer = onTimer;
+  }
+
+  /** Sets a timer; it replaces one of its kind. */
+  schedule(timer: HiveTimer, attempt: number): void {
+    this.#running.get(timer)?.[Symbol.dispose]();
+    const delayMs = hiveTimerMs(timer, attempt, this.#settings);
+    this.#running.set(
+      timer,
+      this.#clock.after(delayMs, () => this.#onTimer(timer)),
+    );
+  }
+
+  /** Cancels all of them. */
+  cancel(): void {
+    for (const timer of this.#running.values()) timer[Symbol.dispose]();
+    this.#running.clear();
+  }
+}
+
 /** How long a timer of a hive runs, milliseconds; `attempt` counts the failures before it. */
-export function hiveTimerMs(timer: HiveTimer, attempt: number, { health, restart, random }: HiveTimerSettings): number {
+function hiveTimerMs(timer: HiveTimer, attempt: number, { health, restart, random }: HiveTimerSettings): number {
   switch (timer) {
     case "restart":
       return backoffMs(attempt, restart, random);

@@ -9,6 +9,7 @@ import { HiveBringUp } from "./hive-bring-up.ts";
 import { createHiveCalls, type HiveCalls } from "./hive-calls.ts";
 import type { HiveKeeperOptions } from "./hive-keeper-options.ts";
 import { HiveLink } from "./hive-link.ts";
+import { lookForRun } from "./hive-look.ts";
 import { stillInstalled } from "./hive-row.ts";
 import { bothStops, type HiveStopOutcome, leftAfter, stopOnHost } from "./host-stop.ts";
 
@@ -58,6 +59,22 @@ export class HiveWork implements AsyncDisposable {
     return this.#bringUp.progress;
   }
 
+  /** Looks whether the daemon that an earlier queen knew is there as she left it; nothing is started. */
+  async look(recorded: HiveIdentity): Promise<void> {
+    const { settings, clock, log } = this.#options;
+    const { signal } = this.#working;
+    const bringsNothing = (): Promise<boolean> => this.#bringUp.bringsNothing();
+    const found = await lookForRun({ ...this.#options, recorded, bringsNothing, signal });
+    if (signal.aborted) return;
+    if (found.kind === "recognised") {
+      this.#sayAdopted(found.run);
+      this.#post({ type: "look_answered", run: found.run });
+      return;
+    }
+    log.info(`the hive is not there as it was recorded: ${found.detail}`, { hive_id: settings.id, pid: recorded.pid });
+    this.#post({ type: "look_failed", error: found.detail, why: found.kind, atMs: clock.monotonicMs() });
+  }
+
   /** Runs `hive start`, which adopts the daemon that runs; the host of a first start is looked at before. */
   async callStart(isFirst: boolean): Promise<void> {
     const { settings, clock, log } = this.#options;
@@ -70,19 +87,8 @@ export class HiveWork implements AsyncDisposable {
       }
       const answer = await this.#bringUp.start(isFirst || isMoved, this.#working.signal);
       const { already_running: alreadyRunning, owner: _owner, ...run } = answer;
-      log.info(alreadyRunning ? "adopting the hive that runs" : "the hive was started", {
-        hive_id: settings.id,
-        pid: run.pid,
-        url: run.url,
-      });
-      if (run.version !== QUEEN_VERSION) {
-        log.warn(
-          `the hive runs version ${run.version}, this queen is version ${QUEEN_VERSION}: restart it to bring it up to date`,
-          {
-            hive_id: settings.id,
-          },
-        );
-      }
+      if (alreadyRunning) this.#sayAdopted(run);
+      else log.info("the hive was started", { hive_id: settings.id, pid: run.pid, url: run.url });
       this.#post({ type: "start_answered", run });
     } catch (error) {
       this.#post({ type: "start_refused", error: messageOf(error), why: this.#whyRefused(error), atMs: clock.monotonicMs() });
@@ -210,6 +216,14 @@ export class HiveWork implements AsyncDisposable {
     const link = this.#link;
     this.#link = null;
     await link?.close();
+  }
+
+  #sayAdopted({ pid, url, version }: HiveIdentity): void {
+    const { settings, log } = this.#options;
+    log.info("adopting the hive that runs", { hive_id: settings.id, pid, url });
+    if (version === QUEEN_VERSION) return;
+    const advice = "restart it to bring it up to date";
+    log.warn(`the hive runs version ${version}, this queen is version ${QUEEN_VERSION}: ${advice}`, { hive_id: settings.id });
   }
 
   async #startSettled(deadline: Deadline): Promise<void> {
