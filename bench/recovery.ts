@@ -16,6 +16,7 @@ import type { Row } from "./table.ts";
 
 const KILLS = 5;
 const CUTS = 3;
+const QUEEN_KILLS = 3;
 const MANY_HIVES = 20;
 const QUEEN_WORKERS = 100;
 const STOP_WORKERS = 40;
@@ -29,7 +30,7 @@ export async function benchRecovery(isQuick: boolean): Promise<readonly Row[]> {
   return [
     ...(await killedHive(isQuick ? 1 : KILLS)),
     ...(await cutHost(isQuick ? 1 : CUTS)),
-    ...(await killedQueen(hives, isQuick ? 8 : QUEEN_WORKERS)),
+    ...(await killedQueen(hives, isQuick ? 8 : QUEEN_WORKERS, isQuick ? 1 : QUEEN_KILLS)),
     ...(await cascade(hives, isQuick ? 8 : STOP_WORKERS)),
   ];
 }
@@ -104,7 +105,7 @@ async function cutHost(cuts: number): Promise<readonly Row[]> {
 }
 
 /** From the start of the program, after its `kill -9`, to the end of an answer that a worker gave. */
-async function killedQueen(hives: number, workers: number): Promise<readonly Row[]> {
+async function killedQueen(hives: number, workers: number, kills: number): Promise<readonly Row[]> {
   await using queen = await startTestQueen({
     hives: hiveNames(hives),
     config: {
@@ -118,18 +119,24 @@ async function killedQueen(hives: number, workers: number): Promise<readonly Row
   const total = workers + 1;
   await readyWorkers(queen.peer, total, { withinMs: WITHIN_MS });
   const before = pidsOf(await workersOf(queen));
-  await queen.stop("SIGKILL");
-  const startedMs = performance.now();
-  await queen.start();
-  await chat(queen);
-  const servingMs = performance.now() - startedMs;
-  await queen.hivesRunning(undefined, WITHIN_MS);
-  const allMs = performance.now() - startedMs;
-  await readyWorkers(queen.peer, total, { withinMs: WITHIN_MS });
-  if (pidsOf(await workersOf(queen)) !== before) throw new Error("cannot bench this: a worker is not the process that it was");
+  const serving: number[] = [];
+  const all: number[] = [];
+  for (let kill = 0; kill < kills; kill += 1) {
+    await queen.stop("SIGKILL");
+    const startedMs = performance.now();
+    await queen.start();
+    await chat(queen);
+    serving.push(performance.now() - startedMs);
+    await queen.hivesRunning(undefined, WITHIN_MS);
+    all.push(performance.now() - startedMs);
+    await readyWorkers(queen.peer, total, { withinMs: WITHIN_MS });
+    if (pidsOf(await workersOf(queen)) !== before) throw new Error("cannot bench this: a worker is not the process that it was");
+  }
+  const what = `queen started after kill -9, ${hives} hives, ${total} workers -> first answer`;
   return [
-    row("queen_serving", `queen started after kill -9, ${hives} hives, ${total} workers -> first answer`, servingMs, 3_000, 1),
-    row("queen_all", "the same -> every hive running, every worker the process that it was", allMs, null, 1),
+    row("queen_serving", `${what}, median`, median(serving), 3_000, kills),
+    row("queen_serving_slowest", "the same, the slowest", Math.max(...serving), 3_000, kills),
+    row("queen_all", "-> every hive running, every worker the process that it was, slowest", Math.max(...all), null, kills),
   ];
 }
 
