@@ -72,6 +72,8 @@ export function rawPost(path: string, body: string | Buffer, headers: readonly s
 export class RawEngine implements AsyncDisposable {
   /** Called with the connection once a whole request has come. */
   behaviour: (socket: Socket) => void | Promise<void> = (socket) => void socket.destroy();
+  /** GET is answered; else its connection is cut. */
+  isWell = true;
   /** Requests that were not GET. */
   posts = 0;
   readonly #server: Server;
@@ -109,8 +111,10 @@ export class RawEngine implements AsyncDisposable {
       const length = Number(/content-length: (\d+)/i.exec(head)?.[1] ?? 0);
       if (seen.length < head.length + 4 + length) return;
       seen = "";
-      if (head.startsWith("GET ")) socket.end(httpAnswer('{"object":"list","data":[]}'));
-      else {
+      if (head.startsWith("GET ")) {
+        if (this.isWell) socket.end(httpAnswer('{"object":"list","data":[]}'));
+        else socket.destroy();
+      } else {
         this.posts += 1;
         void this.behaviour(socket);
       }

@@ -1,7 +1,20 @@
-import { fakeModel, fakeRuntime, startFakeWorker, startTestQueen, type TestQueen, until } from "@queen-and-hive/dev-env";
+import { writeFileSync } from "node:fs";
+import { createServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import {
+  fakeModel,
+  fakeRuntime,
+  startFakeWorker,
+  startTestQueen,
+  type TestQueen,
+  temporaryDirectory,
+  until,
+} from "@queen-and-hive/dev-env";
 import { QUEEN_ENDPOINTS, type QueenConfigInput } from "@queen-and-hive/protocol";
 import { describe, expect, it } from "vitest";
-import { RawEngine } from "./raw-sockets.ts";
+import { DONE, token } from "./gateway-engine.ts";
+import { RawEngine, STREAM_HEAD } from "./raw-sockets.ts";
+import { selfSigned } from "./self-signed.ts";
 
 type Upstreams = NonNullable<QueenConfigInput["upstreams"]>;
 
@@ -76,6 +89,72 @@ describe("an upstream", () => {
     ]);
     // Nobody is alarmed by a host that may be off.
     expect(queen.program.output()).not.toContain('"level":"error"');
+  });
+
+  it("that is down gives its requests that have no byte yet to another, and keeps the streams that have begun", async () => {
+    await using mute = await RawEngine.start();
+    await using other = await startFakeWorker();
+    await using queen = await inFrontOf([
+      { id: "mute", url: `${mute.url}/v1`, models: { small: "fake" }, slots: 8, presence: "best_effort" },
+      { id: "other", url: `${other.url}/v1`, models: { small: "fake" }, slots: 2 },
+    ]);
+    let finish = (): void => undefined;
+    mute.behaviour = (socket) => {
+      finish = () => void socket.end(DONE);
+      socket.write(STREAM_HEAD + token("a"));
+    };
+    const begun = await chat(queen, "small", { stream: true });
+    mute.behaviour = () => undefined;
+    const waiting = chat(queen, "small");
+    await until(() => mute.posts === 2, 20_000, "the second is at the one that never answers");
+    mute.isWell = false;
+    const answer = await waiting;
+    expect([answer.status, answer.headers.get("x-fake-worker")]).toEqual([200, expect.any(String)]);
+    expect((await modelOf(queen, "small"))?.where).toEqual(["upstream:other"]);
+    finish();
+    expect(await begun.text()).toBe(token("a") + DONE);
+  });
+
+  it("behind TLS is used where its certificate is good, and gets nothing where it is not", async () => {
+    await using directory = await temporaryDirectory("qh-tls");
+    const tls = selfSigned("localhost");
+    const authority = directory.join("authority.pem");
+    writeFileSync(authority, tls.cert);
+    const keys: unknown[] = [];
+    const server = createServer(tls, (request, response) => {
+      keys.push(request.headers.authorization);
+      if (request.method === "GET") response.end('{"object":"list","data":[]}');
+      else response.writeHead(200, { "content-type": "text/event-stream" }).end(token("a") + DONE);
+    });
+    await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+    const { port } = server.address() as AddressInfo;
+    const upstreams: Upstreams = [
+      { id: "good", url: `https://localhost:${port}/v1`, key: KEY, models: { good: "fake" } },
+      { id: "other-name", url: `https://127.0.0.1:${port}/v1`, key: "other-name", models: { other: "fake" } },
+    ];
+    try {
+      {
+        await using queen = await startTestQueen({
+          hives: [],
+          config: { upstreams, health: HEALTH },
+          env: { NODE_EXTRA_CA_CERTS: authority },
+        });
+        const answer = await chat(queen, "good", { stream: true });
+        expect([answer.status, await answer.text()]).toEqual([200, token("a") + DONE]);
+        await until(async () => (await modelOf(queen, "other"))?.status === "failed", 20_000, "the other name is refused");
+        expect(queen.program.output()).toContain("err_tls_cert_altname_invalid");
+        expect(new Set(keys)).toEqual(new Set([`Bearer ${KEY}`]));
+      }
+      keys.length = 0;
+      await using stranger = await inFrontOf(upstreams);
+      expect([502, 503]).toContain((await chat(stranger, "good")).status);
+      await until(async () => (await modelOf(stranger, "good"))?.status === "failed", 20_000, "its certificate is refused");
+      expect(stranger.program.output()).toContain("depth_zero_self_signed_cert");
+      expect(keys).toEqual([]);
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
   });
 
   it("as overflow answers while our own worker loads or is busy, and only then", async () => {

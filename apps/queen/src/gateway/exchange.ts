@@ -63,7 +63,7 @@ export class Exchange {
     const { worker } = this.#tries;
     if (this.#inference?.modelId !== modelId || worker === null || !this.#around.directory.isDoubted(worker)) return;
     if (!this.#mayTryAgain() || !this.#hasAnother(worker)) return;
-    this.#attempt?.giveUp(new QhError("engine_unreachable", "cannot wait for the worker: its hive may be lost; try again"));
+    this.#attempt?.giveUp(new QhError("engine_unreachable", "cannot wait for the worker: it may be lost; try again"));
   }
 
   /** Cuts what is left, a client that does not take its end. */

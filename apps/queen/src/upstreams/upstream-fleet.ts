@@ -100,7 +100,7 @@ export class UpstreamFleet implements Disposable {
         else this.#report(worker, outcome);
       },
       standing: (worker) => (worker.hiveId === null ? this.#traffic.standing(worker) : fleet.standing(worker)),
-      isDoubted: (worker) => worker.hiveId !== null && fleet.isDoubted(worker),
+      isDoubted: (worker) => (worker.hiveId === null ? !this.#isUp(worker) : fleet.isDoubted(worker)),
       idle: (worker) => {
         if (worker.hiveId !== null) fleet.idle(worker);
       },
@@ -116,6 +116,10 @@ export class UpstreamFleet implements Disposable {
   #tellOf({ workerId, model }: ReadyWorker): void {
     const models = this.#upstreams.find(({ name }) => name === workerId)?.settings.models ?? {};
     for (const [modelId, name] of Object.entries(models)) if (name === model) this.#options.changed(modelId);
+  }
+
+  #isUp({ workerId }: ReadyWorker): boolean {
+    return this.#upstreams.some(({ name, isUp }) => name === workerId && isUp);
   }
 
   #report(worker: ReadyWorker, outcome: Parameters<WorkerDirectory["report"]>[1]): void {

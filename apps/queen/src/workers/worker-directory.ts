@@ -60,7 +60,7 @@ export interface WorkerDirectory {
   report(worker: ReadyWorker, outcome: TrafficOutcome): void;
   /** Whether what traffic saw lately lets a worker be given requests. */
   standing(worker: ReadyWorker): WorkerStanding;
-  /** Whether its hive may be lost: what it has not begun to answer had better be asked elsewhere. Changes with `changes`. */
+  /** Whether its hive may be lost, or it is an upstream that is down: what it has not begun to answer had better be asked elsewhere. Changes with `changes`. */
   isDoubted(worker: ReadyWorker): boolean;
   /** A worker has given back its last request. */
   idle(worker: ReadyWorker): void;
