@@ -1,7 +1,7 @@
 import { until } from "@queen-and-hive/dev-env";
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { CLIENT_KEY, type Served, startServed } from "./served.ts";
+import { CLIENT_KEY, countingFetch, type Served, startServed } from "./served.ts";
 
 const messages = [{ role: "user" as const, content: "What is a hive?" }];
 const WORDS = "the bees of this hive carry words from";
@@ -117,16 +117,20 @@ describe("the official openai client", () => {
   });
 
   it("sees refusals as its typed errors and tries them once", async () => {
-    const patient = new OpenAI({ baseURL: served.baseURL, apiKey: CLIENT_KEY, maxRetries: 2 });
+    const { fetch, sent } = countingFetch();
+    const patient = new OpenAI({ baseURL: served.baseURL, apiKey: CLIENT_KEY, maxRetries: 2, fetch });
     await expect(patient.chat.completions.create({ model: "nobody", messages })).rejects.toBeInstanceOf(OpenAI.NotFoundError);
+    expect(sent()).toBe(1);
     const mismatch = patient.chat.completions.create({ model: "vectors", messages });
     await expect(mismatch).rejects.toBeInstanceOf(OpenAI.BadRequestError);
     await expect(mismatch).rejects.toMatchObject({ code: "task_mismatch", param: "model", type: "invalid_request_error" });
+    expect(sent()).toBe(2);
     const late = patient.chat.completions.create({ model: "endless", messages }, { headers: { "x-request-timeout": "0.2" } });
     await expect(late).rejects.toMatchObject({ status: 504, code: "deadline_exceeded" });
-    expect((await served.stats("endless")).started).toBe(3);
-    const stranger = new OpenAI({ baseURL: served.baseURL, apiKey: "not-a-key", maxRetries: 2 });
+    expect([sent(), (await served.stats("endless")).started]).toEqual([3, 3]);
+    const stranger = new OpenAI({ baseURL: served.baseURL, apiKey: "not-a-key", maxRetries: 2, fetch });
     await expect(stranger.models.list()).rejects.toBeInstanceOf(OpenAI.AuthenticationError);
+    expect(sent()).toBe(4);
   });
 
   it("tries again what may pass", async () => {

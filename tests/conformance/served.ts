@@ -54,3 +54,21 @@ export async function startServed(): Promise<Served> {
     [Symbol.asyncDispose]: () => queen[Symbol.asyncDispose](),
   };
 }
+
+/** A `fetch` for a client that counts what is sent with it. */
+export interface CountingFetch {
+  readonly fetch: typeof fetch;
+  /** Requests so far. */
+  readonly sent: () => number;
+}
+
+export function countingFetch(): CountingFetch {
+  let sent = 0;
+  return {
+    fetch: (...request) => {
+      sent += 1;
+      return fetch(...request);
+    },
+    sent: () => sent,
+  };
+}

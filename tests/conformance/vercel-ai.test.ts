@@ -2,13 +2,14 @@ import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { until } from "@queen-and-hive/dev-env";
 import { APICallError, embedMany, generateText, jsonSchema, Output, streamText, tool } from "ai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { CLIENT_KEY, type Served, startServed } from "./served.ts";
+import { CLIENT_KEY, countingFetch, type Served, startServed } from "./served.ts";
 
 const WORDS = "the bees of this hive carry words from";
 const prompt = "What is a hive?";
 
 let served: Served;
 let provider: ReturnType<typeof createOpenAICompatible>;
+const { fetch, sent } = countingFetch();
 
 beforeAll(async () => {
   served = await startServed();
@@ -16,6 +17,7 @@ beforeAll(async () => {
     name: "queen",
     baseURL: served.baseURL,
     apiKey: CLIENT_KEY,
+    fetch,
     includeUsage: true,
     supportsStructuredOutputs: true,
   });
@@ -57,8 +59,10 @@ describe("Vercel's ai", () => {
   });
 
   it("sees refusals with their status, once, and stops the engine when it aborts", async () => {
-    const refused = generateText({ model: provider("nobody"), prompt });
+    const before = sent();
+    const refused = generateText({ model: provider("nobody"), prompt, maxRetries: 2 });
     await expect(refused).rejects.toSatisfy((error) => APICallError.isInstance(error) && error.statusCode === 404);
+    expect(sent()).toBe(before + 1);
     const abort = new AbortController();
     const streamed = streamText({ model: provider("endless"), prompt, abortSignal: abort.signal, onError: () => undefined });
     for await (const _ of streamed.textStream) abort.abort();

@@ -52,7 +52,7 @@ class Wait implements Disposable {
 }
 
 /** A sleep made of a clock's `after`; for the system clock and for the manual clocks of tests. */
-export function sleepOn(clock: Pick<Clock, "after">, ms: number, signal?: AbortSignal): Promise<void> {
+function sleepOn(clock: Pick<Clock, "after">, ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted === true) {
       reject(signal.reason);

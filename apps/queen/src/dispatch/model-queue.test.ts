@@ -1,4 +1,5 @@
-import { Broadcast, type Clock, sleepOn } from "@queen-and-hive/daemon";
+import { Broadcast } from "@queen-and-hive/daemon";
+import { ManualClock } from "@queen-and-hive/dev-env";
 import { newWorkerId, parseHiveId, QhError } from "@queen-and-hive/protocol";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -7,46 +8,6 @@ import { ModelQueue } from "./model-queue.ts";
 import type { QueueLimits } from "./queue-parts.ts";
 import type { Lease, QueueOutlook } from "./ticket.ts";
 import { incarnationKey, WorkerOccupancy } from "./worker-occupancy.ts";
-
-/** Time that stands still until it is moved. */
-class HandClock implements Clock {
-  #nowMs = 0;
-  readonly #timers = new Set<{ readonly atMs: number; readonly run: () => void }>();
-
-  nowMs(): number {
-    return this.#nowMs;
-  }
-
-  monotonicMs(): number {
-    return this.#nowMs;
-  }
-
-  sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    return sleepOn(this, ms, signal);
-  }
-
-  after(ms: number, run: () => void): Disposable {
-    const timer = { atMs: this.#nowMs + ms, run };
-    this.#timers.add(timer);
-    return { [Symbol.dispose]: () => void this.#timers.delete(timer) };
-  }
-
-  advance(ms: number): void {
-    const endMs = this.#nowMs + ms;
-    for (;;) {
-      const [next] = [...this.#timers].filter((timer) => timer.atMs <= endMs).sort((one, other) => one.atMs - other.atMs);
-      if (next === undefined) break;
-      this.#nowMs = Math.max(this.#nowMs, next.atMs);
-      this.#timers.delete(next);
-      next.run();
-    }
-    this.#nowMs = endMs;
-  }
-
-  get timers(): number {
-    return this.#timers.size;
-  }
-}
 
 interface Waiter {
   readonly number: number;
@@ -61,7 +22,7 @@ interface Waiter {
 
 /** A queue with 2 workers of 2 slots that come and go, and requests whose fate is written down. */
 class World {
-  readonly clock = new HandClock();
+  readonly clock = new ManualClock();
   readonly occupancy = new WorkerOccupancy(this.clock);
   readonly waiters: Waiter[] = [];
   workers: readonly ReadyWorker[] = [];
@@ -173,7 +134,7 @@ describe("ModelQueue", () => {
           if (typeof next === "string") world[next]();
           else if ("client" in next) world.arrive(next.client);
           else if ("leave" in next) world.leave(next.leave);
-          else world.clock.advance(next.advanceMs);
+          else await world.clock.advance(next.advanceMs);
           await settle();
           for (const waiter of world.waiters)
             if (waiter.lease !== null && !granted.includes(waiter.number)) granted.push(waiter.number);
@@ -186,16 +147,16 @@ describe("ModelQueue", () => {
           if (free) expect(waiting).toEqual([]);
           const positions = waiting.map((waiter) => waiter.outlook?.()?.position);
           expect(positions.sort()).toEqual(waiting.map((_, index) => index + 1));
-          expect(world.clock.timers).toBe(waiting.length > 0 ? 1 : 0);
+          expect(world.clock.pending).toBe(waiting.length > 0 ? 1 : 0);
         }
         for (const client of ["one", "two", "three"]) {
           const own = granted.filter((number) => world.waiters[number]?.client === client);
           expect(own).toEqual([...own].sort((one, other) => one - other));
         }
-        world.clock.advance(10_000);
+        await world.clock.advance(10_000);
         await settle();
         for (const waiter of world.waiters) expect(waiter.settlements).toBe(1);
-        expect(world.clock.timers).toBe(0);
+        expect(world.clock.pending).toBe(0);
       }),
       { numRuns: 150 },
     );
