@@ -249,7 +249,8 @@ test.each([
   process.kill(-own.shim.pid, "SIGKILL");
   await until("it is gone", () => markedPids(first.stateId).length === 0);
   rmSync(join(first.stateDir, "workers", request.worker_id, "exit-1"), { force: true });
-  const innocent = innocentProcess();
+  // Somebody looks around there, in a session whose number was the worker's once.
+  const innocent = innocentProcess(join(first.stateDir, "workers", request.worker_id));
   rewriteLedger(first, request.worker_id, (entry) => ({ ...entry, process: { engine: forge(innocent), shim: forge(innocent) } }));
   const hive = await reopen(first);
   expect(await hive.supervision.recover()).toMatchObject({ adopted: 0, reaped: 0, ended: 1 });

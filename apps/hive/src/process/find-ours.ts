@@ -1,6 +1,6 @@
 import { readFileSync, readlinkSync } from "node:fs";
 import { join, sep } from "node:path";
-import { type ProcessIdentity, readBootId } from "@queen-and-hive/daemon";
+import { type ProcessIdentity, type ProcStat, readBootId } from "@queen-and-hive/daemon";
 import { WORKER_ENV } from "@queen-and-hive/protocol";
 import { isOutputFile } from "./output-history.ts";
 import { type ProcessTable, processKey, readProcessTable } from "./process-table.ts";
@@ -16,8 +16,11 @@ export interface OurMarks {
 
 /** What the ledger and earlier looks know of one worker's processes. */
 export interface KnownProcesses {
-  /** The session and group that its shim leads. */
-  readonly sessions: ReadonlySet<number>;
+  /**
+   * The sessions that its shims lead, and so their groups: the number, which is the leader's pid, and the leader's start time.
+   * The number alone may be another's by now.
+   */
+  readonly sessions: ReadonlyMap<number, number>;
   /** Keys (`pid:start_time`) of the shim, the engine and the descendants that were seen below them. */
   readonly keys: ReadonlySet<string>;
 }
@@ -31,41 +34,79 @@ export interface FoundProcess {
 
 /**
  * All live processes of this state directory. One is ours when two of {marker in its environment, working directory,
- * output on our log, recorded session or group, recorded descendant} agree on a worker, or when it is in that worker's
- * cgroup, and never when its environment names another state directory.
+ * output on our log, recorded session, recorded descendant} agree on a worker, or when it is in that worker's cgroup, and
+ * never when its environment names another state directory.
  */
 export function findOurs(
   marks: OurMarks,
   known: ReadonlyMap<string, KnownProcesses>,
   table: ProcessTable = readProcessTable(),
 ): readonly FoundProcess[] {
-  const found: FoundProcess[] = [];
-  const boot_id = readBootId();
+  const candidates: Candidate[] = [];
   for (const [pid, stat] of table) {
     if (pid === process.pid || stat.state === "Z" || stat.state === "X") continue;
     const environment = environmentMark(pid, marks.stateId);
-    if (environment.isForeign) continue;
-    const votes = new Map<string, number>();
-    const vote = (workerId: string | null): void => {
-      if (workerId !== null) votes.set(workerId, (votes.get(workerId) ?? 0) + 1);
-    };
-    const ofCgroup = marks.inCgroups?.get(pid) ?? null;
-    for (let count = 0; count < MARKS_NEEDED; count += 1) vote(ofCgroup);
-    vote(environment.workerId);
-    vote(workerOfPath(marks.workersDir, linkOf(pid, "cwd")));
-    vote(workerOfOutput(marks.workersDir, linkOf(pid, "fd/1")) ?? workerOfOutput(marks.workersDir, linkOf(pid, "fd/2")));
-    for (const [workerId, { sessions, keys }] of known) {
-      if (sessions.has(stat.session) || sessions.has(stat.pgrp)) vote(workerId);
-      if (keys.has(processKey(pid, stat))) vote(workerId);
-    }
-    const winner = [...votes].find(([, count]) => count >= MARKS_NEEDED);
-    if (winner === undefined) continue;
-    found.push({ identity: { pid, start_time: stat.start_time, boot_id }, workerId: winner[0], pgrp: stat.pgrp });
+    if (!environment.isForeign) candidates.push({ pid, stat, votes: votesOf(pid, stat, environment.workerId, marks, known) });
   }
-  return found;
+  const sessions = ownSessions(known, table, candidates);
+  const boot_id = readBootId();
+  return candidates.flatMap(({ pid, stat, votes }): readonly FoundProcess[] => {
+    const ofSession = sessions.get(stat.session);
+    const winner = [...votes].find(([workerId, count]) => count + (workerId === ofSession ? 1 : 0) >= MARKS_NEEDED);
+    if (winner === undefined) return [];
+    return [{ identity: { pid, start_time: stat.start_time, boot_id }, workerId: winner[0], pgrp: stat.pgrp }];
+  });
 }
 
 const MARKS_NEEDED = 2;
+
+/** A process that may be ours, with the marks that it bears of each worker; its session is not among them yet. */
+interface Candidate {
+  readonly pid: number;
+  readonly stat: ProcStat;
+  readonly votes: ReadonlyMap<string, number>;
+}
+
+function votesOf(
+  pid: number,
+  stat: ProcStat,
+  ofEnvironment: string | null,
+  { workersDir, inCgroups }: OurMarks,
+  known: ReadonlyMap<string, KnownProcesses>,
+): ReadonlyMap<string, number> {
+  const votes = new Map<string, number>();
+  const vote = (workerId: string | null, count = 1): void => {
+    if (workerId !== null) votes.set(workerId, (votes.get(workerId) ?? 0) + count);
+  };
+  vote(inCgroups?.get(pid) ?? null, MARKS_NEEDED);
+  vote(ofEnvironment);
+  vote(workerOfPath(workersDir, linkOf(pid, "cwd")));
+  vote(workerOfOutput(workersDir, linkOf(pid, "fd/1")) ?? workerOfOutput(workersDir, linkOf(pid, "fd/2")));
+  for (const [workerId, { keys }] of known) if (keys.has(processKey(pid, stat))) vote(workerId);
+  return votes;
+}
+
+/**
+ * Whose the recorded sessions are that still exist, by number. A number is given out again only once nobody is in the
+ * session any more, so a session is still ours if its leader is the recorded one, or, when that is gone, if somebody in it
+ * is ours by other marks.
+ */
+function ownSessions(
+  known: ReadonlyMap<string, KnownProcesses>,
+  table: ProcessTable,
+  candidates: readonly Candidate[],
+): ReadonlyMap<number, string> {
+  const own = new Map<number, string>();
+  for (const [workerId, { sessions, keys }] of known) {
+    for (const [number, startTime] of sessions) {
+      const leader = table.get(number);
+      const isOurs = ({ pid, stat, votes }: Candidate): boolean =>
+        stat.session === number && (keys.has(processKey(pid, stat)) || (votes.get(workerId) ?? 0) >= MARKS_NEEDED);
+      if (leader === undefined ? candidates.some(isOurs) : leader.start_time === startTime) own.set(number, workerId);
+    }
+  }
+  return own;
+}
 
 interface EnvironmentMark {
   /** Whether it names another hive's state directory. */

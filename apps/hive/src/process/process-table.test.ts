@@ -1,10 +1,19 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
-import { readProcessTable } from "./process-table.ts";
+import { descendantKeys, processKey, readProcessTable, treeOf } from "./process-table.ts";
 
 it("shows this process with its parent", () => {
   expect(readProcessTable().get(process.pid)?.ppid).toBe(process.ppid);
+});
+
+it("shows what is below a process, and nothing below another that has its pid now", () => {
+  const table = readProcessTable();
+  const parent = { pid: process.ppid, start_time: table.get(process.ppid)?.start_time ?? 0 };
+  const own = processKey(process.pid, { start_time: table.get(process.pid)?.start_time ?? 0 });
+  expect([descendantKeys(table, [parent]).has(own), treeOf(table, parent).has(process.pid)]).toEqual([true, true]);
+  const before = { ...parent, start_time: parent.start_time - 1 };
+  expect([descendantKeys(table, [before]).size, treeOf(table, before).size]).toEqual([0, 0]);
 });
 
 const MOUNT = "mount -t proc -o hidepid=1 proc /proc";

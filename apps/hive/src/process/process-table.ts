@@ -1,5 +1,5 @@
 import { readdirSync } from "node:fs";
-import { errorCodeOf, type ProcStat, readProcStat } from "@queen-and-hive/daemon";
+import { errorCodeOf, type ProcessIdentity, type ProcStat, readProcStat } from "@queen-and-hive/daemon";
 
 /** Every process of the machine that can be seen now, by pid. */
 export type ProcessTable = ReadonlyMap<number, ProcStat>;
@@ -30,12 +30,18 @@ export function processKey(pid: number, stat: Pick<ProcStat, "start_time">): str
   return `${pid}:${stat.start_time}`;
 }
 
-/** Keys of all processes below one of `roots`, themselves left out; a child that was handed to init is not found any more. */
-export function descendantKeys(table: ProcessTable, roots: ReadonlySet<number>): ReadonlySet<string> {
+/** A process by what it is known by within one boot. */
+type Known = Pick<ProcessIdentity, "pid" | "start_time">;
+
+/**
+ * Keys of all processes below one of `roots`, themselves left out; a root that is gone has none, whoever has its pid now. A
+ * child that was handed to init is not found any more.
+ */
+export function descendantKeys(table: ProcessTable, roots: readonly Known[]): ReadonlySet<string> {
   const children = new Map<number, number[]>();
   for (const [pid, stat] of table) children.set(stat.ppid, [...(children.get(stat.ppid) ?? []), pid]);
   const keys = new Set<string>();
-  const queue = [...roots];
+  const queue = roots.filter((root) => isLiveKey(table, processKey(root.pid, root))).map(({ pid }) => pid);
   for (let pid = queue.pop(); pid !== undefined; pid = queue.pop()) {
     for (const child of children.get(pid) ?? []) {
       const stat = table.get(child);
@@ -54,9 +60,11 @@ export function isLiveKey(table: ProcessTable, key: string): boolean {
   return stat !== undefined && processKey(pid, stat) === key;
 }
 
-/** The processes of a session and those below its leader, wherever they went, the leader left out. */
-export function treeOf(table: ProcessTable, leader: number): ReadonlySet<number> {
-  const pids = new Set([...descendantKeys(table, new Set([leader]))].map((key) => Number(key.split(":", 1)[0])));
-  for (const [pid, { session }] of table) if (session === leader && pid !== leader) pids.add(pid);
+/** The processes of a session and those below its leader, wherever they went, the leader left out; none if it has another leader. */
+export function treeOf(table: ProcessTable, leader: Known): ReadonlySet<number> {
+  const now = table.get(leader.pid);
+  if (now !== undefined && now.start_time !== leader.start_time) return new Set();
+  const pids = new Set([...descendantKeys(table, [leader])].map((key) => Number(key.split(":", 1)[0])));
+  for (const [pid, { session }] of table) if (session === leader.pid && pid !== leader.pid) pids.add(pid);
   return pids;
 }

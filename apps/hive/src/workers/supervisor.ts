@@ -278,7 +278,7 @@ class Supervisor implements Supervision {
       .catch((error: unknown) => log.warn("cannot note what models take of the devices", { error }));
     return [...this.#workers.values()].flatMap(({ life }) => {
       const process = processOf(life.phase);
-      return process === null ? [] : [{ root: process.engine, pids: treeOf(table, process.shim.pid) }];
+      return process === null ? [] : [{ root: process.engine, pids: treeOf(table, process.shim) }];
     });
   }
 }

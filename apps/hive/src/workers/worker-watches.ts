@@ -30,7 +30,7 @@ export interface WatchedWorker {
 /** The eyes on one worker: which processes are its own, whether its engine lives, and how far its start has come. */
 export class WorkerWatches implements Disposable {
   readonly #worker: WatchedWorker;
-  readonly #sessions = new Set<number>();
+  readonly #sessions = new Map<number, number>();
   readonly #keys = new Set<string>();
   #watch: Disposable | null = null;
   #startWatch: StartWatch | null = null;
@@ -49,7 +49,7 @@ export class WorkerWatches implements Disposable {
   /** Remembers the processes of this incarnation; those of another boot are gone, and their numbers are others' now. */
   know({ engine, shim }: WorkerProcess): void {
     if (shim.boot_id !== this.#worker.context.bootId) return;
-    this.#sessions.add(shim.pid);
+    this.#sessions.set(shim.pid, shim.start_time);
     this.#keys.add(processKey(shim.pid, shim)).add(processKey(engine.pid, engine));
   }
 
@@ -62,7 +62,7 @@ export class WorkerWatches implements Disposable {
   learn(table: ProcessTable, process: WorkerProcess): readonly string[] {
     for (const key of this.#keys) if (!isLiveKey(table, key)) this.#keys.delete(key);
     this.know(process);
-    for (const key of descendantKeys(table, new Set([process.shim.pid]))) this.#keys.add(key);
+    for (const key of descendantKeys(table, [process.shim, process.engine])) this.#keys.add(key);
     return [...this.#keys].filter((key) => isLiveKey(table, key)).slice(-KEYS_KEPT);
   }
 
