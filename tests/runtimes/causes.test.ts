@@ -6,7 +6,7 @@ function causeOf(runtime: string, exitCode: number, logTail: readonly string[]) 
   const resolved = resolveRuntime({}, runtime);
   if ("kind" in resolved) throw new Error(`there is no runtime ${runtime}`);
   const { causes } = resolved.recipe;
-  return classifyExit({ status: { exitCode, signal: null }, oomKillSeen: false, logTail, causes });
+  return classifyExit({ status: { exitCode, signal: null }, oomKills: "none", logTail, causes });
 }
 
 /** Printed by llama-server b10434 (commit 7e4c0a9) on Linux x86_64, shortened at their ends. */
@@ -96,7 +96,7 @@ it.each(QUOTED)("of %s: %s", (runtime, cause, line) => {
 });
 
 it("a recipe's exit code speaks before all lines", () => {
-  const evidence = { status: { exitCode: 42, signal: null }, oomKillSeen: false, logTail: ["CUDA out of memory"] };
+  const evidence = { status: { exitCode: 42, signal: null }, oomKills: "none", logTail: ["CUDA out of memory"] } as const;
   expect(classifyExit({ ...evidence, causes: [{ exit_code: 42, cause: "bad_flag" }] })).toBe("bad_flag");
   expect(classifyExit(evidence)).toBe("cuda_oom");
 });

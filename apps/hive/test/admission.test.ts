@@ -1,10 +1,11 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Deadline, systemClock } from "@queen-and-hive/daemon";
+import { Deadline, readBootId, silentLog, systemClock } from "@queen-and-hive/daemon";
 import type { WorkerSpec } from "@queen-and-hive/protocol";
 import { afterEach, expect, test } from "vitest";
 import { useOfTree } from "../src/process/machine-facts.ts";
 import { readProcessTable } from "../src/process/process-table.ts";
+import { Sightings } from "../src/process/sightings.ts";
 import { MemoryNotes } from "../src/store/memory-notes.ts";
 import { createSupervisor } from "../src/workers/supervisor.ts";
 import {
@@ -217,14 +218,14 @@ test("a GGUF file tells what it needs", async () => {
   });
 });
 
-test("the tree of a worker is measured whole, and its identities are in the ledger", async () => {
+test("the tree of a worker is measured whole, and its identities are kept for the next daemon", async () => {
   const hive = await open(new TestDevices());
   const request = spawnRequest(shellSpec("sleep 600 & sleep 601 & wait"));
   await hive.supervision.spawn(request);
-  const ledger = join(hive.stateDir, "workers", request.worker_id, "ledger.json");
+  const seen = new Sightings(join(hive.stateDir, "workers", request.worker_id, "seen-1"), readBootId(), silentLog);
   const kept: readonly string[] = await until("its three processes are recorded", () => {
-    const { descendants } = JSON.parse(readFileSync(ledger, "utf8"));
-    return Array.isArray(descendants) && descendants.length >= 4 ? descendants : null;
+    const keys = seen.recall()?.keys ?? [];
+    return keys.length >= 4 ? keys : null;
   });
   const table = readProcessTable();
   const session = [...table].find(([pid, stat]) => kept.includes(`${pid}:${stat.start_time}`))?.[1].session ?? 0;

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { silentLog, systemClock } from "@queen-and-hive/daemon";
 import { compileValidator, type SpawnRequest, spawnRequestSchema } from "@queen-and-hive/protocol";
 import { createSupervisor } from "../src/workers/supervisor.ts";
-import type { SupervisorConfig } from "../src/workers/supervisor-options.ts";
+import type { SupervisorConfig, SupervisorOptions } from "../src/workers/supervisor-options.ts";
 import { TestDevices } from "./test-devices.ts";
 
 /** What the parent says, as JSON in the file that argv[2] names. */
@@ -12,6 +12,7 @@ export interface DaemonOrder {
   readonly stateId: string;
   readonly config: SupervisorConfig;
   readonly requests: readonly SpawnRequest[];
+  readonly kernel?: NonNullable<SupervisorOptions["kernel"]>;
 }
 
 const [, , file = ""] = process.argv;

@@ -334,10 +334,17 @@ export async function startKillableHive(
   cleanup: Cleanup,
   requests: readonly SpawnRequest[],
   config?: Partial<SupervisorConfig>,
+  kernel?: SupervisorOptions["kernel"],
 ): Promise<KillableHive> {
   const stateDir = temporaryDir(cleanup);
   const stateId = newStateId();
-  const order: DaemonOrder = { stateDir, stateId, config: await testConfig(config), requests };
+  const order: DaemonOrder = {
+    stateDir,
+    stateId,
+    config: await testConfig(config),
+    requests,
+    ...(kernel === undefined ? {} : { kernel }),
+  };
   const file = join(stateDir, "order.json");
   writeFileSync(file, JSON.stringify(order));
   const program = fileURLToPath(new URL("supervision-daemon.ts", import.meta.url));

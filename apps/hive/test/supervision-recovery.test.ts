@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { Deadline, isProcessAlive, type ProcessIdentity, readProcessIdentity, readProcStat } from "@queen-and-hive/daemon";
 import { newWorkerId, type SpawnRequest, type WorkerId } from "@queen-and-hive/protocol";
 import { afterEach, expect, test } from "vitest";
+import { VMSTAT } from "../src/process/oom-watch.ts";
 import { type LedgerEntry, validateLedgerEntry } from "../src/store/ledger-entry.ts";
 import { FREEZER, freeze } from "./freeze.ts";
 import {
@@ -301,6 +302,26 @@ test("an adopted worker's grandchildren and output are known, and its stop is pr
   expect(await hive.supervision.stop(request.worker_id, Deadline.in(5_000))).toMatchObject({ how: "terminated" });
   expect(isProcessAlive(far)).toBe(false);
   expect(markedPids(first.stateId)).toEqual([]);
+});
+
+test("after kill -9, a grandchild that only its environment and its descent give away is ended with its worker's leftovers", async () => {
+  const kernel = { vmstat: VMSTAT, cgroup: null };
+  const script =
+    "setsid sh -c 'cd /; exec >/dev/null 2>&1; echo $$ >$0; exec sleep 600' \"$PWD/far\" & echo listening; exec sleep 600";
+  const request = spawnRequest(shellSpec(script, { ready: { log: "listening" } }));
+  const first = await startKillableHive(cleanup, [request], {}, kernel);
+  const dir = join(first.stateDir, "workers", request.worker_id);
+  const far = await until("it has a grandchild", () => readProcessIdentity(Number(readIfThere(join(dir, "far")) || -1)));
+  await until("that was seen", () => readIfThere(join(dir, "seen-1")).includes(`process ${far.pid}:${far.start_time}\n`));
+  await first.kill();
+  const { process: own } = ledgerOf(first, request.worker_id);
+  if (own === null) throw new Error("the ledger has no process");
+  process.kill(-own.shim.pid, "SIGKILL");
+  await until("the worker is gone", () => !isProcessAlive(own.engine) && !isProcessAlive(own.shim));
+  expect(isProcessAlive(far)).toBe(true);
+  const hive = await reopen(first, { kernel });
+  expect(await hive.supervision.recover()).toMatchObject({ adopted: 0, reaped: 1, ended: 1 });
+  expect(isProcessAlive(far)).toBe(false);
 });
 
 test("two hives on one machine never touch each other's workers", async () => {

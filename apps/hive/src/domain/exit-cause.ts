@@ -1,11 +1,12 @@
 import { type ExitCause, type RuntimeRecipe, WORKER_EXIT } from "@queen-and-hive/protocol";
 import type { ExitStatus } from "./exit-status.ts";
+import type { OomEvidence } from "./oom-kills.ts";
 
 /** What is known about an end that nobody asked for. */
 export interface EndEvidence {
   readonly status: ExitStatus;
-  /** Whether the kernel killed for lack of memory on this machine while the worker ran. */
-  readonly oomKillSeen: boolean;
+  /** Whether the kernel killed for lack of memory at that time. */
+  readonly oomKills: OomEvidence;
   /** The last lines of the worker's output, oldest first. */
   readonly logTail: readonly string[];
   /** What the recipe of its runtime knows of exit codes and lines; they are looked at first. */
@@ -13,16 +14,23 @@ export interface EndEvidence {
 }
 
 /** Why a worker ended: from its exit code where our own worker defines one, then from its output, then from the signal. */
-export function classifyExit({ status, oomKillSeen, logTail, causes = [] }: EndEvidence): ExitCause {
+export function classifyExit({ status, oomKills, logTail, causes = [] }: EndEvidence): ExitCause {
   if (status.exitCode === 0) return "finished";
   const own = causes.find(({ exit_code }) => exit_code !== undefined && exit_code === status.exitCode);
   if (own !== undefined) return own.cause;
   const byCode = status.exitCode === null ? undefined : CAUSE_BY_CODE.get(status.exitCode);
   if (byCode !== undefined) return byCode;
-  if (status.signal === "SIGKILL" && oomKillSeen) return "oom_killed";
+  const isUnknown = status.exitCode === null && status.signal === null;
+  // Where the kernel killed all of the worker at once, nobody was left to say how the engine ended.
+  if (oomKills === "worker" && isUnknown) return "oom_killed";
+  if (oomKills !== "none" && status.signal === "SIGKILL") return "oom_killed";
   // A kill from outside has no cause in the output; a crash of the engine's own often has.
   if (status.signal !== null && SENT_FROM_OUTSIDE.has(status.signal)) return "killed";
-  return causeInOutput(logTail, causes) ?? (status.signal === null ? "unknown" : "killed");
+  const told = causeInOutput(logTail, causes);
+  if (told !== null) return told;
+  if (status.signal !== null) return "killed";
+  // An engine ends with a code of its own when a process that it has started was killed.
+  return oomKills === "worker" ? "oom_killed" : "unknown";
 }
 
 /** Why a worker ended, as its output tells: the newest line that names a cause we know; null when none does. */

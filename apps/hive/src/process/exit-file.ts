@@ -1,7 +1,7 @@
-import { closeSync, constants, openSync, readSync } from "node:fs";
 import { constants as osConstants } from "node:os";
 import { errorCodeOf, type Log } from "@queen-and-hive/daemon";
 import { type ExitStatus, statusFromShell, UNKNOWN_STATUS } from "../domain/exit-status.ts";
+import { readBeginning } from "./read-beginning.ts";
 
 /**
  * What the shim left about the end of the engine; unknown when it could not, as after a KILL of the shim itself, or when it
@@ -10,7 +10,7 @@ import { type ExitStatus, statusFromShell, UNKNOWN_STATUS } from "../domain/exit
 export function readExitStatus(path: string, log: Pick<Log, "warn">): ExitStatus {
   let text: string;
   try {
-    text = readBeginning(path);
+    text = readBeginning(path, BYTES_MAX);
   } catch (error) {
     if (errorCodeOf(error) !== "ENOENT") log.warn("cannot read how a worker ended", { error, path });
     return UNKNOWN_STATUS;
@@ -32,14 +32,3 @@ const SIGNAL_NAMES: ReadonlyMap<number, string> = new Map(
     .reverse()
     .map(([name, number]) => [number, name]),
 );
-
-/** The worker can put anything there: a FIFO without a writer is not waited for, and a large file is not read to its end. */
-function readBeginning(path: string): string {
-  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  try {
-    const buffer = Buffer.alloc(BYTES_MAX);
-    return buffer.toString("latin1", 0, readSync(descriptor, buffer, 0, BYTES_MAX, null));
-  } finally {
-    closeSync(descriptor);
-  }
-}

@@ -1,12 +1,6 @@
 import { type ProcessTable, treeOf } from "./process-table.ts";
 import { readText } from "./read-text.ts";
 
-/** How many processes the kernel has killed for lack of memory since boot (proc_vmstat(5)); null when it does not say. */
-export function readOomKills(): number | null {
-  const match = /^oom_kill (\d+)$/m.exec(readText("/proc/vmstat") ?? "");
-  return match?.[1] === undefined ? null : Number(match[1]);
-}
-
 /** What the processes of one worker have used so far. */
 export interface TreeUse {
   /** Also of children that have ended, as far as somebody of the worker waited for them; else it falls when they end. */
@@ -21,7 +15,7 @@ export interface TreeUse {
 export function useOfTree(table: ProcessTable, shim: number): TreeUse {
   let ticks = 0;
   let pages = 0;
-  for (const pid of treeOf(table, shim)) {
+  for (const pid of treeOf(table, { pid: shim, start_time: table.get(shim)?.start_time ?? 0 })) {
     const stat = table.get(pid);
     if (stat === undefined) continue;
     ticks += stat.utime + stat.stime + stat.cutime + stat.cstime;

@@ -9,7 +9,8 @@ export class OutputView {
   readonly #path: string;
   readonly #log: Pick<Log, "warn">;
   #sizeBefore = 0;
-  #isUnreadable = false;
+  /** What has failed since it last went well. */
+  #failing: "size" | "read" | null = null;
 
   constructor(path: string, log: Pick<Log, "warn">) {
     this.#path = path;
@@ -18,23 +19,24 @@ export class OutputView {
 
   /** Bytes of the file, 0 when there is none; what it was before while it cannot be looked at. */
   size(): number {
-    this.#sizeBefore = this.#try(() => outputSize(this.#path), this.#sizeBefore);
+    this.#sizeBefore = this.#try("size", () => outputSize(this.#path), this.#sizeBefore);
     return this.#sizeBefore;
   }
 
   /** The text from a position on, as `readOutput`; none while it cannot be read. */
   read(from: number): { readonly text: string; readonly end: number } {
-    return this.#try(() => readOutput(this.#path, from), { text: "", end: from });
+    return this.#try("read", () => readOutput(this.#path, from), { text: "", end: from });
   }
 
-  #try<T>(look: () => T, otherwise: T): T {
+  #try<T>(what: "size" | "read", look: () => T, otherwise: T): T {
     try {
       const seen = look();
-      this.#isUnreadable = false;
+      if (this.#failing === what) this.#failing = null;
       return seen;
     } catch (error) {
-      if (!this.#isUnreadable) this.#log.warn("cannot read a worker's output; it counts as silent", { error, path: this.#path });
-      this.#isUnreadable = true;
+      if (this.#failing === null)
+        this.#log.warn("cannot read a worker's output; it counts as silent", { error, path: this.#path });
+      this.#failing ??= what;
       return otherwise;
     }
   }

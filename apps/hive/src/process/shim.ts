@@ -16,6 +16,9 @@ export interface LaunchOrder {
   readonly alivePath: string;
   /** Where the shim leaves the exit status. */
   readonly exitPath: string;
+  /** Where the kernel counts its kills for lack of memory, and where the shim leaves that count when the engine was killed. */
+  readonly vmstatPath: string;
+  readonly oomKillsPath: string;
 }
 
 /** A process that stands ready to become the engine: known by identity, and not yet running anything. */
@@ -32,15 +35,17 @@ export interface HeldProcess {
 /**
  * The shim: leads the worker's session and group, survives what the group is sent, writes to the log by a descriptor of
  * its own (so that nobody's death closes it), holds the FIFO, waits for the engine
- * and leaves its exit status (128 + n for signal n). The inner shell says its pid and becomes the engine only when told,
- * so that no engine ever runs that is not in the ledger; when we die before that, it reads end of file, says that there
- * never was an engine whose exit status could be told, and ends.
+ * and leaves its exit status (128 + n for signal n), and after a KILL first the kernel's count of kills for lack of memory,
+ * since whoever reads the status much later must not count what came meanwhile. The inner shell says its pid and becomes the
+ * engine only when told, so that no engine ever runs that is not in the ledger; when we die before that, it reads end of
+ * file, says that there never was an engine whose exit status could be told, and ends.
  */
 const SHIM = `trap : HUP INT QUIT TERM; exec >>"$1" 2>&1
 mkfifo -m 600 "$2" 2>/dev/null; [ -p "$2" ] && exec 4<>"$2"
-status=$3; shift 3
+status=$3; vmstat=$4; kills=$5; shift 5
 sh -c 'echo $$ >&3; status=$1; shift; read -r go || { echo never begun >"$status"; exit; }; exec "$@" </dev/null 3>&- 4>&-' "$0" "$status" "$@"
 code=$? said=; [ -f "$status" ] && read -r said <"$status"
+[ $code = 137 ] && while read -r name count; do [ "$name" = oom_kill ] && echo "$name $count"; done <"$vmstat" >"$kills" 2>/dev/null
 [ "$said" = "never begun" ] || echo $code >"$status"`;
 
 /** How long a shim may take to write the status down and end, once its engine has ended. */
@@ -81,7 +86,7 @@ const HOLD_MS = 20_000;
 const LOG_MODE = 0o600;
 
 function startShim(order: LaunchOrder) {
-  const child = execa("/bin/sh", ["-c", SHIM, "hive-worker", order.logPath, order.alivePath, order.exitPath, ...order.argv], {
+  const child = execa("/bin/sh", ["-c", SHIM, "hive-worker", ...placesOf(order), ...order.argv], {
     cwd: order.cwd,
     env: order.environment,
     extendEnv: false,
@@ -94,6 +99,11 @@ function startShim(order: LaunchOrder) {
   // The shim may end before we have written; the identity tells that, not the pipe.
   child.stdin.on("error", () => undefined);
   return child;
+}
+
+/** What the shim knows as $1 to $5. */
+function placesOf({ logPath, alivePath, exitPath, vmstatPath, oomKillsPath }: LaunchOrder): readonly string[] {
+  return [logPath, alivePath, exitPath, vmstatPath, oomKillsPath];
 }
 
 async function readPid(pipe: Readable, ended: Promise<void>, clock: Clock): Promise<number> {

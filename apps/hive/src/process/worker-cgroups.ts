@@ -1,6 +1,7 @@
 import { mkdirSync, readdirSync, rmdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { Log } from "@queen-and-hive/daemon";
+import { readOomKills } from "./oom-watch.ts";
 import { readText } from "./read-text.ts";
 
 /**
@@ -13,6 +14,8 @@ export class WorkerCgroups {
   readonly #parent: string | null;
   readonly #prefix: string;
   readonly #log: Pick<Log, "debug">;
+  /** Of workers that got theirs from an earlier daemon, which may have lived in another cgroup than we do. */
+  readonly #elsewhere = new Map<string, string>();
 
   constructor(stateId: string, log: Pick<Log, "debug">, parent: string | null = ownCgroup()) {
     this.#parent = parent;
@@ -22,7 +25,9 @@ export class WorkerCgroups {
 
   /** Moves a process that stands still into the cgroup of its worker; true when it is there. */
   hold(workerId: string, pid: number): boolean {
-    const dir = this.#dirOf(workerId);
+    if (this.#elsewhere.has(workerId)) this.remove(workerId);
+    this.#elsewhere.delete(workerId);
+    const dir = this.dirOf(workerId);
     if (dir === null) return false;
     try {
       mkdirSync(dir, { recursive: true });
@@ -36,6 +41,26 @@ export class WorkerCgroups {
     }
   }
 
+  /** Takes over the cgroup that an earlier daemon made for a worker, wherever that daemon lived. */
+  recall(workerId: string, dir: string): void {
+    if (basename(dir) === `${this.#prefix}${workerId}`) this.#elsewhere.set(workerId, dir);
+  }
+
+  /** Where a worker's cgroup is, or would be; null when we cannot have any. */
+  dirOf(workerId: string): string | null {
+    const elsewhere = this.#elsewhere.get(workerId) ?? null;
+    return elsewhere ?? (this.#parent === null ? null : join(this.#parent, `${this.#prefix}${workerId}`));
+  }
+
+  /**
+   * How many of the worker's processes the kernel has killed for lack of memory, there or on the whole machine; null where it
+   * does not count for this cgroup, as without a memory controller (cgroups(7), memory.events).
+   */
+  oomKills(workerId: string): number | null {
+    const dir = this.dirOf(workerId);
+    return dir === null ? null : readOomKills(join(dir, "memory.events"));
+  }
+
   /** The worker that each process in one of our cgroups belongs to. */
   members(): ReadonlyMap<number, string> {
     const members = new Map<number, string>();
@@ -45,7 +70,7 @@ export class WorkerCgroups {
 
   /** Kills whatever is in the worker's cgroup, and what it is forking right now; false where there is none. */
   kill(workerId: string): boolean {
-    const dir = this.#dirOf(workerId);
+    const dir = this.dirOf(workerId);
     if (dir === null) return false;
     try {
       writeFileSync(join(dir, "cgroup.kill"), "1");
@@ -58,32 +83,26 @@ export class WorkerCgroups {
 
   /** Removes the worker's cgroup once it is empty. */
   remove(workerId: string): void {
-    const dir = this.#dirOf(workerId);
+    const dir = this.dirOf(workerId);
     if (dir !== null) removeEmpty(dir);
   }
 
-  /** Removes every cgroup of ours that is empty: what a daemon left that was killed. */
-  removeStrays(): void {
-    for (const workerId of this.#workerIds()) this.remove(workerId);
+  /**
+   * Removes what a daemon left that was killed: every cgroup of ours that is empty and belongs to none of these workers, whose
+   * own tell how they ended and are removed after that. Nobody else's is touched.
+   */
+  removeStrays(kept: ReadonlySet<string>): void {
+    for (const workerId of this.#workerIds()) if (!kept.has(workerId)) this.remove(workerId);
   }
 
-  #dirOf(workerId: string): string | null {
-    return this.#parent === null ? null : join(this.#parent, `${this.#prefix}${workerId}`);
-  }
-
-  #workerIds(): readonly string[] {
-    if (this.#parent === null) return [];
-    try {
-      return readdirSync(this.#parent)
-        .filter((name) => name.startsWith(this.#prefix))
-        .map((name) => name.slice(this.#prefix.length));
-    } catch {
-      return [];
-    }
+  #workerIds(): ReadonlySet<string> {
+    const names = this.#parent === null ? [] : namesIn(this.#parent);
+    const ours = names.filter((name) => name.startsWith(this.#prefix)).map((name) => name.slice(this.#prefix.length));
+    return new Set([...ours, ...this.#elsewhere.keys()]);
   }
 
   #pidsOf(workerId: string): readonly number[] {
-    const dir = this.#dirOf(workerId);
+    const dir = this.dirOf(workerId);
     const text = dir === null ? null : readText(join(dir, "cgroup.procs"));
     return (text ?? "")
       .split("\n")
@@ -111,5 +130,13 @@ function removeEmpty(dir: string): void {
     rmdirSync(dir);
   } catch {
     // Not there, or not empty yet: looked at again at the next start of the daemon.
+  }
+}
+
+function namesIn(dir: string): readonly string[] {
+  try {
+    return readdirSync(dir);
+  } catch {
+    return [];
   }
 }

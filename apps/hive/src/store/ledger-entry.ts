@@ -44,11 +44,11 @@ export interface LedgerEntry {
   /** The boot of the machine in which this was written. */
   readonly boot_id: string;
   readonly ports: readonly number[];
-  /** The devices that it was given, and what it was promised on each. Entries of older hives lack these four. */
+  /** The devices that it was given, and what it was promised on each. Entries of older hives lack these three. */
   readonly devices?: readonly string[];
   readonly claim_bytes?: number | null;
   readonly memory_key?: string | null;
-  /** Keys (`pid:start_time`) of its live processes, as last seen. */
+  /** Keys (`pid:start_time`) of its live processes, as older hives noted them here; now they are in a file of their own. */
   readonly descendants?: readonly string[];
   /** Where this incarnation's output begins in the worker's file. */
   readonly log_offset: number;

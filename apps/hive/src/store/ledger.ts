@@ -16,6 +16,10 @@ export interface WorkerPaths {
   readonly alive: (incarnation: number) => string;
   /** What the shim of this incarnation left about the end of the engine. */
   readonly exit: (incarnation: number) => string;
+  /** The kernel's count of kills for lack of memory when the engine of this incarnation was killed. */
+  readonly oomKills: (incarnation: number) => string;
+  /** What was seen of the processes of this incarnation. */
+  readonly seen: (incarnation: number) => string;
 }
 
 /** What the ledger held when the daemon started. */
@@ -58,6 +62,8 @@ export class Ledger {
       output: join(dir, "output.log"),
       alive: (incarnation) => join(dir, `alive-${incarnation}`),
       exit: (incarnation) => join(dir, `exit-${incarnation}`),
+      oomKills: (incarnation) => join(dir, `oom-kills-${incarnation}`),
+      seen: (incarnation) => join(dir, `seen-${incarnation}`),
     };
   }
 
@@ -114,11 +120,11 @@ export class Ledger {
     return losses;
   }
 
-  /** Removes what the shim of an earlier incarnation left. */
+  /** Removes what an earlier incarnation left: the signs of its shim, and what was seen of it. */
   async removeTraces(workerId: WorkerId, incarnation: number): Promise<void> {
     const paths = this.pathsOf(workerId);
-    await rm(paths.alive(incarnation), { recursive: true, force: true });
-    await rm(paths.exit(incarnation), { recursive: true, force: true });
+    const traces = [paths.alive, paths.exit, paths.oomKills, paths.seen];
+    for (const pathOf of traces) await rm(pathOf(incarnation), { recursive: true, force: true });
   }
 
   #workerIds(): readonly WorkerId[] {

@@ -43,7 +43,7 @@ export async function holdOf({ context, facts, process, deadline }: EndingParts)
   if (reading === null) return { kind: "unknown", reason: "the devices' driver did not answer before the stop" };
   const table = context.views.table(TABLE_AGE_MS_MAX);
   const pids = new Set([
-    ...(process === null ? [] : treeOf(table, process.shim.pid)),
+    ...(process === null ? [] : treeOf(table, process.shim)),
     ...facts.descendants.map((key) => Number(key.split(":", 1)[0])),
   ]);
   const parts: HeldPart[] = [];

@@ -1,5 +1,6 @@
 import { QhError, type WorkerExit } from "@queen-and-hive/protocol";
 import { wordProblem } from "../domain/command-line.ts";
+import { VMSTAT } from "../process/oom-watch.ts";
 import { type HeldProcess, holdProcess } from "../process/shim.ts";
 import { commandLine, type ResolvedRuntime, resolveRuntime } from "../runtimes/resolve-launch.ts";
 import { searchPathOf, workerEnvironment } from "../runtimes/worker-environment.ts";
@@ -68,6 +69,8 @@ export async function launch({ options, paths, incarnation, facts, token, signal
       logPath: paths.output,
       alivePath: paths.alive(incarnation),
       exitPath: paths.exit(incarnation),
+      vmstatPath: options.kernel?.vmstat ?? VMSTAT,
+      oomKillsPath: paths.oomKills(incarnation),
     },
     clock,
   );

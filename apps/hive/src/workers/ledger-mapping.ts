@@ -32,7 +32,6 @@ export function entryOf(life: WorkerLife, facts: WorkerFacts, bootId: string): L
     devices: facts.devices,
     claim_bytes: facts.claimBytes,
     memory_key: facts.memoryKey,
-    descendants: facts.descendants,
     log_offset: facts.logOffset,
     token_sha256: facts.tokenSha256,
     old_tokens_sha256: facts.oldTokensSha256,
@@ -41,8 +40,8 @@ export function entryOf(life: WorkerLife, facts: WorkerFacts, bootId: string): L
   };
 }
 
-/** What the ledger kept -> the facts of the worker, in the boot that runs now. */
-export function factsOf(entry: LedgerEntry, workerId: WorkerId, bootId: string): WorkerFacts {
+/** What the ledger kept -> the facts of the worker. */
+export function factsOf(entry: LedgerEntry, workerId: WorkerId): WorkerFacts {
   return {
     workerId,
     queenId: entry.queen_id,
@@ -55,8 +54,7 @@ export function factsOf(entry: LedgerEntry, workerId: WorkerId, bootId: string):
     devices: entry.devices ?? entry.spec.devices,
     claimBytes: entry.claim_bytes ?? null,
     memoryKey: entry.memory_key ?? null,
-    // Keys tell processes apart within one boot only.
-    descendants: entry.boot_id === bootId ? (entry.descendants ?? []) : [],
+    descendants: [],
     logOffset: entry.log_offset,
     tokenSha256: entry.token_sha256,
     oldTokensSha256: entry.old_tokens_sha256,

@@ -19,7 +19,10 @@ export async function recoverAll(context: WorkerContext, keep: (worker: Worker) 
   );
   const { reaped, left } = await reapUnwanted(context, recovered);
   const strays = await context.ledger.removeStrays();
-  context.cgroups.removeStrays();
+  // Those of workers that have ended meanwhile say whether the kernel killed them: `goOn` asks.
+  context.cgroups.removeStrays(
+    new Set(recovered.filter(({ as }) => as !== "waiting").map(({ worker }) => worker.facts.workerId)),
+  );
   const hasLeftovers = closeDevices(context, recovered, left);
   const outcomes = await Promise.allSettled(recovered.map(({ worker, goOn }) => goOn(hasLeftovers.has(worker.facts.workerId))));
   for (const outcome of outcomes) {

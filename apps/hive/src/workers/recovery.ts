@@ -26,11 +26,13 @@ export interface RecoveredWorker {
  * that was never finished is made anew, and what was being stopped is stopped.
  */
 export function recoverWorker(context: WorkerContext, entry: LedgerEntry, workerId: WorkerId): RecoveredWorker {
-  const facts = factsOf(entry, workerId, context.bootId);
+  const facts = factsOf(entry, workerId);
   const { clock } = context.options;
   const isLive = entry.process !== null && isProcessAlive(entry.process.engine);
   const phase = phaseOf(context, entry, isLive);
   const worker = new Worker(context, lifeOf(entry, phase), facts);
+  // Keys tell processes apart within one boot only.
+  worker.recall(entry.boot_id === context.bootId ? (entry.descendants ?? []) : []);
   const as = isStopWanted(entry) ? "stopping" : isLive ? "adopted" : entry.process === null ? "waiting" : "ended";
   const { incarnation } = entry;
   const moment = () => ({ atMs: clock.nowMs(), random: Math.random() });

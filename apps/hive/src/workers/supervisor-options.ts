@@ -63,6 +63,8 @@ export interface SupervisorOptions {
   readonly workerKey?: (workerId: string) => string | null;
   readonly devices: Pick<Devices, "read" | "latest">;
   readonly notices: Notices;
+  /** Where the kernel is asked about memory and cgroups; for tests, and absent elsewhere. */
+  readonly kernel?: { readonly vmstat: string; readonly cgroup: string | null };
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics?: Metrics;

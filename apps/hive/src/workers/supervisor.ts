@@ -64,7 +64,7 @@ class Supervisor implements Supervision {
     const { config, clock, log } = options;
     this.changes = new Broadcast<WorkerChange>((error) => log.error("a listener to worker changes failed", { error }));
     this.steps = new Broadcast<WorkerStep>((error) => log.error("a listener to the steps of stops failed", { error }));
-    const cgroups = new WorkerCgroups(options.stateId, log);
+    const cgroups = new WorkerCgroups(options.stateId, log, options.kernel?.cgroup);
     const ledger = Ledger.open(options.stateDir);
     this.#sampler = new Sampler({
       everyMs: config.sampleEveryMs,

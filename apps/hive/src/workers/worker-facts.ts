@@ -19,7 +19,7 @@ export interface WorkerFacts {
   readonly claimBytes: number | null;
   /** What its memory is remembered under; null before its first start. */
   readonly memoryKey: string | null;
-  /** Keys (`pid:start_time`) of its live processes, as last seen. */
+  /** Keys (`pid:start_time`) of its processes, as last seen. */
   readonly descendants: readonly string[];
   /** Where this incarnation's output begins in the worker's file. */
   readonly logOffset: number;

@@ -131,8 +131,7 @@ export class WorkerLaunching implements Disposable {
 
   #held(process: WorkerProcess): Promise<boolean> {
     const { watches, life, apply } = this.#worker;
-    watches.know(process);
-    watches.markOomKills();
+    watches.begin(process);
     return apply({ type: "launched", incarnation: life().incarnation, process });
   }
 }

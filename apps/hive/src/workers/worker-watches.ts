@@ -1,12 +1,14 @@
 import type { WorkerExit } from "@queen-and-hive/protocol";
 import { classifyExit } from "../domain/exit-cause.ts";
 import type { ExitStatus } from "../domain/exit-status.ts";
+import type { OomKills } from "../domain/oom-kills.ts";
 import type { ReadyFacts, WorkerEvent, WorkerLife, WorkerProcess } from "../domain/worker-states.ts";
 import type { KnownProcesses } from "../process/find-ours.ts";
-import { readOomKills } from "../process/machine-facts.ts";
+import { OomWatch, readOomKills, VMSTAT } from "../process/oom-watch.ts";
 import { outputTail } from "../process/output-log.ts";
 import { descendantKeys, isLiveKey, type ProcessTable, processKey } from "../process/process-table.ts";
 import { watchProcess } from "../process/process-watch.ts";
+import { Sightings } from "../process/sightings.ts";
 import type { WorkerPaths } from "../store/ledger.ts";
 import { type DeviceSigns, deviceSignsOf } from "./device-signs.ts";
 import { HealthWatch } from "./health-watch.ts";
@@ -35,7 +37,8 @@ export class WorkerWatches implements Disposable {
   #watch: Disposable | null = null;
   #startWatch: StartWatch | null = null;
   #healthWatch: HealthWatch | null = null;
-  #oomKills: number | null = null;
+  #oom = new OomWatch();
+  #sightings: Sightings | null = null;
 
   constructor(worker: WatchedWorker) {
     this.#worker = worker;
@@ -53,28 +56,39 @@ export class WorkerWatches implements Disposable {
     this.#keys.add(processKey(shim.pid, shim)).add(processKey(engine.pid, engine));
   }
 
-  /** Takes over what the last daemon had seen. */
-  recall(keys: readonly string[]): void {
-    for (const key of keys) this.#keys.add(key);
+  /** A process of a new incarnation stands ready: from here on a kill for lack of memory may have been its own. */
+  begin(process: WorkerProcess): void {
+    this.know(process);
+    this.#oom.lives(this.#oomKillsNow());
+    this.#note();
   }
 
-  /** Notes where the processes below the shim have gone meanwhile, and forgets the dead; returns the keys of all that live. */
+  /** Takes over what the last daemon of this boot had seen, and these keys beside it; returns the keys of all. */
+  recall(keys: readonly string[]): readonly string[] {
+    const { context, facts } = this.#worker;
+    const seen = this.#seen().recall();
+    for (const key of [...keys, ...(seen?.keys ?? [])]) this.#keys.add(key);
+    this.#oom.recall(seen?.oomKills ?? null);
+    if (seen !== null && seen.cgroup !== null) context.cgroups.recall(facts().workerId, seen.cgroup);
+    return [...this.#keys];
+  }
+
+  /** The engine lives: notes where the processes below the shim have gone meanwhile, and forgets the dead; returns the keys of all. */
   learn(table: ProcessTable, process: WorkerProcess): readonly string[] {
     for (const key of this.#keys) if (!isLiveKey(table, key)) this.#keys.delete(key);
     this.know(process);
     for (const key of descendantKeys(table, [process.shim, process.engine])) this.#keys.add(key);
-    return [...this.#keys].filter((key) => isLiveKey(table, key)).slice(-KEYS_KEPT);
+    if (isLiveKey(table, processKey(process.engine.pid, process.engine))) this.#oom.lives(this.#oomKillsNow());
+    this.#note();
+    return [...this.#keys];
   }
 
   /** Forgets the processes of the incarnation before. */
   forget(): void {
     this.#sessions.clear();
     this.#keys.clear();
-  }
-
-  /** From here on a kill for lack of memory counts as one that may have been this worker's. */
-  markOomKills(): void {
-    this.#oomKills = readOomKills();
+    this.#oom = new OomWatch();
+    this.#sightings = null;
   }
 
   /** Hears of the end of the process. */
@@ -187,10 +201,9 @@ export class WorkerWatches implements Disposable {
   /** How this incarnation ended, with its last words and the cause that they tell. */
   describeEnd(status: ExitStatus): WorkerExit {
     const logTail = this.#lastWords();
-    const kills = readOomKills();
-    const oomKillSeen = kills !== null && this.#oomKills !== null && kills > this.#oomKills;
+    const oomKills = this.#oom.evidence(this.#oomKillsNow());
     const { causes } = this.#worker.facts().spec.runtime;
-    const cause = classifyExit({ status, oomKillSeen, logTail, causes });
+    const cause = classifyExit({ status, oomKills, logTail, causes });
     return { exit_code: status.exitCode, signal: status.signal, cause, log_tail: [...logTail] };
   }
 
@@ -210,6 +223,26 @@ export class WorkerWatches implements Disposable {
     return this.#worker.context.options.workerKey?.(this.#worker.facts().workerId) ?? null;
   }
 
+  /** What the kernel counts now, or counted when the engine was killed. */
+  #oomKillsNow(): OomKills {
+    const { context, paths, facts, life } = this.#worker;
+    const atEnd = readOomKills(paths.oomKills(life().incarnation));
+    const machine = atEnd ?? readOomKills(context.options.kernel?.vmstat ?? VMSTAT);
+    return { machine, worker: context.cgroups.oomKills(facts().workerId) };
+  }
+
+  #seen(): Sightings {
+    const { context, paths, life } = this.#worker;
+    this.#sightings ??= new Sightings(paths.seen(life().incarnation), context.bootId, context.options.log);
+    return this.#sightings;
+  }
+
+  #note(): void {
+    const { context, facts } = this.#worker;
+    const cgroup = context.cgroups.dirOf(facts().workerId);
+    this.#seen().note({ keys: [...this.#keys], cgroup, oomKills: this.#oom.baseline });
+  }
+
   #deviceSigns(): DeviceSigns {
     return deviceSignsOf(this.#worker.context.options.devices.latest, this.#worker.facts().devices);
   }
@@ -226,6 +259,3 @@ export class WorkerWatches implements Disposable {
     };
   }
 }
-
-/** Keys that go into the ledger: a worker with more processes than this is found by its other marks. */
-const KEYS_KEPT = 512;

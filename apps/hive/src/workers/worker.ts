@@ -16,7 +16,6 @@ import type { ProcessTable } from "../process/process-table.ts";
 import type { WorkerPaths } from "../store/ledger.ts";
 import { isSameHash } from "./callback-token.ts";
 import { dropRecord, keepRecord } from "./keep-record.ts";
-import { factsOfRound } from "./observe-worker.ts";
 import { PendingStop, type StopOutcome } from "./pending-stop.ts";
 import type { WorkerContext } from "./worker-context.ts";
 import { WorkerEnding } from "./worker-ending.ts";
@@ -86,7 +85,6 @@ export class Worker implements Disposable {
     });
     const process = processOf(life.phase);
     if (process !== null) this.#watches.know(process);
-    this.#watches.recall(facts.descendants);
   }
 
   get facts(): WorkerFacts {
@@ -139,7 +137,6 @@ export class Worker implements Disposable {
   /** Goes on after a restart of the daemon with what the machine asks for in this state. */
   resume(effects: readonly WorkerEffect[]): Promise<boolean> {
     return this.#jobs.post(async () => {
-      this.#watches.markOomKills();
       this.#context.ports.claim(this.#facts.ports);
       if (this.#life.phase.name === "loading") this.#launching.adopt();
       for (const effect of effects) await this.#run(effect);
@@ -188,11 +185,14 @@ export class Worker implements Disposable {
   observe(table: ProcessTable): void {
     const process = processOf(this.#life.phase);
     if (process === null) return;
-    const { descendants } = this.#facts;
-    const live = this.#watches.learn(table, process);
-    this.#facts = factsOfRound(this.#facts, live, this.#output);
-    if (this.#facts.descendants === descendants) return;
-    this.#jobs.postLater("descendants", () => keepRecord(this.#context, this.#life, this.#facts, false));
+    this.#facts = { ...this.#facts, descendants: this.#watches.learn(table, process) };
+    // A file that was cut off begins anew, and with it the present incarnation's part.
+    if (this.#output.rotate()) this.#facts = { ...this.#facts, logOffset: 0 };
+  }
+
+  /** Takes over what earlier daemons have seen of its processes, beside these keys. */
+  recall(keys: readonly string[]): void {
+    this.#facts = { ...this.#facts, descendants: this.#watches.recall(keys) };
   }
 
   /** How the present incarnation ended, with its last words and the cause that they tell. */
