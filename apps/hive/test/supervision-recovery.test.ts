@@ -81,6 +81,30 @@ test("an end that no daemon saw is reported with its exit code and the worker st
   await untilState(hive, request.worker_id, "loading", 2);
 });
 
+test("an end whose message could not be kept, since its hive was ending, is told by the next one", async () => {
+  const script = "setsid sleep 600 & echo up; until [ -e go ]; do sleep 0.02; done; rm go; echo last words; exit 5";
+  const request = spawnRequest(shellSpec(script));
+  const workerExited = async (): Promise<void> => {
+    throw new Error("the outbox is closed");
+  };
+  const first = await openTestHive(cleanup, { options: { notices: { workerReady: async () => undefined, workerExited } } });
+  const ended = Promise.withResolvers<void>();
+  // What it has left is killed once all is on disk that ever will be of its end; there the hive is over.
+  first.supervision.steps.subscribe(() => void first.supervision[Symbol.asyncDispose]().then(ended.resolve));
+  await first.supervision.spawn(request);
+  writeFileSync(join(first.stateDir, "workers", request.worker_id, "go"), "");
+  await ended.promise;
+  const next = await openTestHive(cleanup, { stateDir: first.stateDir, stateId: first.stateId, config: first.options.config });
+  await next.supervision.recover();
+  expect(await until("its end is told", () => next.exited[0])).toMatchObject({
+    worker_id: request.worker_id,
+    incarnation: 1,
+    exit_code: 5,
+    log_tail: ["up", "last words"],
+    will_restart: true,
+  });
+});
+
 test("the exit code of an adopted worker is known when it ends, and so are its last words", async () => {
   const request = spawnRequest(shellSpec("echo up; while [ ! -e go ]; do sleep 0.02; done; rm go; echo last words; exit 7"));
   const first = await startKillableHive(cleanup, [request]);

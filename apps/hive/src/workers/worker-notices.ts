@@ -30,13 +30,16 @@ export async function sayReady(
   });
 }
 
-/** Counts, logs and puts "exited" on disk for the queen; a disk that is full only costs the notice, never the reaction. */
+/**
+ * Counts, logs and puts "exited" on disk for the queen. False when it is not there, on a full disk or while the daemon ends:
+ * that never costs the reaction.
+ */
 export async function sayExited(
   { options, counts }: WorkerContext,
   { facts, incarnation }: Subject,
   exit: WorkerExit,
   willRestart: boolean,
-): Promise<void> {
+): Promise<boolean> {
   const { notices, log } = options;
   const { workerId, queenId } = facts;
   counts.exited(exit);
@@ -50,10 +53,12 @@ export async function sayExited(
   });
   try {
     await notices.workerExited({ worker_id: workerId, queen_id: queenId, incarnation, ...exit, will_restart: willRestart });
+    return true;
   } catch (error) {
-    log.error("cannot keep the message of a worker's end on disk; the next snapshot tells the queen", {
+    log.error("cannot keep the message of a worker's end on disk; the next snapshot, or the next hive, tells the queen", {
       error,
       worker_id: workerId,
     });
+    return false;
   }
 }

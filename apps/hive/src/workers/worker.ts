@@ -214,8 +214,10 @@ export class Worker implements Disposable {
     // An end is a fact and no decision: lists and streams show it at once, and only what follows from it waits for the disk.
     const isFact = event.type === "process_ended";
     if (isFact) this.#become(step.life, facts, !isSaidLater);
-    for (const effect of step.effects) await this.#say(effect, processOf(step.life.phase));
-    if (!isSaidLater) await keepRecord(this.#context, step.life, facts, event.type === "launched");
+    let isTold = true;
+    for (const effect of step.effects) isTold = (await this.#say(effect, processOf(step.life.phase))) && isTold;
+    // Of an end that nobody was told, the ledger keeps the process: the next daemon finds it gone and tells it.
+    if (!isSaidLater && (isTold || !isFact)) await keepRecord(this.#context, step.life, facts, event.type === "launched");
     if (!isFact) this.#become(step.life, facts, !isSaidLater);
     for (const effect of step.effects) await this.#run(effect);
     return true;
@@ -228,12 +230,13 @@ export class Worker implements Disposable {
     if (publishes) this.#publish();
   }
 
-  async #say(effect: WorkerEffect, process: WorkerProcess | null): Promise<void> {
+  async #say(effect: WorkerEffect, process: WorkerProcess | null): Promise<boolean> {
     const subject = { facts: this.#facts, incarnation: this.#life.incarnation };
-    if (effect.type === "say_exited") await sayExited(this.#context, subject, effect.exit, effect.willRestart);
-    if (effect.type !== "say_ready") return;
+    if (effect.type === "say_exited") return await sayExited(this.#context, subject, effect.exit, effect.willRestart);
+    if (effect.type !== "say_ready") return true;
     if (process === null) throw new Error("a worker without a process cannot be ready");
     await sayReady(this.#context, subject, process, effect.facts);
+    return true;
   }
 
   async #run(effect: WorkerEffect): Promise<void> {
