@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Deadline, readBootId, silentLog, systemClock } from "@queen-and-hive/daemon";
+import { Deadline, type Log, readBootId, silentLog, systemClock } from "@queen-and-hive/daemon";
 import type { WorkerSpec } from "@queen-and-hive/protocol";
 import { afterEach, expect, test } from "vitest";
 import { useOfTree } from "../src/process/machine-facts.ts";
@@ -153,9 +153,13 @@ test("where the driver does not tell processes apart, what came since a worker g
 test("an unknown need is let in, and what the model then really took is used from then on, also by the next daemon", async () => {
   const devices = new TestDevices([{ id: "GPU-1" }]);
   const stateDir = temporaryDir(cleanup);
-  const hive = await open(devices, { stateDir });
+  const warnings: (object | undefined)[] = [];
+  const log: Log = { ...silentLog, warn: (message, fields) => void warnings.push({ message, ...fields }), child: () => log };
+  const hive = await open(devices, { stateDir, options: { log } });
   const first = spawnRequest(serving("auto"));
   const { record } = await hive.supervision.spawn(first);
+  const warning = { message: "a worker is started whose need of memory nobody knows", worker_id: first.worker_id };
+  expect(warnings).toContainEqual({ ...warning, model: "tiny" });
   await untilState(hive, first.worker_id, "ready");
   const [gpu] = devices.gpus;
   if (gpu === undefined || record.pid === null) throw new Error("there is a GPU and a process");
@@ -164,8 +168,17 @@ test("an unknown need is let in, and what the model then really took is used fro
   await until("it is noted", () => readNotes(stateDir).includes(String(15 * GIB)));
   await expect(hive.supervision.spawn(spawnRequest(serving("auto")))).rejects.toMatchObject({
     kind: "insufficient_memory",
-    message: expect.stringContaining("it needs 15GiB (what it took the last time)"),
+    message: expect.stringContaining("it needs 15GiB (the most that it has taken so far)"),
   });
+  // It grows, and shrinks again: what it took once it may take again.
+  for (const gib of [18, 9]) {
+    gpu.usedBytes = gib * GIB;
+    devices.uses = [{ pid: record.pid, deviceId: "GPU-1", bytes: gib * GIB }];
+    await until("it is noted", () => readNotes(stateDir).includes(String(18 * GIB)));
+    await expect(hive.supervision.spawn(spawnRequest(serving("auto")))).rejects.toMatchObject({
+      message: expect.stringContaining(`it needs 18GiB (the most that it has taken so far), but GPU-1 has ${24 - gib}GiB left`),
+    });
+  }
   // Another command line is another need.
   expect((await hive.supervision.spawn(spawnRequest(serving("auto", { args: ["x"] })))).created).toBe(true);
   expect(MemoryNotes.open(join(stateDir, "memory.json"), systemClock)).toBeDefined();
@@ -237,6 +250,13 @@ test("the tree of a worker is measured whole, and its identities are kept for th
   });
   const alone = useOfTree(new Map([...table].filter(([pid]) => pid === record.pid)), session).residentBytes;
   expect(record.resident_bytes).toBeGreaterThan(alone * 1.5);
+});
+
+test("of what a model took on different runs, the most counts, also for the next daemon", async () => {
+  const path = join(temporaryDir(cleanup), "memory.json");
+  const notes = MemoryNotes.open(path, systemClock);
+  for (const bytes of [10 * GIB, 12 * GIB, 8 * GIB]) await notes.note("chat", bytes);
+  expect([notes.get("chat"), MemoryNotes.open(path, systemClock).get("chat")]).toEqual([12 * GIB, 12 * GIB]);
 });
 
 test("a damaged file of notes is as none", () => {

@@ -1,4 +1,5 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, statfsSync, writeFileSync } from "node:fs";
+import { availableParallelism, totalmem } from "node:os";
 import { join } from "node:path";
 import { scriptGpu, startTestHive, type TestHive, temporaryDirectory, until } from "@queen-and-hive/dev-env";
 import { HIVE_ENDPOINTS, type HiveEvent, type SpawnRequest } from "@queen-and-hive/protocol";
@@ -43,7 +44,13 @@ it("a hive with a GPU shows it, gives it to workers, keeps some of it free, and 
     config: { sample_every: "200ms", devices: { keep_free: "2GiB" } },
     env: { PATH: `${folder.path}:${process.env["PATH"] ?? ""}` },
   });
-  const { devices } = await hive.peer.call(HIVE_ENDPOINTS.getCapabilities);
+  const { devices, ...host } = await hive.peer.call(HIVE_ENDPOINTS.getCapabilities);
+  const { bsize, blocks } = statfsSync(folder.path);
+  expect(host).toMatchObject({ cpus: availableParallelism(), memory_total_bytes: totalmem(), os: "linux", arch: process.arch });
+  expect(host.memory_free_bytes).toBeGreaterThan(0);
+  expect(host.memory_free_bytes).toBeLessThan(totalmem());
+  expect(host.disk_free_bytes).toBeGreaterThan(0);
+  expect(host.disk_free_bytes).toBeLessThanOrEqual(bsize * blocks);
   expect(devices).toContainEqual({
     id: ID,
     kind: "cuda",

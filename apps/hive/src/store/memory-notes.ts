@@ -28,12 +28,15 @@ export class MemoryNotes {
     return new MemoryNotes(path, clock, readNotes(path));
   }
 
-  /** What a worker of this kind took on one device, in bytes; null when none has run yet. */
+  /** The most that a worker of this kind took on one device, in bytes; null when none has run yet. */
   get(key: string): number | null {
     return this.#notes.get(key)?.bytes ?? null;
   }
 
-  /** Notes a measurement; only growth that matters is written. Rejects when it cannot be written. */
+  /**
+   * Notes a measurement; only growth that matters is written, since what a model took once it may take again. Rejects when it
+   * cannot be written.
+   */
   async note(key: string, bytes: number): Promise<void> {
     const known = this.get(key);
     if (known !== null && bytes <= known * (1 + GROWTH_RATIO)) return;

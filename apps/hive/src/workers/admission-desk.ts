@@ -233,7 +233,7 @@ export class AdmissionDesk {
       return { needOf: ({ totalBytes }) => (totalBytes === null ? null : Math.floor(totalBytes * need.ratio)), because };
     }
     const before = this.#options.notes.get(memoryKey);
-    if (before !== null) return { needOf: () => before, because: "what it took the last time" };
+    if (before !== null) return { needOf: () => before, because: "the most that it has taken so far" };
     if (need.kind === "unknown") return { needOf: () => null, because: "" };
     const sum = need.parts.reduce((total, { bytes }) => total + bytes, 0);
     const because = `estimated: ${need.parts.map(({ what, bytes }) => `${formatBytes(bytes)} ${what}`).join(" + ")}`;
