@@ -378,8 +378,10 @@ test("whenever the daemon is killed while it spawns, nothing of it is lost", asy
     expect(hive.supervision.list().map(({ worker_id }) => worker_id)).toEqual(expect.arrayContaining(knew));
     await until("every worker it knew is there", () => hive.supervision.list().every(({ state }) => state === "loading"));
     const known = new Set(hive.supervision.list().map(({ pid }) => pid));
-    const engines = markedPids(first.stateId).filter((pid) => readIfThere(`/proc/${pid}/cmdline`).startsWith("sleep\0"));
-    expect(engines.length).toBeGreaterThanOrEqual(knew.length);
+    const engines = await until("all of them have become engines", () => {
+      const pids = markedPids(first.stateId).filter((pid) => readIfThere(`/proc/${pid}/cmdline`).startsWith("sleep\0"));
+      return pids.length >= knew.length ? pids : null;
+    });
     expect(engines.every((pid) => known.has(pid))).toBe(true);
     await hive.supervision.stopAll(Deadline.in(5_000));
     expect(markedPids(first.stateId)).toEqual([]);
