@@ -25,38 +25,43 @@ const journalOf = (world: FleetWorld): readonly string[] =>
     .map(({ from, to, cause }) => `${from ?? "-"} ${to} ${cause ?? "-"}`);
 
 describe("a worker whose turn is over while it serves", () => {
-  it("is draining in both lists, gets nothing new, and is stopped when its last request has ended", async () => {
+  it("is never cut: it gets nothing new for a turn, serves for another, and goes when its last request has ended", async () => {
     await using world = await FleetWorld.start({ models: [model("busy"), model("rare")], queue: QUEUE }, { bytes: 24 * GIB });
     const stream = await hold(world, "busy");
     const rare = world.ask("rare", 100);
-    await world.clock.advance(31_000);
-    expect(statesOf(world)).toEqual(["busy on local draining"]);
-    expect(world.hive.drained).toEqual([stream.worker.workerId]);
+    await world.clock.advance(35_000);
     const late = world.ask("busy", 100);
-    await world.clock.advance(60_000);
+    await world.clock.advance(20_000);
     expect([stream.worker.lost.aborted, late.startedAtMs, rare.startedAtMs]).toEqual([false, null, null]);
+    // A turn after the worker has begun to yield it serves again.
+    await world.clock.advance(6_000);
+    expect(late.startedAtMs).not.toBeNull();
+    const later = world.ask("busy", 100);
+    await world.clock.advance(1_000);
+    expect(later.startedAtMs).not.toBeNull();
+    await world.clock.advance(3_600_000);
+    expect([stream.worker.lost.aborted, rare.startedAtMs, rare.error === null]).toEqual([false, null, false]);
+    const again = world.ask("rare", 100);
+    await world.clock.advance(1_000);
+    stream.release(1);
+    await world.run(60_000);
+    expect(again.startedAtMs).not.toBeNull();
+    expect(world.hive.loads).toEqual(["busy", "rare"]);
+    expect(journalOf(world)).toEqual(expect.arrayContaining(["ready stopping evicted", "stopping stopped evicted"]));
+  });
+
+  it("keeps nobody out who needs less than the model in line and finds room beside it", async () => {
+    const models = [model("busy"), model("rare"), model("small", { place: { memory: "4GiB" } })];
+    await using world = await FleetWorld.start({ models, queue: QUEUE }, { bytes: 24 * GIB });
+    const stream = await hold(world, "busy");
+    const rare = world.ask("rare", 100);
+    await world.clock.advance(35_000);
+    const small = world.ask("small", 100);
+    await world.clock.advance(5_000);
+    expect([small.startedAtMs !== null, rare.startedAtMs, stream.worker.lost.aborted]).toEqual([true, null, false]);
     stream.release(1);
     await world.run(60_000);
     expect(rare.startedAtMs).not.toBeNull();
-    expect(world.hive.loads.slice(0, 2)).toEqual(["busy", "rare"]);
-    expect(journalOf(world)).toEqual(
-      expect.arrayContaining(["ready draining evicted", "draining stopping evicted", "stopping stopped evicted"]),
-    );
-  });
-
-  it("has as long as drain says; then its requests are cancelled with the reason", async () => {
-    const config = { models: [model("busy"), model("rare")], queue: QUEUE, drain: "2m" };
-    await using world = await FleetWorld.start(config, { bytes: 24 * GIB });
-    const stream = await hold(world, "busy");
-    const { lost } = stream.worker;
-    lost.addEventListener("abort", () => stream.release(1));
-    const rare = world.ask("rare", 100);
-    await world.clock.advance(30_000 + 110_000);
-    expect([lost.aborted, rare.startedAtMs]).toEqual([false, null]);
-    await world.clock.advance(20_000);
-    expect(lost.reason).toMatchObject({ kind: "engine_failed", message: expect.stringContaining("no more time to finish") });
-    expect(rare.startedAtMs).not.toBeNull();
-    expect(rare.error).toBeNull();
   });
 });
 

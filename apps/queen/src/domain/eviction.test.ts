@@ -10,7 +10,7 @@ const resident = (workerId: string, more: Partial<Resident> = {}): Resident => (
   inFlight: 0,
   waiting: 0,
   kept: false,
-  yielding: false,
+  yieldingForMs: null,
   readyForMs: 60_000,
   idleForMs: 1_000,
   memoryBytes: 10,
@@ -24,7 +24,7 @@ const residents = fc
       inFlight: fc.nat(2),
       waiting: fc.nat(2),
       kept: fc.boolean(),
-      yielding: fc.boolean(),
+      yieldingForMs: fc.option(fc.nat(60_000)),
       readyForMs: fc.nat(60_000),
       idleForMs: fc.nat(60_000),
       memoryBytes: fc.option(fc.nat(20)),
@@ -52,15 +52,19 @@ describe("planEviction", () => {
     const busy = resident("a", { inFlight: 2, waiting: 7 });
     expect(planEviction([busy], { waitedMs: 12_000, missingBytes: 1 }, RULES)).toEqual({ kind: "wait", forMs: 18_000 });
     expect(planEviction([busy], { waitedMs: 30_000, missingBytes: 1 }, RULES)).toEqual({ kind: "yield", workerIds: ["a"] });
-    const yielding = { ...busy, yielding: true };
-    expect(planEviction([yielding], { waitedMs: 31_000, missingBytes: 1 }, RULES)).toEqual({
-      kind: "wait",
-      forMs: Number.POSITIVE_INFINITY,
-    });
+    const yielding = { ...busy, yieldingForMs: 1_000 };
+    expect(planEviction([yielding], { waitedMs: 31_000, missingBytes: 1 }, RULES)).toEqual({ kind: "wait", forMs: 29_000 });
     expect(planEviction([{ ...yielding, inFlight: 0 }], { waitedMs: 32_000, missingBytes: 1 }, RULES)).toEqual({
       kind: "evict",
       workerIds: ["a"],
     });
+  });
+
+  it("lets a worker serve again when its last requests take longer than a turn", () => {
+    const stuck = resident("a", { inFlight: 1, waiting: 3, yieldingForMs: 30_000 });
+    expect(planEviction([stuck], { waitedMs: 60_000, missingBytes: 1 }, RULES)).toEqual({ kind: "relent", workerIds: ["a"] });
+    const serving = { ...stuck, yieldingForMs: null };
+    expect(planEviction([serving], { waitedMs: 0, missingBytes: 1 }, RULES)).toEqual({ kind: "wait", forMs: 30_000 });
   });
 
   it("waits for a worker that is not ready yet, and gives it its time", () => {
@@ -88,13 +92,18 @@ describe("planEviction", () => {
         for (const entry of named) {
           expect(entry.kept || entry.coming).toBe(false);
           if (plan.kind === "yield") {
-            expect(entry.yielding).toBe(false);
+            expect(entry.yieldingForMs).toBeNull();
             expect(entry.readyForMs).toBeGreaterThanOrEqual(RULES.minResidentMs);
             continue;
           }
+          if (plan.kind === "relent") continue;
           expect(entry.inFlight).toBe(0);
-          if (!entry.yielding) expect(entry.waiting).toBe(0);
-          if (!entry.yielding) expect(entry.readyForMs).toBeGreaterThanOrEqual(RULES.minResidentMs);
+          if (entry.yieldingForMs === null) expect(entry.waiting).toBe(0);
+          if (entry.yieldingForMs === null) expect(entry.readyForMs).toBeGreaterThanOrEqual(RULES.minResidentMs);
+        }
+        if (plan.kind === "relent") {
+          expect(Math.max(...named.map(({ yieldingForMs }) => yieldingForMs ?? 0))).toBeGreaterThanOrEqual(RULES.turnMs);
+          expect(named.some(({ inFlight }) => inFlight > 0)).toBe(true);
         }
         if (plan.kind === "evict" && contender.missingBytes !== null) {
           const freed = named.reduce((sum, entry) => sum + (entry.memoryBytes ?? Number.POSITIVE_INFINITY), 0);

@@ -8,8 +8,8 @@ export interface Resident {
   readonly waiting: number;
   /** Never evicted: its model is pinned, or it is one of the workers that its model always has. */
   readonly kept: boolean;
-  /** It gets no more requests, since its turn is over. */
-  readonly yielding: boolean;
+  /** So long it has got no more requests, since its turn is over; null: it gets them. 0: it will get none again. */
+  readonly yieldingForMs: number | null;
   readonly readyForMs: number;
   /** Since it gave back its last request. */
   readonly idleForMs: number;
@@ -21,28 +21,34 @@ export interface Resident {
 export interface EvictionRules {
   /** A model that was loaded stays at least this long. */
   readonly minResidentMs: number;
-  /** One that is used all the time stays this long after it was loaded, and after another has begun to wait. */
+  /**
+   * One that is used all the time stays this long after it was loaded, and after another has begun to wait. One whose last
+   * requests take longer than this is given requests again, for another turn.
+   */
   readonly turnMs: number;
 }
 
 /** A model that waits for memory. */
 export interface Contender {
+  /** Since it has come, or since others were last given another turn although it waits. */
   readonly waitedMs: number;
   /** How much is missing; null when that is not known: then one worker at a time is tried. */
   readonly missingBytes: number | null;
 }
 
-/** What to do for a contender: stop idle workers, take busy ones out of rotation, look again later, or give up. */
+/** What to do for a contender: stop idle workers, take busy ones out of rotation or back into it, look again later, or give up. */
 export type EvictionPlan =
   | { readonly kind: "evict"; readonly workerIds: readonly string[] }
   | { readonly kind: "yield"; readonly workerIds: readonly string[] }
+  | { readonly kind: "relent"; readonly workerIds: readonly string[] }
   | { readonly kind: "wait"; readonly forMs: number }
   | { readonly kind: "hopeless" };
 
 /**
  * Whose memory a contender gets. Idle workers go first, the least recently used before others, and only as many as are
  * needed. A worker that is busy, or waited for, is never stopped: once its turn is over it yields, and goes when it is
- * idle. Nothing is stopped while what may be stopped does not add up to what is missing.
+ * idle. Where its last requests do not end for a whole turn, it serves on for another: one endless stream must not take the
+ * device from everybody. Nothing is stopped while what may be stopped does not add up to what is missing.
  */
 export function planEviction(residents: readonly Resident[], contender: Contender, rules: EvictionRules): EvictionPlan {
   const candidates = residents
@@ -55,12 +61,20 @@ export function planEviction(residents: readonly Resident[], contender: Contende
   if (chosen === null) return { kind: "hopeless" };
   const latestMs = Math.max(...chosen.map(({ inMs }) => inMs));
   if (latestMs > 0) return { kind: "wait", forMs: latestMs };
-  const busy = chosen.filter(({ resident }) => resident.inFlight > 0 || (resident.waiting > 0 && !resident.yielding));
+  const busy = chosen.filter(
+    ({ resident }) => resident.inFlight > 0 || (resident.waiting > 0 && resident.yieldingForMs === null),
+  );
   if (busy.length === 0) return { kind: "evict", workerIds: chosen.map(({ resident }) => resident.workerId) };
-  const toYield = chosen.filter(({ resident }) => !resident.yielding);
-  // All of them have yielded and one is not done: its last request ends the wait.
-  if (toYield.length === 0) return { kind: "wait", forMs: Number.POSITIVE_INFINITY };
+  const toYield = chosen.filter(({ resident }) => resident.yieldingForMs === null);
+  if (toYield.length === 0) return untilDone(chosen, rules);
   return { kind: "yield", workerIds: toYield.map(({ resident }) => resident.workerId) };
+}
+
+/** All have yielded and one is not done: its last request ends the wait, or a whole turn does. */
+function untilDone(chosen: readonly Candidate[], { turnMs }: EvictionRules): EvictionPlan {
+  const leftMs = turnMs - Math.max(...chosen.map(({ resident }) => resident.yieldingForMs ?? 0));
+  if (leftMs > 0) return { kind: "wait", forMs: leftMs };
+  return { kind: "relent", workerIds: chosen.map(({ resident }) => resident.workerId) };
 }
 
 interface Candidate {
@@ -70,7 +84,7 @@ interface Candidate {
 
 function mayGoInMs(resident: Resident, contender: Contender, rules: EvictionRules): number {
   if (resident.coming) return Number.POSITIVE_INFINITY;
-  if (resident.yielding) return 0;
+  if (resident.yieldingForMs !== null) return 0;
   const isUsed = resident.inFlight > 0 || resident.waiting > 0;
   if (!isUsed) return Math.max(0, rules.minResidentMs - resident.readyForMs);
   return Math.max(0, rules.turnMs - resident.readyForMs, rules.turnMs - contender.waitedMs);

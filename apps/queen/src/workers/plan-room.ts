@@ -7,8 +7,10 @@ import { usageOf } from "./worker-usage.ts";
 export interface RoomQuestion extends Contender {
   readonly hiveId: string;
   readonly modelId: string;
-  /** Whether a worker only finishes what it has. */
+  /** Whether a worker only finishes what it has, and is then stopped. */
   readonly isDraining: (workerId: string) => boolean;
+  /** So long a worker has been given no more requests for others to have their turn; null: it is given them. */
+  readonly yieldingForMs: (workerId: string) => number | null;
 }
 
 /** So long a worker that is being stopped is waited for before another one is stopped, too. */
@@ -31,14 +33,14 @@ export function planRoom(context: FleetContext, question: RoomQuestion): Evictio
   return planEviction(residents, question, eviction);
 }
 
-function residentOf(context: FleetContext, entry: WorkerEntry, { isDraining }: RoomQuestion): Resident {
+function residentOf(context: FleetContext, entry: WorkerEntry, { isDraining, yieldingForMs }: RoomQuestion): Resident {
   const { row } = entry;
   const memory = row.spec?.needs?.memory_bytes;
   return {
     ...usageOf(context, entry),
     coming: entry.ready === null,
     kept: row.wanted && isKept(context, entry),
-    yielding: isDraining(row.record.worker_id),
+    yieldingForMs: isDraining(row.record.worker_id) ? 0 : yieldingForMs(row.record.worker_id),
     memoryBytes: typeof memory === "number" ? memory : null,
   };
 }

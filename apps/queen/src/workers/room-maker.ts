@@ -3,6 +3,7 @@ import type { EvictionPlan } from "../domain/eviction.ts";
 import { mayRunOn } from "../domain/placement.ts";
 import { type FleetContext, isOnItsWay } from "./fleet-context.ts";
 import { planRoom } from "./plan-room.ts";
+import { type Claim, isSmaller, type Refusal } from "./room-claim.ts";
 import type { StartWish } from "./worker-spawner.ts";
 
 /** What making room does to the world. */
@@ -15,26 +16,6 @@ export interface RoomMakerEffects {
   readonly isDraining: (workerId: string) => boolean;
   /** Nothing that could ever make room. */
   readonly giveUp: (modelId: string) => void;
-}
-
-/** What a hive without room has said. */
-interface Refusal {
-  /** Null when it did not say, or was not asked since others were there first. */
-  readonly missingBytes: number | null;
-  readonly asked: boolean;
-  /** Workers of other models that it had then: once there are fewer it is asked again. */
-  readonly others: number;
-  readonly atMs: number;
-}
-
-/** A model that has no worker for lack of memory. */
-interface Claim {
-  readonly model: ModelSettings;
-  readonly sinceMs: number;
-  readonly refusals: Map<string, Refusal>;
-  /** Workers are being stopped for it, or their memory is on its way back. */
-  busy: boolean;
-  evictedOn: { readonly hiveId: string; readonly atMs: number } | null;
 }
 
 interface HivePlan {
@@ -72,9 +53,14 @@ export class RoomMaker implements Disposable {
     this.#effects = effects;
   }
 
+  /** Whether a worker gets no requests for now, so that another model has its turn. */
+  isYielding(workerId: string): boolean {
+    return this.#yieldingForMs(workerId) !== null;
+  }
+
   /**
    * Hives that must not be asked for a worker of a model now: others stand in line there, or they had no room for one more.
-   * Null: the model stands in line itself, and is started when its turn comes.
+   * Beside those in line, while nothing is being stopped for them, there may be room for who needs less. Null: the model stands in line itself, and is started when its turn comes.
    */
   closedTo(model: ModelSettings): ReadonlySet<string> | null {
     if (this.#claims.has(model.id)) {
@@ -82,7 +68,9 @@ export class RoomMaker implements Disposable {
       return null;
     }
     const closed = new Set<string>();
-    for (const claim of this.#claims.values()) for (const hiveId of claim.refusals.keys()) closed.add(hiveId);
+    for (const claim of this.#claims.values()) {
+      if (claim.busy || !isSmaller(model, claim)) for (const hiveId of claim.refusals.keys()) closed.add(hiveId);
+    }
     const nowMs = this.#context.clock.monotonicMs();
     for (const { hiveId } of this.#context.hives())
       if ((this.#full.get(`${model.id} ${hiveId}`) ?? 0) > nowMs) closed.add(hiveId);
@@ -185,24 +173,34 @@ export class RoomMaker implements Disposable {
       return Number.POSITIVE_INFINITY;
     }
     // Workers of one hive yield, not of all hives that could.
-    const begun = plans.filter(({ hiveId }) => this.#hasDrainingOn(hiveId));
+    const begun = plans.filter(({ hiveId }) => this.#hasYieldingOn(claim, hiveId));
     for (const { plan } of begun.length > 0 ? begun : plans) {
-      if (plan.kind !== "yield") continue;
-      for (const workerId of plan.workerIds) this.#yield(workerId);
+      if (plan.kind === "yield") for (const workerId of plan.workerIds) this.#yield(claim, workerId);
+      else if (plan.kind === "relent") this.#relent(claim);
+      else continue;
       return 0;
     }
     return Math.min(...plans.map(({ plan }) => (plan.kind === "wait" ? plan.forMs : Number.POSITIVE_INFINITY)));
   }
 
-  #hasDrainingOn(hiveId: string): boolean {
-    return this.#context.table.ofHive(hiveId).some(({ row }) => this.#effects.isDraining(row.record.worker_id));
+  #hasYieldingOn(claim: Claim, hiveId: string): boolean {
+    return this.#context.table.ofHive(hiveId).some(({ row }) => claim.yielding.has(row.record.worker_id));
   }
 
   #plan(claim: Claim, hiveId: string): EvictionPlan {
     const waitedMs = this.#context.clock.monotonicMs() - claim.sinceMs;
     const missingBytes = claim.refusals.get(hiveId)?.missingBytes ?? null;
     const { isDraining } = this.#effects;
-    return planRoom(this.#context, { hiveId, modelId: claim.model.id, waitedMs, missingBytes, isDraining });
+    const yieldingForMs = (workerId: string): number | null => this.#yieldingForMs(workerId);
+    return planRoom(this.#context, { hiveId, modelId: claim.model.id, waitedMs, missingBytes, isDraining, yieldingForMs });
+  }
+
+  #yieldingForMs(workerId: string): number | null {
+    for (const { yielding } of this.#claims.values()) {
+      const sinceMs = yielding.get(workerId);
+      if (sinceMs !== undefined) return this.#context.clock.monotonicMs() - sinceMs;
+    }
+    return null;
   }
 
   /** A claim whose workers have made room is asked for again; one that could not be recorded does not block the others. */
@@ -252,24 +250,32 @@ export class RoomMaker implements Disposable {
     }
   }
 
-  /** A busy worker finishes what it has; others may make room meanwhile. */
-  #yield(workerId: string): void {
-    this.#effects
-      .drain(workerId, "evicted")
-      .catch((error: unknown) =>
-        this.#context.log.error("cannot end a worker whose turn is over", { error, worker_id: workerId }),
-      );
+  /** A busy worker finishes what it has; it is stopped for the claim once it is idle. */
+  #yield(claim: Claim, workerId: string): void {
+    const entry = this.#context.table.get(workerId);
+    if (entry === null) return;
+    claim.yielding.set(workerId, this.#context.clock.monotonicMs());
+    this.#context.table.changes.publish(entry.row.record.model);
   }
 
   #drop(claim: Claim): void {
     this.#claims.delete(claim.model.id);
+    this.#relent(claim);
+  }
+
+  /** Whoever has yielded to a claim is given requests again. */
+  #relent(claim: Claim): void {
+    claim.sinceMs = this.#context.clock.monotonicMs();
+    const models = new Set([...claim.yielding.keys()].flatMap((id) => this.#context.table.get(id)?.row.record.model ?? []));
+    claim.yielding.clear();
+    for (const model of models) this.#context.table.changes.publish(model);
   }
 
   #claimOf(model: ModelSettings): Claim {
     const known = this.#claims.get(model.id);
     if (known !== undefined) return known;
     const sinceMs = this.#context.clock.monotonicMs();
-    const claim: Claim = { model, sinceMs, refusals: new Map(), busy: false, evictedOn: null };
+    const claim: Claim = { model, sinceMs, refusals: new Map(), yielding: new Map(), busy: false, evictedOn: null };
     this.#claims.set(model.id, claim);
     return claim;
   }

@@ -243,7 +243,8 @@ export class WorkerFleet implements Disposable {
 
   #createDirectory(): WorkerDirectory {
     return {
-      ready: (modelId) => readyWorkers(this.#context, modelId, (workerId) => this.#drains.has(workerId)),
+      ready: (modelId) =>
+        readyWorkers(this.#context, modelId, (workerId) => this.#drains.has(workerId) || this.#room.isYielding(workerId)),
       starting: (modelId) => this.#demand.starting(modelId),
       want: (modelId) => this.#demand.want(modelId),
       failure: (modelId) => this.#demand.failure(modelId),
