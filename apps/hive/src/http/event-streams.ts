@@ -50,6 +50,7 @@ export class EventStreams implements Disposable {
       sequence: this.#sequence,
       hive: this.#options.identity(),
       workers: [...this.#options.supervision.list()],
+      beat_ms: Number.isFinite(this.#options.beatMs) ? Math.max(1, Math.round(this.#options.beatMs)) : null,
     };
     reader.send(toSse(snapshot));
     this.#readers.add(reader);

@@ -28,6 +28,8 @@ export const hiveEventSchema = {
         sequence: field.sequence,
         hive: hiveIdentitySchema,
         workers: { type: "array", items: workerRecordSchema },
+        /** How often beats come, whatever their reader is set to; null: never. Absent: the reader's own setting. */
+        beat_ms: { type: ["integer", "null"], minimum: 1 },
       },
       required: ["type", "sequence", "hive", "workers"],
       additionalProperties: false,
