@@ -130,11 +130,7 @@ export class KeeperWorld implements AsyncDisposable {
           },
         },
         isFrozen: () => false,
-        metrics: createHiveMetrics(
-          createMetrics(),
-          () => [],
-          () => clock.nowMs(),
-        ),
+        metrics: createHiveMetrics(createMetrics(), { hives: () => [], isFrozen: () => false, nowMs: () => clock.nowMs() }),
         clock,
         random: () => 0.5,
         log: silentLog,

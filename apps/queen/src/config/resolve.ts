@@ -120,7 +120,11 @@ function resolveHealth(config: QueenConfigInput): HealthSettings {
     suspectGraceMs: parseDurationMs(health.suspect_grace),
     retryMs: parseDurationMs(health.retry),
     replaceAfterMs: parseDurationMs(health.replace_after),
-    massLoss: { hivesMin: massLoss.hives, windowMs: parseDurationMs(massLoss.window) },
+    massLoss: {
+      hivesMin: massLoss.hives,
+      windowMs: parseDurationMs(massLoss.window),
+      holdMs: parseDurationMs(massLoss.hold),
+    },
     startMs: parseDurationMs(health.start),
   };
 }

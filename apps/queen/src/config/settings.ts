@@ -74,8 +74,8 @@ export interface HealthSettings {
   readonly suspectGraceMs: number;
   readonly retryMs: number;
   readonly replaceAfterMs: number;
-  /** How many hives there must be, and how close together more than half of them be lost, for the guard to freeze. */
-  readonly massLoss: { readonly hivesMin: number; readonly windowMs: number };
+  /** How many hives there must be, and how close together more than half of them be lost, for the guard to freeze, and for how long at most. */
+  readonly massLoss: { readonly hivesMin: number; readonly windowMs: number; readonly holdMs: number };
   readonly startMs: number;
 }
 

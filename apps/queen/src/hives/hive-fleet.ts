@@ -72,15 +72,16 @@ export class HiveFleet implements AsyncDisposable {
   private constructor(options: HiveFleetOptions, tokens: Map<string, string>) {
     this.#options = options;
     this.tokens = tokens;
-    this.#metrics = createHiveMetrics(
-      options.metrics,
-      () => this.records(() => 0),
-      () => options.clock.nowMs(),
-    );
+    this.#metrics = createHiveMetrics(options.metrics, {
+      hives: () => this.records(() => 0),
+      isFrozen: () => this.#guard.look(),
+      nowMs: () => options.clock.nowMs(),
+    });
     this.#guard = new MassLossGuard({
       policy: options.settings.health.massLoss,
       hives: () => this.#expected(),
       store: options.store,
+      clock: options.clock,
       log: options.log,
     });
     this.#leaving = new LeavingHives({
@@ -273,7 +274,7 @@ export class HiveFleet implements AsyncDisposable {
           onGone: () => this.#receiver && forgetWorkers(this.#receiver, settings.id, log),
           onAbandoned: (reason) => this.#receiver?.abandon(settings.id, reason),
         },
-        isFrozen: () => this.#guard.isFrozen,
+        isFrozen: () => this.#guard.look(),
         metrics: this.#metrics,
         clock,
         random: Math.random,
@@ -284,10 +285,10 @@ export class HiveFleet implements AsyncDisposable {
     return { settings, host, transport, keeper };
   }
 
-  /** The hives whose loss says something: a host that may be off says nothing. */
+  /** The hives whose loss says something: a host that may be off, and one that an operator stopped, say nothing. */
   #expected(): readonly HiveLoss[] {
     return [...this.#hives.values()]
-      .filter(({ settings }) => settings.presence === "always")
+      .filter(({ settings, keeper }) => settings.presence === "always" && !keeper.isStoppedByOperator)
       .map(({ keeper }) => ({ hiveId: keeper.hiveId, lostAtMs: keeper.lostAtMs }));
   }
 }

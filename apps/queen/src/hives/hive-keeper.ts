@@ -61,6 +61,10 @@ export class HiveKeeper implements AsyncDisposable {
     this.post({ type: "start_requested", recorded: recordedRun(this.#row, this.#options.settings) });
   }
 
+  get isStoppedByOperator(): boolean {
+    return this.#row.stoppedByOperator === true;
+  }
+
   /** What an operator has ordered and an earlier queen has not brought to its end. */
   get unfinishedOrder(): HiveOrder | null {
     return unfinishedOrder(this.#row);

@@ -7,8 +7,16 @@ export interface HiveMetrics {
   readonly healthChecks: CounterMetric<"hive" | "outcome">;
 }
 
-/** Registers the metrics of hives; states and uptimes are looked up at each scrape. */
-export function createHiveMetrics(metrics: Metrics, hives: () => readonly HiveRecord[], nowMs: () => number): HiveMetrics {
+/** What is looked up at each scrape. */
+export interface HiveMetricsSources {
+  readonly hives: () => readonly HiveRecord[];
+  /** Whether the mass-loss guard holds still. */
+  readonly isFrozen: () => boolean;
+  readonly nowMs: () => number;
+}
+
+/** Registers the metrics of hives. */
+export function createHiveMetrics(metrics: Metrics, { hives, isFrozen, nowMs }: HiveMetricsSources): HiveMetrics {
   metrics.gauge("queen_hives", "Hives by state.", ["state"], (gauge) => {
     const counts = new Map<string, number>(HIVE_STATES.map((state) => [state, 0]));
     for (const hive of hives()) counts.set(hive.state, (counts.get(hive.state) ?? 0) + 1);
@@ -24,6 +32,12 @@ export function createHiveMetrics(metrics: Metrics, hives: () => readonly HiveRe
         gauge.set({ hive: hive.hive_id }, uptimeS);
       }
     },
+  );
+  metrics.gauge(
+    "queen_hives_frozen",
+    "1 while so many hives are lost at once that nothing of them is ended or replaced.",
+    [],
+    (gauge) => gauge.set({}, isFrozen() ? 1 : 0),
   );
   return {
     restarts: metrics.counter("queen_hive_restarts_total", "Restarts of hives by reason.", ["hive", "reason"]),

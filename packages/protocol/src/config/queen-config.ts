@@ -195,7 +195,7 @@ export const queenConfigSchema = {
         replace_after: value.duration,
         mass_loss: {
           type: "object",
-          properties: { hives: { type: "integer", minimum: 2 }, window: value.duration },
+          properties: { hives: { type: "integer", minimum: 2 }, window: value.duration, hold: value.duration },
           additionalProperties: false,
         },
         start: value.duration,

@@ -28,7 +28,7 @@ export const QUEEN_CONFIG_DEFAULTS = {
     suspect_grace: "10s",
     retry: "3s",
     replace_after: "5m",
-    mass_loss: { hives: 3, window: "10s" },
+    mass_loss: { hives: 3, window: "10s", hold: "15m" },
     start: "15s",
     workers: WORKER_HEALTH_DEFAULTS,
   },
