@@ -16,7 +16,9 @@ export function hiveLifecyclePage(): string {
     "# The life of a hive, as the queen sees it\n",
     "From `apps/queen/src/domain/hive-machine.ts`, by asking it for every event in every state that can be reached. What is not",
     "here changes nothing: a late event, a repetition, the word of a run that has ended. `draining` is a hive that runs and was",
-    "drained by an operator; the mark outlives a crash.\n",
+    "drained by an operator; the mark outlives a crash. `replace`: its workers no longer count, so that others are started in their",
+    "place; `take back`: they count again. A row lists all that may follow: the grace, the breaker, how long the link stood, and",
+    "the guard against mass losses decide what of it does.\n",
     ...lifecycleLines(exploreTransitions(), "stopped", "stopped", "queen"),
   ].join("\n");
 }
@@ -33,7 +35,10 @@ function exploreTransitions(): readonly Transition[] {
       for (const event of EVENTS) {
         const next = nextHive(machine, event, policy);
         if (next.machine === machine && next.effects.length === 0) continue;
-        const effects = next.effects.map((effect) => (effect.kind === "schedule" ? `schedule ${effect.timer}` : effect.kind));
+        const effects: string[] = next.effects.map((effect) =>
+          effect.kind === "schedule" ? `schedule ${effect.timer}` : effect.kind,
+        );
+        if (machine.isReplaced !== next.machine.isReplaced) effects.push(next.machine.isReplaced ? "replace" : "take back");
         rows.add(stateNameOf(machine), event.type, stateNameOf(next.machine), effects);
         open.push({ ...next.machine, restarts: 0, recentFailuresMs: [], attempt: 0, lastError: null });
       }
@@ -53,10 +58,11 @@ const RUN: HiveIdentity = {
   protocol: { min: 1, max: 1 },
 };
 
-/** The same moment for all, so that the search ends; a policy without grace and one with an open breaker show the other ways. */
+/** The same moment for all, so that the search ends; without grace, with an open breaker, and frozen are the other ways. */
 const POLICIES: readonly HivePolicy[] = [
-  { suspectGraceMs: 10_000, breakerRestarts: 5, breakerWindowMs: 300_000, isFrozen: false },
-  { suspectGraceMs: 0, breakerRestarts: 0, breakerWindowMs: 300_000, isFrozen: false },
+  { suspectGraceMs: 10_000, linkStandsMinMs: 3_000, breakerRestarts: 5, breakerWindowMs: 300_000, isFrozen: false },
+  { suspectGraceMs: 0, linkStandsMinMs: 0, breakerRestarts: 0, breakerWindowMs: 300_000, isFrozen: false },
+  { suspectGraceMs: 0, linkStandsMinMs: 0, breakerRestarts: 5, breakerWindowMs: 300_000, isFrozen: true },
 ];
 
 const EVENTS: readonly HiveMachineEvent[] = [

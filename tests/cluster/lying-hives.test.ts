@@ -6,6 +6,10 @@ import { ask, chat, statesOf } from "./ask.ts";
 import { identityOf, livingOf } from "./identity.ts";
 import { type Lie, startLyingHive } from "./lying-hive.ts";
 
+/** Longer than a busy machine takes from a lost link to the next one. */
+const RETRY_MS = 2_500;
+/** How early the timers of two processes may seem to be. */
+const TIMER_MS = 20;
 const HEALTH = { interval: "1s", beat: "200ms", timeout: "1s", retry: "200ms", suspect_grace: "2s" };
 const RESTART = { first: "100ms", max: "500ms", jitter: 0, breaker: { restarts: 1_000 } };
 const OPTIONS = { capture: true, workers: { min: 1 }, config: { health: HEALTH, restart: RESTART } } as const;
@@ -47,6 +51,35 @@ test.each<[string, Lie, RegExp]>([
   },
   180_000,
 );
+
+test("a hive that is sane for its first word only is asked again in peace: no sooner than health.retry", async () => {
+  const config = { health: { ...HEALTH, retry: `${RETRY_MS}ms` }, restart: RESTART };
+  await using cluster = await startTestCluster({ ...OPTIONS, config });
+  const [worker] = await cluster.workersReady(1);
+  if (worker === undefined) return expect.unreachable("one is ready");
+  const { toHive } = cluster.captures;
+  const honest = `http://${cluster.queen.config.hives?.[0]?.listen ?? ""}`;
+  const begunMs: number[] = [];
+  const events: Lie["events"] = async function* (all) {
+    begunMs.push(performance.now());
+    let isFirst = true;
+    for await (const event of all) {
+      // What the hive says of its address has to lead here again.
+      yield isFirst ? event.replaceAll(honest, toHive.url) : "data: {broken";
+      isFirst = false;
+    }
+  };
+  await using liar = await startLyingHive(honest, { events });
+  toHive.retarget(liar.url);
+  expect(await cluster.queen.hive("local").kill()).toBe(true);
+  await until(() => begunMs.length >= 4, 60_000, "the event stream to be opened again and again");
+  const gapsMs = begunMs.slice(1).map((ms, index) => ms - (begunMs[index] ?? 0));
+  expect(Math.min(...gapsMs)).toBeGreaterThanOrEqual(RETRY_MS - TIMER_MS);
+  expect(livingOf([identityOf(worker)])).toEqual([worker.pid]);
+  toHive.retarget(honest);
+  await cluster.queen.hivesRunning(undefined, 60_000);
+  expect((await ask(cluster.queen.url, { body: chat("fake") })).status).toBe(200);
+}, 180_000);
 
 test("events that come twice and out of order change nothing about what is true", async () => {
   await using cluster = await startTestCluster(OPTIONS);

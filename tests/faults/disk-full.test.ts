@@ -19,7 +19,7 @@ import { identityOf, livingOf } from "../cluster/identity.ts";
 const PORTS = 20;
 
 test.each(["queen", "hive"] as const)(
-  "a full disk under the state of the %s: requests go on, a lost worker is back once there is room, and down is proven on a full disk",
+  "a full disk under the state of the %s: requests go on, a lost worker and a lost hive are back once there is room, and down is proven on a full disk",
   async (whose) => {
     await using folder = await temporaryDirectory("qh-full");
     using disk = smallDisk(folder.join("small"));
@@ -58,6 +58,22 @@ test.each(["queen", "hive"] as const)(
       if (meanwhile.status !== 200) errorOf(meanwhile.text);
       disk.empty();
       const again = await ready(2);
+      expect((await ask(queen.url, { body: chat("fake") })).status).toBe(200);
+
+      disk.fill();
+      expect(await queen.hive("local").kill()).toBe(true);
+      const lost = await until(async () => {
+        const record = await queen.peer.call(QUEEN_ENDPOINTS.getHive, { params: { hive_id: "local" } });
+        return record.state === "running" || record.state === "suspect" ? null : record;
+      }, 60_000);
+      // Longer than the back-off: the restart is due, and cannot be recorded by whoever has the full disk.
+      const dueMs = performance.now() + 3_000;
+      await until(() => performance.now() >= dueMs, 30_000);
+      expect(livingOf([identityOf(again)])).toEqual([again.pid]);
+      disk.empty();
+      await queen.hivesRunning(undefined, 60_000);
+      const back = await queen.peer.call(QUEEN_ENDPOINTS.getHive, { params: { hive_id: "local" } });
+      expect(back.hive_epoch).toBeGreaterThan(lost.hive_epoch ?? 0);
       expect((await ask(queen.url, { body: chat("fake") })).status).toBe(200);
 
       disk.fill();

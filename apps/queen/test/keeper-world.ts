@@ -1,6 +1,13 @@
 import { createMetrics, silentLog } from "@queen-and-hive/daemon";
 import { ManualClock, type TemporaryDirectory, temporaryDirectory } from "@queen-and-hive/dev-env";
-import { type HiveIdentity, type HiveStopAnswer, parseHiveId, QhError, type QueenAddress } from "@queen-and-hive/protocol";
+import {
+  type HiveIdentity,
+  type HiveStartAnswer,
+  type HiveStopAnswer,
+  parseHiveId,
+  QhError,
+  type QueenAddress,
+} from "@queen-and-hive/protocol";
 import { resolveSettings } from "../src/config/resolve.ts";
 import type { HiveSettings, QueenSettings } from "../src/config/settings.ts";
 import { HiveKeeper } from "../src/hives/hive-keeper.ts";
@@ -21,17 +28,15 @@ export const QUEEN: QueenAddress = {
   queen_url: "http://127.0.0.1:1",
 };
 
+/** A run of the hive `gpu1` at an address where nobody answers. */
+export function runOfEpoch(epoch: number): HiveIdentity {
+  const protocol = { min: 1, max: 1 };
+  const url = "http://127.0.0.1:1";
+  return { hive_id: gpu1(), hive_epoch: epoch, pid: epoch, start_time: epoch, boot_id: "boot", url, version: "0", protocol };
+}
+
 /** A daemon that has run. */
-export const RUN: HiveIdentity = {
-  hive_id: gpu1(),
-  hive_epoch: 1,
-  pid: 1,
-  start_time: 1,
-  boot_id: "boot",
-  url: "http://127.0.0.1:1",
-  version: "0",
-  protocol: { min: 1, max: 1 },
-};
+export const RUN: HiveIdentity = runOfEpoch(1);
 
 const noAnswer = (): Promise<never> => Promise.reject(new QhError("host_unreachable", "cannot ask: a test does not answer"));
 
@@ -61,10 +66,16 @@ export class KeeperWorld implements AsyncDisposable {
   readonly store: Store;
   /** Every `hive stop` so far. */
   readonly stops: AskedStop[] = [];
-  /** How many times `hive start` was called; it never answers. */
+  /** How many times `hive start` was called. */
   starts = 0;
   /** How many times its workers were said to be gone. */
   gone = 0;
+  /** What `hive start` answers; nothing unless a test says so. */
+  startAnswer: () => Promise<HiveStartAnswer> = () => new Promise(() => undefined);
+  /** How many times the workers of the hive were given up. */
+  abandoned = 0;
+  /** While true, nothing can be recorded. */
+  isDiskFull = false;
   /** What `hive status` finds running. */
   running: HiveIdentity | null = null;
   /** The hive's program at a former place. */
@@ -79,9 +90,19 @@ export class KeeperWorld implements AsyncDisposable {
     const place = { file: null, workingDirectory: folder.path, home: folder.path, machineId: "machine", sshAgent: null };
     const hives = [{ id: "gpu1", host: "local" }];
     this.#settings = resolveSettings({ hives }, place, this.clock.nowMs());
-    this.store = openSqliteStore({ path: folder.join("queen.db"), clock: this.clock, onRequestsLost: () => undefined });
+    const store = openSqliteStore({ path: folder.join("queen.db"), clock: this.clock, onRequestsLost: () => undefined });
+    this.store = {
+      ...store,
+      commit: (change) => {
+        if (this.isDiskFull) throw new QhError("storage_failed", "cannot write the registry: ENOSPC");
+        return store.commit(change);
+      },
+    };
     // It has run before: its host needs no first look.
-    this.store.commit({ hives: [{ ...newHiveRow(this.hive, this.clock.nowMs()), state: "running", identity: RUN }], events: [] });
+    this.store.commit({
+      hives: [{ ...newHiveRow(this.hive, this.clock.nowMs()), state: "running", identity: runOfEpoch(1) }],
+      events: [],
+    });
   }
 
   static async open(): Promise<KeeperWorld> {
@@ -117,14 +138,16 @@ export class KeeperWorld implements AsyncDisposable {
         store,
         queen: () => QUEEN,
         health,
-        restart,
+        restart: { ...restart, jitter: 0 },
         preflight,
         install: { limits: install, withWorker: false },
         stopWorkerMs: 1_000,
         listener: {
           onEvent: () => undefined,
           onState: () => undefined,
-          onAbandoned: () => undefined,
+          onAbandoned: () => {
+            this.abandoned += 1;
+          },
           onGone: () => {
             this.gone += 1;
           },
@@ -163,7 +186,7 @@ export class KeeperWorld implements AsyncDisposable {
     return {
       start: () => {
         this.starts += 1;
-        return new Promise(() => undefined);
+        return this.startAnswer();
       },
       status: () =>
         Promise.resolve({

@@ -20,7 +20,13 @@ it.each([
     beatMs,
     sampleEveryMs: Number.POSITIVE_INFINITY,
   });
-  using _reader = streams.attach({ send: ({ data }) => sent.push(data) > 0, close: () => undefined, comment: () => true, closed: false, bufferedBytes: 0 });
+  using _reader = streams.attach({
+    send: ({ data }) => sent.push(data) > 0,
+    close: () => undefined,
+    comment: () => true,
+    closed: false,
+    bufferedBytes: 0,
+  });
   await clock.advance(1_000);
   const beats = said === null ? 0 : 1_000 / said;
   expect(sent).toEqual([

@@ -13,7 +13,13 @@ import {
   stateNameOf,
 } from "./hive-states.ts";
 
-const policy: HivePolicy = { suspectGraceMs: 10_000, breakerRestarts: 5, breakerWindowMs: 300_000, isFrozen: false };
+const policy: HivePolicy = {
+  suspectGraceMs: 10_000,
+  linkStandsMinMs: 3_000,
+  breakerRestarts: 5,
+  breakerWindowMs: 300_000,
+  isFrozen: false,
+};
 
 const HIVE_ID = hiveId("gpu1");
 
@@ -236,7 +242,7 @@ describe("the life of a hive", () => {
     });
   });
 
-  it("ends a daemon only after it was found mute for its grace, and never while frozen", () => {
+  it("ends a daemon only after it was found mute for its grace and not for the first time, and never while frozen", () => {
     fc.assert(
       fc.property(steps, (history) => {
         const world = new World();
@@ -245,10 +251,11 @@ describe("the life of a hive", () => {
           world.nowMs += passMs;
           const event = eventOf(world, kind, choice);
           if (event === null) continue;
-          const { state } = world.machine;
+          const { state, lostAtMs } = world.machine;
           const effects = world.tell(event, isFrozen);
           if (!effects.some((effect) => effect.kind === "end_daemon")) continue;
           expect(isFrozen).toBe(false);
+          expect(lostAtMs).not.toBeNull();
           expect(event).toMatchObject({ type: "diagnosed", finding: "mute" });
           expect(state.name === "suspect" && world.nowMs - state.sinceMs >= policy.suspectGraceMs).toBe(true);
         }
@@ -273,6 +280,28 @@ describe("the life of a hive", () => {
       }),
       { numRuns: 500 },
     );
+  });
+
+  it("waits for a pause before it is connected again when its link was lost as soon as it stood", () => {
+    const run = runOfEpoch(2);
+    const effectsAfter = (stoodMs: number): readonly HiveEffect[] => {
+      const world = new World();
+      world.tell({ type: "start_requested" });
+      world.tell({ type: "start_answered", run });
+      world.tell({ type: "connected", run, atMs: 0 });
+      world.tell({ type: "link_lost", epoch: 2, reason: "stream_closed", detail: "nonsense", atMs: stoodMs });
+      const found = { type: "diagnosed", epoch: 2, finding: "answers", detail: "", atMs: stoodMs } as const;
+      const effects = world.tell(found);
+      if (effects.some(({ kind }) => kind === "connect")) return effects;
+      return [...effects, ...world.tell({ type: "timer", timer: "retry" }), ...world.tell(found)];
+    };
+    const connect: HiveEffect = { kind: "connect", run };
+    expect(effectsAfter(policy.linkStandsMinMs)).toEqual([connect]);
+    expect(effectsAfter(policy.linkStandsMinMs - 1)).toEqual([
+      { kind: "schedule", timer: "retry", attempt: 0 },
+      { kind: "diagnose", run },
+      connect,
+    ]);
   });
 
   it("is out of reach, and never ended, while its host does not say that it is gone or mute", () => {

@@ -137,7 +137,9 @@ function onLinkLost(
   const { state } = machine;
   if (runEpoch(state) !== event.epoch) return same(machine);
   if (state.name === "running" || (state.name === "starting" && state.step === "connecting")) {
-    return suspect(forgiveAfterStableRun(machine, event.atMs, policy), state.run, event.reason, event.detail, event.atMs);
+    const isHasty = state.name === "running" && event.atMs - state.sinceMs < policy.linkStandsMinMs;
+    const known = forgiveAfterStableRun(machine, event.atMs, policy);
+    return suspect(known, state.run, event.reason, event.detail, event.atMs, isHasty);
   }
   // A connection that fails while suspect is tried again after a pause, beginning with a new diagnosis.
   if (state.name === "suspect") {
@@ -159,9 +161,11 @@ function onDiagnosed(
       return crash(machine, event.detail, event.atMs, policy);
     case "answers":
       if (state.name === "unreachable") return connectTo(machine, state.run, []);
+      // One that answers, connects and is lost at once, again and again, would keep us busy with nothing else.
+      if (state.isHasty) return to(machine, { ...state, isHasty: false }, [schedule("retry", 0)]);
       return { machine, effects: [{ kind: "connect", run: state.run }] };
     case "mute":
-      return onMute(lost, state, event, policy);
+      return onMute(lost, state, event, { policy, isConfirmed: machine.lostAtMs !== null });
     case "unclear":
       // Nothing says that it is ill: it is only tried again, and after its grace it counts as out of reach.
       if (isWithinGrace(state, event.atMs, policy)) {
@@ -198,18 +202,24 @@ function outOfReach(lost: HiveMachine, state: Doubted, detail: string): HiveTran
   ]);
 }
 
-/** A daemon that lives and is mute is ended after its grace, unless we are the one who is ill. */
+/**
+ * A daemon that lives and is mute is ended after its grace, unless we are the one who is ill. It has to be found mute twice:
+ * hives that were lost together are then known to the guard before the first of them is ended.
+ */
 function onMute(
   lost: HiveMachine,
   state: Doubted,
   event: Extract<HiveMachineEvent, { type: "diagnosed" }>,
-  policy: HivePolicy,
+  { policy, isConfirmed }: { readonly policy: HivePolicy; readonly isConfirmed: boolean },
 ): HiveTransition {
   // While it was unreachable it may have been mute for long: its grace begins when its host answers again.
   if (state.name === "unreachable") {
-    return to(lost, { name: "suspect", run: state.run, reason: "health_failed", sinceMs: event.atMs }, [schedule("retry", 0)]);
+    return to(lost, { name: "suspect", run: state.run, reason: "health_failed", sinceMs: event.atMs, isHasty: false }, [
+      schedule("retry", 0),
+    ]);
   }
-  if (isWithinGrace(state, event.atMs, policy) || policy.isFrozen) return { machine: lost, effects: [schedule("retry", 0)] };
+  if (isWithinGrace(state, event.atMs, policy) || policy.isFrozen || !isConfirmed)
+    return { machine: lost, effects: [schedule("retry", 0)] };
   return to({ ...lost, lastError: event.detail }, { name: "hung", run: state.run }, [
     { kind: "disconnect" },
     { kind: "end_daemon", run: state.run },

@@ -24,8 +24,9 @@ export function suspect(
   reason: Extract<HiveMachineState, { name: "suspect" }>["reason"],
   detail: string,
   atMs: number,
+  isHasty = false,
 ): HiveTransition {
-  return to({ ...machine, lastError: detail }, { name: "suspect", run, reason, sinceMs: atMs }, [
+  return to({ ...machine, lastError: detail }, { name: "suspect", run, reason, sinceMs: atMs, isHasty }, [
     { kind: "disconnect" },
     { kind: "diagnose", run },
   ]);

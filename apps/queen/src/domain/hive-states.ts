@@ -20,7 +20,14 @@ export type HiveMachineState =
   | { readonly name: "starting"; readonly step: "calling" }
   | { readonly name: "starting"; readonly step: "connecting"; readonly run: HiveIdentity }
   | { readonly name: "running"; readonly run: HiveIdentity; readonly sinceMs: number }
-  | { readonly name: "suspect"; readonly run: HiveIdentity; readonly reason: SuspicionReason; readonly sinceMs: number }
+  /** `isHasty`: the link was lost so soon after it stood that the next one waits for a pause. */
+  | {
+      readonly name: "suspect";
+      readonly run: HiveIdentity;
+      readonly reason: SuspicionReason;
+      readonly sinceMs: number;
+      readonly isHasty: boolean;
+    }
   | { readonly name: "crashed"; readonly reason: string }
   | { readonly name: "hung"; readonly run: HiveIdentity }
   | { readonly name: "unreachable"; readonly run: HiveIdentity | null; readonly reason: string }
@@ -120,6 +127,8 @@ export type HiveEffect =
 export interface HivePolicy {
   /** How long a mute daemon may stay mute before it is called hung. */
   readonly suspectGraceMs: number;
+  /** A link that stood for less than this is opened again only after a pause. */
+  readonly linkStandsMinMs: number;
   readonly breakerRestarts: number;
   /** Failures older than this are forgiven; a run that lasted this long forgives all. */
   readonly breakerWindowMs: number;

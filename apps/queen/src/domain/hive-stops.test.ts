@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { nextHive } from "./hive-machine.ts";
 import { type HiveEffect, type HiveMachine, type HiveMachineEvent, INITIAL_HIVE_MACHINE } from "./hive-states.ts";
 
-const POLICY = { suspectGraceMs: 10_000, breakerRestarts: 5, breakerWindowMs: 300_000, isFrozen: false };
+const POLICY = { suspectGraceMs: 10_000, linkStandsMinMs: 3_000, breakerRestarts: 5, breakerWindowMs: 300_000, isFrozen: false };
 const RUN: HiveIdentity = {
   hive_id: parseHiveId("gpu1") ?? expect.unreachable("it is an id"),
   hive_epoch: 1,

@@ -48,7 +48,7 @@ export class HiveKeeper implements AsyncDisposable {
       log: options.log,
       handle: (event) => this.#handle(event),
     });
-    this.#timers = new HiveTimers(options, options.clock, (timer) => this.post({ type: "timer", timer }));
+    this.#timers = new HiveTimers(options, (timer) => this.post({ type: "timer", timer }));
     this.#work = new HiveWork(options, row, {
       post: (event) => this.post(event),
       former: new FormerPlace(options, former, (isSameDaemon) => this.#leftFormer(isSameDaemon)),
@@ -201,13 +201,18 @@ export class HiveKeeper implements AsyncDisposable {
     const before = this.#machine;
     const { machine, effects } = nextHive(before, event, {
       suspectGraceMs: this.#options.health.suspectGraceMs,
+      linkStandsMinMs: this.#options.health.retryMs,
       breakerRestarts: this.#options.restart.breakerRestarts,
       breakerWindowMs: this.#options.restart.breakerWindowMs,
       isFrozen: this.#options.isFrozen(),
     });
     const changed =
       machine.state !== before.state || machine.isDrained !== before.isDrained || machine.isReplaced !== before.isReplaced;
-    if (changed && !this.#recorder.move(before, machine, event, this.#work)) return;
+    if (changed && !this.#recorder.move(before, machine, event, this.#work)) {
+      // A start that is not made for want of disk would else be waited for for ever.
+      this.#timers.tryAgain(event.type === "timer" ? event.timer : "start", () => this.post(event));
+      return;
+    }
     this.#machine = machine;
     if (machine.state.name !== before.state.name) this.#timers.cancel();
     for (const effect of effects) this.#run(effect);

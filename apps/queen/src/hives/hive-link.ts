@@ -1,14 +1,17 @@
-import { type Clock, Deadline, type Log } from "@queen-and-hive/daemon";
+import { type Clock, Deadline, isSameProcess, type Log } from "@queen-and-hive/daemon";
 import { commonProtocol, type HiveEvent, type HiveIdentity, PROTOCOL, QhError } from "@queen-and-hive/protocol";
 import type { HealthSettings } from "../config/settings.ts";
 import type { SuspicionReason } from "../domain/hive-states.ts";
 import { createHiveCalls, type HiveCalls } from "./hive-calls.ts";
-import { stillSilentAfterStallCheck } from "./stall-check.ts";
+import { afterAwake, stillSilentAfterStallCheck } from "./stall-check.ts";
 import type { HiveTransport } from "./transport.ts";
 
-/** What a link tells; `onLost` and `onRefused` come at most once, and nothing after them. */
+/**
+ * What a link tells; `onLost` and `onRefused` come at most once, and nothing after them. What throws on taking in a message
+ * (its disk may be full) is given everything anew, as a snapshot, after `health.retry`: the hive is not to blame.
+ */
 export interface HiveLinkListener {
-  /** The hive has taken our claim and sent its snapshot. */
+  /** The hive has taken our claim and sent its snapshot; again each time that it was asked for everything anew. */
   onConnected(snapshot: Extract<HiveEvent, { type: "snapshot" }>): void;
   onEvent(event: HiveEvent): void;
   onLost(reason: SuspicionReason, detail: string): void;
@@ -36,6 +39,10 @@ export class HiveLink {
   readonly #options: HiveLinkOptions;
   readonly #abort = new AbortController();
   #lastSignOfLifeMs: number;
+  #isConnected = false;
+  /** Ends the event stream that is read, so that a new one begins with a snapshot; null while none is read. */
+  #anew: AbortController | null = null;
+  #anewTimer: Disposable | null = null;
   #beginTimer: Disposable | null = null;
   #beatTimer: Disposable | null = null;
   #healthTimer: Disposable | null = null;
@@ -58,36 +65,67 @@ export class HiveLink {
   async close(): Promise<void> {
     if (!this.#abort.signal.aborted)
       this.#abort.abort(new QhError("client_closed", "cannot go on: the link to the hive was closed"));
-    for (const timer of [this.#beginTimer, this.#beatTimer, this.#healthTimer]) timer?.[Symbol.dispose]();
+    for (const timer of [this.#beginTimer, this.#beatTimer, this.#healthTimer, this.#anewTimer]) timer?.[Symbol.dispose]();
     await this.calls[Symbol.asyncDispose]();
   }
 
   async #run(): Promise<void> {
-    const { listener, health, clock } = this.#options;
-    let connected = false;
+    const { health, clock } = this.#options;
     try {
       await this.#claim();
-      this.#beginTimer = clock.after(health.timeoutMs, () => this.#lose("connect_failed", "no snapshot came in time"));
-      for await (const event of this.calls.events(this.#abort.signal)) {
-        this.#lastSignOfLifeMs = this.#options.clock.monotonicMs();
-        if (event.type === "snapshot") {
-          this.#checkRun(event.hive);
-          const isFirst = !connected;
-          connected = true;
-          this.#beginTimer?.[Symbol.dispose]();
-          listener.onConnected(event);
-          if (!isFirst) continue;
-          this.#watchBeats();
-          this.#scheduleHealthCheck(0);
-        } else if (connected) {
-          listener.onEvent(event);
-        }
-      }
-      this.#lose(connected ? "stream_closed" : "connect_failed", "the hive ended the event stream");
+      this.#beginTimer = afterAwake(clock, health.timeoutMs, () => this.#lose("connect_failed", "no snapshot came in time"));
+      while (await this.#readEvents());
+      this.#lose(this.#lostReason, "the hive ended the event stream");
     } catch (error) {
       if (this.#abort.signal.aborted) return;
       if (error instanceof QhError && REFUSALS.has(error.kind)) this.#refuse(error);
-      else this.#lose(connected ? "stream_closed" : "connect_failed", messageOf(error));
+      else this.#lose(this.#lostReason, messageOf(error));
+    }
+  }
+
+  get #lostReason(): SuspicionReason {
+    return this.#isConnected ? "stream_closed" : "connect_failed";
+  }
+
+  /** Reads one event stream to its end; true when it was ended so that another one begins anew. */
+  async #readEvents(): Promise<boolean> {
+    const anew = new AbortController();
+    this.#anew = anew;
+    try {
+      for await (const event of this.calls.events(AbortSignal.any([this.#abort.signal, anew.signal]))) {
+        this.#lastSignOfLifeMs = this.#options.clock.monotonicMs();
+        if (event.type === "snapshot") this.#onSnapshot(event);
+        else if (this.#isConnected) this.#tell(() => this.#options.listener.onEvent(event));
+      }
+    } catch (error) {
+      if (!anew.signal.aborted || this.#abort.signal.aborted) throw error;
+    }
+    return anew.signal.aborted && !this.#abort.signal.aborted;
+  }
+
+  #onSnapshot(snapshot: Extract<HiveEvent, { type: "snapshot" }>): void {
+    this.#checkRun(snapshot.hive);
+    const isFirst = !this.#isConnected;
+    this.#isConnected = true;
+    this.#beginTimer?.[Symbol.dispose]();
+    this.#tell(() => this.#options.listener.onConnected(snapshot));
+    if (!isFirst) return;
+    this.#watchBeats(snapshot.beat_ms);
+    this.#scheduleHealthCheck(0);
+  }
+
+  /** What goes wrong on our side is not the hive's fault: the link stands, and asks for everything again when we may be well. */
+  #tell(take: () => void): void {
+    const { clock, health, log, run } = this.#options;
+    try {
+      take();
+    } catch (error) {
+      if (this.#anewTimer !== null) return;
+      log.error("ALERT: cannot take in what a hive says: it is asked for everything again", { error, hive_id: run.hive_id });
+      this.#anewTimer = clock.after(health.retryMs, () => {
+        this.#anewTimer = null;
+        this.#anew?.abort(new QhError("client_closed", "cannot go on: the event stream begins anew"));
+      });
     }
   }
 
@@ -100,13 +138,10 @@ export class HiveLink {
   }
 
   /** Somebody else may have got the port of a daemon that ended: then this is not the run that we look for. */
-  #checkRun(answer: Pick<HiveIdentity, "hive_id" | "hive_epoch" | "protocol">): void {
+  #checkRun(answer: Omit<HiveIdentity, "url" | "version">): void {
     const { run } = this.#options;
-    if (answer.hive_id !== run.hive_id || answer.hive_epoch !== run.hive_epoch) {
-      throw new QhError(
-        "peer_nonsense",
-        `cannot use ${run.url}: ${answer.hive_id} of epoch ${answer.hive_epoch} answers there, not ${run.hive_id} of epoch ${run.hive_epoch}`,
-      );
+    if (answer.hive_id !== run.hive_id || answer.hive_epoch !== run.hive_epoch || !isSameProcess(answer, run)) {
+      throw new QhError("peer_nonsense", `cannot use ${run.url}: ${nameOf(answer)} answers there, not ${nameOf(run)}`);
     }
     if (commonProtocol(PROTOCOL, answer.protocol) === null) {
       throw new QhError(
@@ -116,9 +151,11 @@ export class HiveLink {
     }
   }
 
-  #watchBeats(): void {
+  /** A daemon that was started with another `beat` than ours beats as it was told then. */
+  #watchBeats(saidMs: number | null | undefined): void {
     const { clock, health } = this.#options;
-    const silenceMs = health.beatMs * health.missedBeats;
+    const beatMs = saidMs === undefined ? health.beatMs : Math.max(health.beatMs, saidMs ?? Number.POSITIVE_INFINITY);
+    const silenceMs = beatMs * health.missedBeats;
     if (!Number.isFinite(silenceMs)) return;
     const look = (): void => {
       if (this.#abort.signal.aborted) return;
@@ -180,6 +217,10 @@ const REFUSALS: ReadonlySet<QhError["kind"]> = new Set([
   "protocol_mismatch",
   "unauthenticated",
 ]);
+
+function nameOf({ hive_id, hive_epoch, pid }: Pick<HiveIdentity, "hive_id" | "hive_epoch" | "pid">): string {
+  return `${hive_id} of epoch ${hive_epoch} (pid ${pid})`;
+}
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

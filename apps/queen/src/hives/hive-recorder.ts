@@ -62,9 +62,9 @@ export class HiveRecorder {
       this.save(row, isMove ? [hiveStateEntry(settings.id, before, machine, event)] : []);
     } catch (error) {
       log.error("cannot record a change of a hive", { error, hive_id: settings.id, to: machine.state.name });
-      this.#row = row;
       // A start that cannot be recorded is not made; everything else only follows what has already happened.
       if (event.type === "start_requested" || event.type === "timer") return false;
+      this.#row = row;
     }
     if (isMove) logHiveState(log, settings, before, machine);
     if (isMove && machine.state.name === "crashed") metrics.restarts.inc({ hive: settings.id, reason: event.type });

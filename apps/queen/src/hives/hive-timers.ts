@@ -2,42 +2,50 @@ import { backoffMs, type Clock } from "@queen-and-hive/daemon";
 import { unreachable } from "@queen-and-hive/protocol";
 import type { HealthSettings, RestartSettings } from "../config/settings.ts";
 import type { HiveTimer } from "../domain/hive-states.ts";
+import { afterAwake } from "./stall-check.ts";
 
 /** What the length of a hive's timers comes from. */
-export interface HiveTimerSettings {
+interface HiveTimerSettings {
   readonly health: HealthSettings;
   readonly restart: RestartSettings;
   /** A number from 0 to 1, for the jitter. */
   readonly random: () => number;
 }
 
-/** The timers of one hive, one of each kind at most. */
-export class HiveTimers {
-  readonly #settings: HiveTimerSettings;
-  readonly #clock: Clock;
-  readonly #onTimer: (timer: HiveTimer) => void;
-  readonly #running = new Map<HiveTimer, Disposable>();
+/** What timers need to know. */
+export interface HiveTimersOptions extends HiveTimerSettings {
+  readonly clock: Clock;
+}
 
-  constructor(settings: HiveTimerSettings, clock: Clock, onTimer: (timer: HiveTimer) => void) {
-    this.#settings = settings;
-    this.#clock = clock;
+/** The timers of one hive, one of each kind, all in time that we were awake. */
+export class HiveTimers {
+  readonly #options: HiveTimersOptions;
+  readonly #onTimer: (timer: HiveTimer) => void;
+  readonly #timers = new Map<HiveTimer | "start", Disposable>();
+
+  constructor(options: HiveTimersOptions, onTimer: (timer: HiveTimer) => void) {
+    this.#options = options;
     this.#onTimer = onTimer;
   }
 
   /** Sets a timer; it replaces one of its kind. */
   schedule(timer: HiveTimer, attempt: number): void {
-    this.#running.get(timer)?.[Symbol.dispose]();
-    const delayMs = hiveTimerMs(timer, attempt, this.#settings);
-    this.#running.set(
-      timer,
-      this.#clock.after(delayMs, () => this.#onTimer(timer)),
-    );
+    this.#set(timer, hiveTimerMs(timer, attempt, this.#options), () => this.#onTimer(timer));
   }
 
-  /** Cancels all of them. */
+  /** What could not be recorded is tried again soon, as often as it takes. */
+  tryAgain(what: HiveTimer | "start", run: () => void): void {
+    this.#set(what, this.#options.health.retryMs, run);
+  }
+
   cancel(): void {
-    for (const timer of this.#running.values()) timer[Symbol.dispose]();
-    this.#running.clear();
+    for (const timer of this.#timers.values()) timer[Symbol.dispose]();
+    this.#timers.clear();
+  }
+
+  #set(key: HiveTimer | "start", ms: number, run: () => void): void {
+    this.#timers.get(key)?.[Symbol.dispose]();
+    this.#timers.set(key, afterAwake(this.#options.clock, ms, run));
   }
 }
 

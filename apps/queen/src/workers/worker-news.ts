@@ -46,22 +46,35 @@ export class WorkerNews {
       })),
       (model) => this.#demand.room(model),
     );
-    for (const workerId of plan.keep) this.#takeOver(workerId, records.get(workerId));
-    for (const workerId of plan.adopt) this.#adopt(hiveId, records.get(workerId));
-    for (const workerId of plan.stop) {
+    // What cannot be recorded of one worker, on a full disk, keeps no other from serving.
+    const failures: unknown[] = [];
+    const each = (workerIds: readonly string[], take: (workerId: string) => void): void => {
+      for (const workerId of workerIds) {
+        try {
+          take(workerId);
+        } catch (error) {
+          failures.push(error);
+        }
+      }
+    };
+    each(plan.keep, (workerId) => this.#takeOver(workerId, records.get(workerId)));
+    each(plan.adopt, (workerId) => this.#adopt(hiveId, records.get(workerId)));
+    each(plan.stop, (workerId) => {
       const record = records.get(workerId);
       if (table.get(workerId) === null && record !== undefined) this.#register(hiveId, record, false);
       if (this.#drains.has(workerId)) this.#drains.tellHive(workerId);
       else void this.#spawner.stop(workerId, "unwanted");
-    }
-    for (const workerId of plan.forget) table.remove(workerId, { actor: "queen", cause: "missing" });
+    });
+    each(plan.forget, (workerId) => table.remove(workerId, { actor: "queen", cause: "missing" }));
     log.info("a hive was reconciled", {
       hive_id: hiveId,
       kept: plan.keep.length,
       adopted: plan.adopt.length,
       stopped: plan.stop.length,
       missing: plan.forget.length,
+      not_recorded: failures.length,
     });
+    if (failures.length > 0) throw failures[0];
   }
 
   /** One worker's transition as its hive tells it. Readiness is left to the callback. */

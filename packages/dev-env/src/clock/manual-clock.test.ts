@@ -56,6 +56,20 @@ describe("a manual clock", () => {
     expect([clock.nextInMs, await clock.advanceToNext()]).toEqual([null, false]);
   });
 
+  it("runs after a stall what was due meanwhile, in its order and late", async () => {
+    const clock = new ManualClock();
+    const seen: string[] = [];
+    clock.after(20, () => seen.push(`second ${clock.monotonicMs()}`));
+    clock.after(10, () => {
+      seen.push(`first ${clock.monotonicMs()}`);
+      clock.after(10, () => seen.push(`third ${clock.monotonicMs()}`));
+    });
+    clock.stall(100);
+    expect(seen).toEqual([]);
+    await clock.advance(10);
+    expect(seen).toEqual(["first 100", "second 100", "third 110"]);
+  });
+
   it("drives a Deadline", async () => {
     const clock = new ManualClock();
     const deadline = Deadline.in(100, clock);

@@ -53,7 +53,7 @@ export class ManualClock implements Clock {
   /** Milliseconds until the next timer is due; null when none waits. Infinite waits count as none. */
   get nextInMs(): number | null {
     const next = this.#next(Number.MAX_VALUE);
-    return next === null ? null : next.dueMs - this.#elapsedMs;
+    return next === null ? null : Math.max(0, next.dueMs - this.#elapsedMs);
   }
 
   /**
@@ -65,11 +65,16 @@ export class ManualClock implements Clock {
     await settle();
     for (let next = this.#next(endMs); next !== null; next = this.#next(endMs)) {
       this.#timers.delete(next);
-      this.#elapsedMs = next.dueMs;
+      this.#elapsedMs = Math.max(this.#elapsedMs, next.dueMs);
       next.run();
       await settle();
     }
     this.#elapsedMs = endMs;
+  }
+
+  /** Lets `ms` pass in which nothing runs, as when this process is stopped: all that was due meanwhile is due now. */
+  stall(ms: number): void {
+    this.#elapsedMs += ms;
   }
 
   /** Jumps to the next timer and runs it; false when none waits. */
