@@ -72,6 +72,8 @@ export class KeeperWorld implements AsyncDisposable {
   gone = 0;
   /** What `hive start` answers; nothing unless a test says so. */
   startAnswer: () => Promise<HiveStartAnswer> = () => new Promise(() => undefined);
+  /** How many times its numbers began anew. */
+  wentBack = 0;
   /** How many times the workers of the hive were given up. */
   abandoned = 0;
   /** While true, nothing can be recorded. */
@@ -145,6 +147,9 @@ export class KeeperWorld implements AsyncDisposable {
         listener: {
           onEvent: () => undefined,
           onState: () => undefined,
+          onWentBack: () => {
+            this.wentBack += 1;
+          },
           onAbandoned: () => {
             this.abandoned += 1;
           },

@@ -357,6 +357,44 @@ describe("the life of a hive", () => {
     expect(world.machine.state.name).toBe("failed");
   });
 
+  it("forgives what was long ago: a run as long as the breaker's window begins the back-off anew, a shorter one does not", () => {
+    const attemptAfter = (ranMs: number): number | undefined => {
+      const world = new World();
+      const refused = (): readonly HiveEffect[] =>
+        world.tell({ type: "start_refused", error: "no", why: "failed", atMs: world.nowMs });
+      world.tell({ type: "start_requested" });
+      for (let failure = 0; failure < 3; failure += 1) {
+        refused();
+        world.tell({ type: "timer", timer: "restart" });
+      }
+      world.tell({ type: "start_answered", run: runOfEpoch(2) });
+      world.tell({ type: "connected", run: runOfEpoch(2), atMs: world.nowMs });
+      world.nowMs += ranMs;
+      const lost = { epoch: 2, detail: "gone", atMs: world.nowMs };
+      world.tell({ type: "link_lost", reason: "stream_closed", ...lost });
+      const effects = world.tell({ type: "diagnosed", finding: "gone", ...lost });
+      return effects.flatMap((effect) => (effect.kind === "schedule" && effect.timer === "restart" ? effect.attempt : []))[0];
+    };
+    expect([attemptAfter(policy.breakerWindowMs - 1), attemptAfter(policy.breakerWindowMs)]).toEqual([3, 0]);
+  });
+
+  it("is tried again when the breaker has been open for its time, and by an operator at any time", () => {
+    for (const [event, restarts] of [
+      [{ type: "timer", timer: "reopen" }, 1],
+      [{ type: "start_requested", actor: "key:me" }, 0],
+    ] as const) {
+      const world = new World();
+      world.tell({ type: "start_requested" });
+      const effects = world.tell({ type: "start_refused", error: "no", why: "final", atMs: 0 });
+      expect([world.machine.state.name, effects]).toEqual([
+        "failed",
+        [{ kind: "disconnect" }, { kind: "schedule", timer: "reopen", attempt: 0 }],
+      ]);
+      expect(world.tell(event)).toEqual([{ kind: "call_start" }]);
+      expect(world.machine).toMatchObject({ state: { name: "starting", step: "calling" }, restarts });
+    }
+  });
+
   it("forgets a loss when it is found again", () => {
     play((world) => {
       if (world.machine.state.name === "running") expect(world.machine).toMatchObject({ lostAtMs: null, isReplaced: false });

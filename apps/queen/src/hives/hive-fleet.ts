@@ -30,6 +30,7 @@ import type { HiveTransport } from "./transport.ts";
 export interface WorkerNewsReceiver {
   onHiveEvent(hiveId: string, event: HiveEvent): void;
   onHiveState(hiveId: string): void;
+  onHiveWentBack(hiveId: string): void;
   abandon(hiveId: string, reason: string): void;
   onHiveStopped(hiveId: string): void;
   list(): readonly WorkerRecord[];
@@ -272,6 +273,7 @@ export class HiveFleet implements AsyncDisposable {
           onEvent: (event) => this.#receiver?.onHiveEvent(settings.id, event),
           onState: () => this.#receiver?.onHiveState(settings.id),
           onGone: () => this.#receiver && forgetWorkers(this.#receiver, settings.id, log),
+          onWentBack: () => this.#receiver?.onHiveWentBack(settings.id),
           onAbandoned: (reason) => this.#receiver?.abandon(settings.id, reason),
         },
         isFrozen: () => this.#guard.look(),

@@ -15,6 +15,8 @@ export interface HiveKeeperListener {
   onState(): void;
   /** Nothing of it is left where it was before the configuration meant another place: its workers are gone. */
   onGone(): void;
+  /** The hive's state was put back to an earlier one: what its workers' messages are numbered with begins anew. */
+  onWentBack(): void;
   /** The hive has been out of reach for its grace. */
   onAbandoned(reason: string): void;
 }

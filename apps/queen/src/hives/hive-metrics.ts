@@ -40,7 +40,10 @@ export function createHiveMetrics(metrics: Metrics, { hives, isFrozen, nowMs }: 
     (gauge) => gauge.set({}, isFrozen() ? 1 : 0),
   );
   return {
-    restarts: metrics.counter("queen_hive_restarts_total", "Restarts of hives by reason.", ["hive", "reason"]),
+    restarts: metrics.counter("queen_hive_restarts_total", "Restarts of hives by the state that they were in.", [
+      "hive",
+      "reason",
+    ]),
     healthChecks: metrics.counter("queen_hive_health_checks_total", "Health checks of hives by outcome.", ["hive", "outcome"]),
   };
 }

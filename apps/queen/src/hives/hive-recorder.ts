@@ -1,8 +1,8 @@
-import { type HiveMachine, type HiveMachineEvent, stateNameOf } from "../domain/hive-states.ts";
+import { type HiveMachine, type HiveMachineEvent, runOf, stateNameOf } from "../domain/hive-states.ts";
 import type { HiveRow, InstalledFiles, JournalEntry } from "../store/store.ts";
 import { hiveStateEntry, logHiveState } from "./hive-journal.ts";
 import type { HiveKeeperOptions } from "./hive-keeper-options.ts";
-import { placeOf, withMachine } from "./hive-row.ts";
+import { hasGoneBack, placeOf, withMachine } from "./hive-row.ts";
 
 /** What is known of a hive's host. */
 export interface FoundOnHost {
@@ -49,25 +49,32 @@ export class HiveRecorder {
    * that of the configuration while something may be left at a former one.
    */
   move(before: HiveMachine, machine: HiveMachine, event: HiveMachineEvent, found: FoundOnHost): boolean {
-    const { clock, log, settings, metrics } = this.#options;
+    const { clock, log, settings, metrics, listener } = this.#options;
     const isMove = stateNameOf(machine) !== stateNameOf(before);
+    const known = this.#row.identity;
+    const isBack = hasGoneBack(known, runOf(machine.state));
     const row: HiveRow = {
       ...withMachine(this.#row, machine),
       since: isMove ? new Date(clock.nowMs()).toISOString() : this.#row.since,
       ...(found.former === null ? { ...placeOf(settings), installed: found.installed } : {}),
       isEmpty: machine.state.name === "stopped" && before.state.name === "stopping" && before.state.workers === "stop",
       ...(isOrderDone(machine, event) ? { order: null } : {}),
+      ...(isBack ? { last: null } : {}),
     };
     try {
+      if (isBack) {
+        log.warn("a hive has an earlier state than it had: what it says counts anew", { hive_id: settings.id });
+        listener.onWentBack();
+      }
       this.save(row, isMove ? [hiveStateEntry(settings.id, before, machine, event)] : []);
     } catch (error) {
       log.error("cannot record a change of a hive", { error, hive_id: settings.id, to: machine.state.name });
       // A start that cannot be recorded is not made; everything else only follows what has already happened.
       if (event.type === "start_requested" || event.type === "timer") return false;
-      this.#row = row;
+      this.#row = isBack ? { ...row, identity: known } : row;
     }
     if (isMove) logHiveState(log, settings, before, machine);
-    if (isMove && machine.state.name === "crashed") metrics.restarts.inc({ hive: settings.id, reason: event.type });
+    if (machine.restarts > before.restarts) metrics.restarts.inc({ hive: settings.id, reason: before.state.name });
     return true;
   }
 }

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+import { isSameProcess } from "@queen-and-hive/daemon";
 import { type HiveIdentity, QhError } from "@queen-and-hive/protocol";
 import type { HiveSettings } from "../config/settings.ts";
 import { judgePosition, type MessagePosition } from "../domain/callback-freshness.ts";
@@ -83,6 +84,14 @@ export function unfinishedOrder({ order, stoppedByOperator, state }: HiveRow): H
 /** The daemon that an earlier queen knew; null when there is none, or the configuration means another place now. */
 export function recordedRun(row: HiveRow, hive: HiveSettings): HiveIdentity | null {
   return isSamePlace(row, hive) && row.stateDir === hive.stateDir ? row.identity : null;
+}
+
+/**
+ * Whether a daemon knows less than its hive knew once: another process that counts no further than the one known. Its state
+ * directory was put back, and its numbers begin anew.
+ */
+export function hasGoneBack(known: HiveIdentity | null, run: HiveIdentity | null): boolean {
+  return known !== null && run !== null && run.hive_epoch <= known.hive_epoch && !isSameProcess(known, run);
 }
 
 /** What was found in place on a hive's host; null when the configuration means another place now. */

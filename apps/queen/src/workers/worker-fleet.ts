@@ -191,16 +191,17 @@ export class WorkerFleet implements Disposable {
 
   /** A hive has been out of reach for too long: requests on its workers end. */
   abandon(hiveId: string, reason: string): void {
-    const error = new QhError(
-      "engine_unreachable",
-      `cannot finish this request: the hive of its worker is out of reach (${reason})`,
-    );
-    for (const { row } of this.#table.ofHive(hiveId)) this.#table.abandon(row.record.worker_id, error);
+    this.#table.abandonHive(hiveId, reason);
   }
 
   /** Has the workers of a hive finish what they serve, and stops them; resolves when each was stopped. */
   async drainHive(hiveId: string, cause: string): Promise<void> {
     await Promise.all(this.#table.ofHive(hiveId).map(({ row }) => this.#drains.begin(row.record.worker_id, cause)));
+  }
+
+  /** Its state was put back: what is known of the order of its messages is void, and its next snapshot is what counts. */
+  onHiveWentBack(hiveId: string): void {
+    this.#table.numberAnew(hiveId);
   }
 
   /** A hive was stopped together with its workers: they are gone. */

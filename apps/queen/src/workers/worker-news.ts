@@ -184,6 +184,8 @@ export class WorkerNews {
 
 /** Whether news about a worker are older than what callbacks have said already. */
 function isOld({ row }: WorkerEntry, record: WorkerRecord): boolean {
+  // Nothing has come by callback: the stream, which is in order, is all that there is.
+  if (row.last === null) return false;
   const known = row.record;
   if (record.incarnation < known.incarnation) return true;
   const alive = record.pid !== null;

@@ -153,13 +153,29 @@ export class WorkerTable {
     this.changes.publish(entry.row.record.model);
   }
 
+  /** Ends the requests on all workers of a hive that is given up. */
+  abandonHive(hiveId: string, reason: string): void {
+    const message = `cannot finish this request: the hive of its worker is out of reach (${reason})`;
+    const error = new QhError("engine_unreachable", message);
+    for (const { row } of this.ofHive(hiveId)) this.abandon(row.record.worker_id, error);
+  }
+
+  /** Forgets how far a hive's messages were numbered, and which ends it has told of. Throws `storage_failed`. */
+  numberAnew(hiveId: string): void {
+    for (const { row } of this.ofHive(hiveId))
+      this.change(row.record.worker_id, { last: null, exitedIncarnation: 0 }, { actor: "queen" });
+  }
+
   #refreshReady(entry: MutableEntry, note: TransitionNote): void {
     const { record } = entry.row;
     // One that is drained finishes what it was given before.
     const finishes = record.state === "draining" && entry.ready !== null;
-    const serves = record.url !== null && (record.state === "ready" || finishes);
-    if (entry.ready !== null && (!serves || entry.ready.incarnation !== record.incarnation)) lose(entry, note);
-    if (!serves || entry.ready !== null || record.url === null) return;
+    const url = record.url?.replace(/\/+$/, "") ?? null;
+    const serves = url !== null && (record.state === "ready" || finishes);
+    // A hive whose state was put back counts an incarnation again that another process had.
+    const isOther = entry.ready !== null && (entry.ready.incarnation !== record.incarnation || entry.ready.url !== url);
+    if (entry.ready !== null && (!serves || isOther)) lose(entry, note);
+    if (!serves || entry.ready !== null || url === null) return;
     const workerId = parseWorkerId(record.worker_id);
     const hiveId = parseHiveId(record.hive_id);
     if (workerId === null || hiveId === null) return;
@@ -170,7 +186,7 @@ export class WorkerTable {
       workerId,
       incarnation: record.incarnation,
       hiveId,
-      url: record.url.replace(/\/+$/, ""),
+      url,
       basePath: "/v1",
       model: record.model,
       key,
