@@ -12,19 +12,24 @@ export function isNodeNewEnough() {
   return major > 24 || (major === 24 && minor >= 12);
 }
 
+const YOUNG_GENERATION = "--max-semi-space-size";
+
 /**
- * What the queen's Node is told: V8 lets the young generation of a busy server grow to 96 MB, half of it is as fast
- * (docs/performance.md). Not everybody starts her with it; she works without.
+ * What Node is told that runs this file and is not told already: V8 lets the young generation of a busy server grow to
+ * 96 MB, half of it is as fast (docs/performance.md). Of the queen's commands only `serve` has the use of it.
  */
-const QUEEN_FLAGS = ["--max-semi-space-size=16"];
+export function flagsFor(file, args) {
+  if (!/\bqueen(\.mjs|\/src\/main\.ts)$/.test(file) || !args.includes("serve")) return [];
+  const given = [...process.execArgv, process.env.NODE_OPTIONS ?? ""].join(" ").replaceAll("_", "-");
+  return given.includes(YOUNG_GENERATION) ? [] : [`${YOUNG_GENERATION}=16`];
+}
 
 /** Runs a file in a child under the pinned Node and ends as it ends; `node` means the pinned one for its children too. */
 export function runUnderPinnedNode(file, args) {
   const pinned = `${bin}/node`;
   const node = existsSync(pinned) ? pinned : process.execPath;
   const env = { ...process.env, PATH: `${bin}:${process.env.PATH ?? ""}` };
-  const flags = /\bqueen(\.mjs|\/src\/main\.ts)$/.test(file) ? QUEEN_FLAGS : [];
-  const child = spawn(node, [...flags, file, ...args], { stdio: "inherit", env });
+  const child = spawn(node, [...flagsFor(file, args), file, ...args], { stdio: "inherit", env });
   // A terminal sends Ctrl-C to the whole group; a signal sent to us alone is passed on. The child decides when to end.
   process.on("SIGINT", () => {});
   for (const signal of ["SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));

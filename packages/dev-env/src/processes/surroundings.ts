@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 /** The folder of this repository, in which tests find the programs that they start. */
 export const REPOSITORY = fileURLToPath(new URL("../../../..", import.meta.url)).replace(/\/$/, "");
 
-/** A program of this repository as the first words of a command line, the queen with the flags of `npm start`. */
+/** A program of this repository as the first words of a command line, the queen with the flags of `npx queen serve`. */
 export function programCommand(program: "hive" | "queen" | "worker" | "fake-worker"): readonly string[] {
   const main = program === "fake-worker" ? "packages/dev-env/src/fake-worker/main.ts" : `apps/${program}/src/main.ts`;
   const flags = program === "queen" ? ["--max-semi-space-size=16"] : [];
