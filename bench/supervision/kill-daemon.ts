@@ -15,6 +15,8 @@ interface Aftermath {
   readonly orphans: number;
   /** Processes that live beyond those that were wanted. */
   readonly duplicates: number;
+  /** Those of before the kill that live still and that the new daemon knows. */
+  readonly kept: number;
 }
 
 /** `kill -9` of a daemon that keeps 20 processes, then its usual start: ours, and pm2 where it can be installed. */
@@ -24,11 +26,11 @@ export async function killRows(): Promise<readonly Row[]> {
     console.error(`pm2 is left out: ${error instanceof Error ? error.message : String(error)}`);
     return null;
   });
-  return [...rowsOf("hive", "hive", ours, 0), ...(theirs === null ? [] : rowsOf("pm2", "pm2", theirs, null))];
+  return [...rowsOf("hive", "hive", ours, true), ...(theirs === null ? [] : rowsOf("pm2", "pm2", theirs, false))];
 }
 
-function rowsOf(id: string, name: string, { orphans, duplicates }: Aftermath, atMost: number | null): readonly Row[] {
-  const common = { unit: "processes", atMost, samples: PROCESSES } as const;
+function rowsOf(id: string, name: string, { orphans, duplicates, kept }: Aftermath, hasAim: boolean): readonly Row[] {
+  const common = { unit: "processes", atMost: hasAim ? 0 : null, samples: PROCESSES } as const;
   return [
     {
       id: `orphans_${id}`,
@@ -37,16 +39,26 @@ function rowsOf(id: string, name: string, { orphans, duplicates }: Aftermath, at
       ...common,
     },
     { id: `duplicates_${id}`, what: "the same: duplicates", value: duplicates, ...common },
+    {
+      id: `kept_${id}`,
+      what: "the same: processes of before that live and that it knows",
+      value: kept,
+      ...common,
+      atMost: null,
+      ...(hasAim ? { atLeast: PROCESSES } : {}),
+    },
   ];
 }
 
 async function killHive(): Promise<Aftermath> {
   await using hive = await startTestHive();
   for (let index = 0; index < PROCESSES; index += 1) await hive.peer.call(HIVE_ENDPOINTS.postWorker, { body: sleeperOrder() });
+  const before = sleepersIn(hive.folder);
   await hive.commands.kill();
   await hive.start();
   const { workers } = await hive.peer.call(HIVE_ENDPOINTS.listWorkers);
   return aftermath(
+    before,
     sleepersIn(hive.folder),
     workers.map(({ pid }) => pid),
   );
@@ -74,11 +86,13 @@ async function killPm2(): Promise<Aftermath> {
     await writeFile(folder.join("ecosystem.json"), JSON.stringify({ apps }));
     await pm2("start", folder.join("ecosystem.json"));
     await pm2("save");
+    const before = sleepersIn(folder.path);
     process.kill(Number(await readFile(folder.join("pm2", "pm2.pid"), "utf8")), "SIGKILL");
     // What its own unit for systemd runs at every start.
     await pm2("resurrect");
     const list: readonly { readonly pid: number }[] = JSON.parse(lastLineOf(await pm2("jlist")));
     return aftermath(
+      before,
       sleepersIn(folder.path),
       list.map(({ pid }) => pid),
     );
@@ -87,13 +101,26 @@ async function killPm2(): Promise<Aftermath> {
   }
 }
 
-function aftermath(living: readonly number[], known: readonly (number | null)[]): Aftermath {
-  return { orphans: living.filter((pid) => !known.includes(pid)).length, duplicates: Math.max(0, living.length - PROCESSES) };
+function aftermath(before: readonly Sleeper[], after: readonly Sleeper[], known: readonly (number | null)[]): Aftermath {
+  // A search that finds none would report none to be lost.
+  if (before.length !== PROCESSES) throw new Error(`cannot measure: ${before.length} processes are found of ${PROCESSES}`);
+  const wereThere = new Set(before.map(({ start }) => start));
+  return {
+    orphans: after.filter(({ pid }) => !known.includes(pid)).length,
+    duplicates: Math.max(0, after.length - PROCESSES),
+    kept: after.filter(({ pid, start }) => wereThere.has(start) && known.includes(pid)).length,
+  };
 }
 
-function sleepersIn(folder: string): readonly number[] {
-  return processesOf({ folder }).flatMap(({ identity, command }) =>
-    /^(\/bin\/)?sleep 1000$/.test(command) ? [identity.pid] : [],
+/** One process: its pid, and what no other process has, whatever becomes of the pid. */
+interface Sleeper {
+  readonly pid: number;
+  readonly start: string;
+}
+
+function sleepersIn(folder: string): readonly Sleeper[] {
+  return processesOf({ folder }).flatMap(({ identity: { pid, start_time }, command }) =>
+    /^(\S*\/)?sleep 1000$/.test(command) ? [{ pid, start: `${pid} ${start_time}` }] : [],
   );
 }
 
