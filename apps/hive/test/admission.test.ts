@@ -10,6 +10,7 @@ import { MemoryNotes } from "../src/store/memory-notes.ts";
 import { createSupervisor } from "../src/workers/supervisor.ts";
 import {
   Cleanup,
+  fastRestart,
   openTestHive,
   shellSpec,
   spawnRequest,
@@ -108,6 +109,28 @@ test("memory that an ended worker has not given back yet is waited for", async (
   await systemClock.sleep(300);
   gpu.usedBytes = 0;
   expect((await second).created).toBe(true);
+});
+
+test("nobody waits for memory because a worker begins, or because one without a device restarts", async () => {
+  let looks = 0;
+  const devices = new (class extends TestDevices {
+    override async read() {
+      looks += 1;
+      return await super.read();
+    }
+  })([{ id: "GPU-1", usedBytes: 2 * GIB }]);
+  const hive = await open(devices, { config: { sampleEveryMs: 600_000 } });
+  const looksForRefusal = async (): Promise<number> => {
+    const before = looks;
+    await expect(hive.supervision.spawn(spawnRequest(loading(20)))).rejects.toMatchObject({ kind: "insufficient_memory" });
+    return looks - before;
+  };
+  await hive.supervision.spawn(spawnRequest(loading(4)));
+  expect(await looksForRefusal()).toBe(1);
+  const restarting = spawnRequest(shellSpec("exit 1", { restart: fastRestart({ unready_in_a_row: 1 }) }));
+  await hive.supervision.spawn(restarting);
+  await untilState(hive, restarting.worker_id, "failed");
+  expect(await looksForRefusal()).toBe(1);
 });
 
 test("what is loaded counts once: as used, no longer as reserved", async () => {

@@ -153,3 +153,9 @@ export function stateOf(phase: WorkerPhase): WorkerState {
 export function processOf(phase: WorkerPhase): WorkerProcess | null {
   return "process" in phase ? phase.process : null;
 }
+
+/** Whether what a worker had in memory is on its way back after such a step: its process, or what that left, has ended. */
+export function freesMemory(from: WorkerPhase, to: WorkerPhase): boolean {
+  const isCleared = from.name === "crashed" && to.name !== "crashed";
+  return isCleared || (processOf(from) !== null && processOf(to) === null);
+}

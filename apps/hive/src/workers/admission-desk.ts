@@ -89,7 +89,7 @@ export class AdmissionDesk {
     await turn;
   }
 
-  /** A worker's processes have ended: its memory is on its way back. */
+  /** Processes on devices have ended: their memory is on its way back. */
   freed(): void {
     this.#freedAtMs = this.#options.clock.monotonicMs();
   }

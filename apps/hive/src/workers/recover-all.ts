@@ -70,6 +70,7 @@ async function reapUnwanted(context: WorkerContext, recovered: readonly Recovere
   );
   if (left.length > 0)
     log.error("processes of earlier workers survived KILL", { pids: left.map(({ identity }) => identity.pid) });
+  context.desk.freed();
   return { reaped: Math.max(0, unwanted.length - left.length), left };
 }
 

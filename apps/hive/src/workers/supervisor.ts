@@ -26,7 +26,7 @@ import { checkOwnVariables } from "../runtimes/worker-environment.ts";
 import { Ledger } from "../store/ledger.ts";
 import { MemoryNotes } from "../store/memory-notes.ts";
 import { AdmissionDesk, deskWorkerOf } from "./admission-desk.ts";
-import { sha256Of } from "./callback-token.ts";
+import { sha256Of, tokenOwnerOf } from "./callback-token.ts";
 import { checkSpawn } from "./check-spawn.ts";
 import { DeviceQuarantine } from "./device-quarantine.ts";
 import { readyFactsOf } from "./ready-facts.ts";
@@ -182,13 +182,13 @@ class Supervisor implements Supervision {
     const worker = this.#worker(idOf(callback.worker_id));
     const sha256 = sha256Of(token);
     const { life, facts } = worker;
-    switch (worker.ownerOf(sha256)) {
+    switch (tokenOwnerOf(facts, sha256)) {
       case "current":
         break;
       case "earlier":
         throw staleIncarnation(facts.workerId, `this token is of an incarnation before ${life.incarnation}`);
       case "nobody":
-        if ([...this.#workers.values()].some((other) => other.ownerOf(sha256) !== "nobody")) {
+        if ([...this.#workers.values()].some((other) => tokenOwnerOf(other.facts, sha256) !== "nobody")) {
           throw new QhError("forbidden", `cannot accept ready for ${facts.workerId}: this is the token of another worker`);
         }
         throw new QhError("unauthenticated", `cannot accept ready for ${facts.workerId}: the token is not of this worker`);
@@ -250,7 +250,6 @@ class Supervisor implements Supervision {
   #publish(change: WorkerChange): void {
     const workerId = parseWorkerId(change.record.worker_id);
     if (change.removed && workerId !== null) this.#workers.delete(workerId);
-    if (change.record.pid === null) this.#context.desk.freed();
     this.changes.publish(change);
   }
 

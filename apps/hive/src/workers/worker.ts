@@ -3,6 +3,7 @@ import { unreachable, type WorkerExit, type WorkerRecord } from "@queen-and-hive
 import type { ExitStatus } from "../domain/exit-status.ts";
 import { nextWorker } from "../domain/worker-machine.ts";
 import {
+  freesMemory,
   processOf,
   type WorkerEffect,
   type WorkerEvent,
@@ -14,7 +15,6 @@ import type { KnownProcesses } from "../process/find-ours.ts";
 import { OutputRotation } from "../process/output-rotation.ts";
 import type { ProcessTable } from "../process/process-table.ts";
 import type { WorkerPaths } from "../store/ledger.ts";
-import { isSameHash } from "./callback-token.ts";
 import { dropRecord, keepRecord } from "./keep-record.ts";
 import { PendingStop, type StopOutcome } from "./pending-stop.ts";
 import type { WorkerContext } from "./worker-context.ts";
@@ -25,9 +25,6 @@ import { WorkerLaunching } from "./worker-launching.ts";
 import { sayExited, sayReady } from "./worker-notices.ts";
 import { recordOf } from "./worker-record.ts";
 import { type WatchedWorker, WorkerWatches } from "./worker-watches.ts";
-
-/** Whose token was presented. */
-export type TokenOwner = "current" | "earlier" | "nobody";
 
 /**
  * One worker: the only writer of its state. Events come through a mailbox and go through the machine; what the machine
@@ -174,13 +171,6 @@ export class Worker implements Disposable {
     this.#jobs[Symbol.dispose]();
   }
 
-  /** Whose a presented token's hash is. */
-  ownerOf(sha256: string): TokenOwner {
-    const { tokenSha256, oldTokensSha256 } = this.#facts;
-    if (tokenSha256 !== null && isSameHash(tokenSha256, sha256)) return "current";
-    return oldTokensSha256.some((old) => isSameHash(old, sha256)) ? "earlier" : "nobody";
-  }
-
   /** Notes where its processes have gone meanwhile, and keeps its output within limits. */
   observe(table: ProcessTable): void {
     const process = processOf(this.#life.phase);
@@ -224,6 +214,7 @@ export class Worker implements Disposable {
   }
 
   #become(life: WorkerLife, facts: WorkerFacts, publishes: boolean): void {
+    if (facts.devices.length > 0 && freesMemory(this.#life.phase, life.phase)) this.#context.desk.freed();
     this.#life = life;
     this.#facts = facts;
     if (!isStarting(life.phase)) this.#launching.endTurn();
