@@ -25,7 +25,8 @@ test.each([
   ["an exit code above the signals", "exit 250", { exit_code: 250, signal: null, cause: "unknown" }],
   ["a clean exit", "exit 0", { exit_code: 0, signal: null, cause: "finished" }],
   ["a kill", "kill -KILL $$", { exit_code: null, signal: "SIGKILL", cause: "killed" }],
-  ["a crash", "kill -SEGV $$", { exit_code: null, signal: "SIGSEGV", cause: "killed" }],
+  ["a crash", "kill -SEGV $$", { exit_code: null, signal: "SIGSEGV", cause: "segmentation_fault" }],
+  ["a crash of a child", "sh -c 'kill -ILL $$'; exit $?", { exit_code: null, signal: "SIGILL", cause: "illegal_instruction" }],
   ["an exhausted device", "echo CUDA error: out of memory; exit 1", { exit_code: 1, signal: null, cause: "cuda_oom" }],
   ["our own worker's missing model", "exit 66", { exit_code: 66, signal: null, cause: "model_missing" }],
 ])("%s is reported as what it was", async (_what, script, exit) => {

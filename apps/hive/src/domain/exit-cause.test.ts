@@ -24,3 +24,18 @@ it("a lack of memory on the machine explains no other end", () => {
   expect(classifyExit({ status: { exitCode: 1, signal: null }, oomKills: "machine", logTail: [] })).toBe("unknown");
   expect(classifyExit({ status: { exitCode: null, signal: "SIGTERM" }, oomKills: "machine", logTail: [] })).toBe("killed");
 });
+
+it.each([
+  ["SIGILL", "illegal_instruction"],
+  ["SIGSEGV", "segmentation_fault"],
+  ["SIGBUS", "bus_error"],
+  ["SIGABRT", "aborted"],
+  ["SIGFPE", "crashed"],
+  ["SIGTERM", "killed"],
+  ["SIGUSR1", "killed"],
+])("an end by %s is told as %s, unless the output says what led to it", (signal, cause) => {
+  const status = { exitCode: null, signal };
+  expect(classifyExit({ status, oomKills: "machine", logTail: ["last words"] })).toBe(cause);
+  const said = classifyExit({ status, oomKills: "machine", logTail: ["CUDA error: out of memory"] });
+  expect(said).toBe(signal === "SIGTERM" ? "killed" : "cuda_oom");
+});

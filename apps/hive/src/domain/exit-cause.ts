@@ -28,7 +28,7 @@ export function classifyExit({ status, oomKills, logTail, causes = [] }: EndEvid
   if (status.signal !== null && SENT_FROM_OUTSIDE.has(status.signal)) return "killed";
   const told = causeInOutput(logTail, causes);
   if (told !== null) return told;
-  if (status.signal !== null) return "killed";
+  if (status.signal !== null) return FAULTS.get(status.signal) ?? "killed";
   // An engine ends with a code of its own when a process that it has started was killed.
   return oomKills === "worker" ? "oom_killed" : "unknown";
 }
@@ -54,6 +54,17 @@ const CAUSE_BY_CODE: ReadonlyMap<number, ExitCause> = new Map<number, ExitCause>
   [WORKER_EXIT.badConfiguration, "bad_flag"],
   [126, "runtime_missing"],
   [127, "runtime_missing"],
+]);
+
+/** What the kernel ends a process with for its own fault, or the process itself when it finds one (signal(7)). */
+const FAULTS: ReadonlyMap<string, ExitCause> = new Map<string, ExitCause>([
+  ["SIGILL", "illegal_instruction"],
+  ["SIGSEGV", "segmentation_fault"],
+  ["SIGBUS", "bus_error"],
+  ["SIGABRT", "aborted"],
+  ["SIGFPE", "crashed"],
+  ["SIGTRAP", "crashed"],
+  ["SIGSYS", "crashed"],
 ]);
 
 const SENT_FROM_OUTSIDE: ReadonlySet<string> = new Set(["SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"]);

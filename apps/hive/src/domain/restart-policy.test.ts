@@ -55,7 +55,14 @@ describe("the restart policy, over any series of ends", () => {
   });
 
   it("never restarts quickly what cannot heal by itself", () => {
-    const hopeless = fc.constantFrom("model_missing", "model_invalid", "runtime_missing", "driver_not_up", "bad_flag" as const);
+    const hopeless = fc.constantFrom(
+      "model_missing",
+      "model_invalid",
+      "runtime_missing",
+      "driver_not_up",
+      "bad_flag",
+      "illegal_instruction" as const,
+    );
     fc.assert(
       fc.property(policies, hopeless, (policy, cause) => {
         const { verdict, waitMs } = decideRestart(NO_RESTARTS, policy, { cause, readyAtMs: 0, endedAtMs: 1, random: 0.5 });

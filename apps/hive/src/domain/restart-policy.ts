@@ -66,6 +66,7 @@ function cannotHeal(cause: ExitCause): boolean {
     cause === "model_invalid" ||
     cause === "runtime_missing" ||
     cause === "driver_not_up" ||
+    cause === "illegal_instruction" ||
     cause === "bad_flag"
   );
 }

@@ -74,6 +74,12 @@ const CAUSE_WORDS: Readonly<Record<ExitCause, string>> = {
   finished: "its worker ended by itself",
   killed: "its worker was killed",
   oom_killed: "its worker was killed because the machine ran out of memory",
+  illegal_instruction:
+    "its engine used an instruction that the processor of its hive does not have (SIGILL), as one that was built for another processor does",
+  segmentation_fault: "its engine crashed on a memory access (SIGSEGV), mostly a fault of the engine or of its driver",
+  bus_error: "its engine could not get at memory that it had (SIGBUS), mostly since the model file was cut or its disk failed",
+  aborted: "its engine gave up by itself (SIGABRT), mostly on a check of its own that failed; its last lines say which",
+  crashed: "its engine crashed",
   cuda_oom: "its worker ran out of GPU memory",
   port_in_use: "its worker found no free port",
   bad_flag: "its worker refused a flag of its command line",

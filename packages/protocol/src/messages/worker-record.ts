@@ -20,12 +20,21 @@ export const WORKER_STATES = [
 ] as const;
 export type WorkerState = (typeof WORKER_STATES)[number];
 
-/** Why a worker ended or could not start: a closed set, for people and for decisions. */
+/**
+ * Why a worker ended or could not start: a closed set, for people and for decisions. Its own faults that the kernel stopped:
+ * `illegal_instruction` (SIGILL), `segmentation_fault` (SIGSEGV), `bus_error` (SIGBUS), `aborted` (SIGABRT), `crashed` (any
+ * other); `killed` is what a signal from outside did.
+ */
 export const EXIT_CAUSES = [
   "stopped",
   "finished",
   "killed",
   "oom_killed",
+  "illegal_instruction",
+  "segmentation_fault",
+  "bus_error",
+  "aborted",
+  "crashed",
   "cuda_oom",
   "port_in_use",
   "bad_flag",
