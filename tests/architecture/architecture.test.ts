@@ -3,6 +3,7 @@ import { builtinModules } from "node:module";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import { resolveHiveSettings } from "../../apps/hive/src/config.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -116,6 +117,15 @@ describe("the house rules", () => {
     expect(long).toEqual([]);
   });
 
+  it("has no setting of the hive that nothing reads", () => {
+    const settings = resolveHiveSettings({}, { homeDir: "/home/me", baseDir: "/" });
+    const readers = product.filter((path) => path.startsWith("apps/hive/") && path !== "apps/hive/src/config.ts");
+    const text = readers.map((path) => readFileSync(join(root, path), "utf8")).join("\n");
+    const names = namesIn(settings);
+    expect(names).toEqual(expect.arrayContaining(["hiveId", "outboxEntries"]));
+    expect(names.filter((name) => !new RegExp(`\\b${name}\\b`).test(text))).toEqual([]);
+  });
+
   it("never uses the global fetch, which has a sixth of a pool's throughput and limits of its own", () => {
     const users = product.filter((path) => !path.startsWith("packages/dev-env/") && /(^|[^.\w"`])fetch\(/m.test(read(path)));
     expect(users).toEqual([]);
@@ -161,4 +171,11 @@ function filesBelow(folder: string): readonly string[] {
 
 function read(path: string): string {
   return readFileSync(join(root, path), "utf8");
+}
+
+/** The names of everything in an object that is no object itself. */
+function namesIn(settings: object): readonly string[] {
+  return Object.entries(settings).flatMap(([name, part]) =>
+    typeof part === "object" && part !== null && Object.keys(part).length > 0 ? namesIn(part) : [name],
+  );
 }

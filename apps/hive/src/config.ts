@@ -15,7 +15,6 @@ export interface HiveSettings {
   readonly runtimes: Readonly<Record<string, { readonly bin?: string }>>;
   /** The devices that workers may have, null for all, and what stays free on each. */
   readonly devices: { readonly use: readonly string[] | null; readonly keepFreeBytes: number };
-  readonly labels: Readonly<Record<string, string>>;
   readonly log: {
     readonly level: "debug" | "info" | "warn" | "error";
     readonly format: "auto" | "json" | "pretty";
@@ -25,7 +24,7 @@ export interface HiveSettings {
   readonly beatMs: number;
   readonly sampleEveryMs: number;
   readonly stop: { readonly termMs: number; readonly verifyMs: number };
-  readonly shutdown: { readonly budgetMs: number; readonly drainMs: number };
+  readonly shutdown: { readonly budgetMs: number };
   readonly callback: {
     readonly timeoutMs: number;
     readonly firstMs: number;
@@ -80,12 +79,11 @@ export function resolveHiveSettings(input: HiveConfigInput, base: PathBase): Hiv
     env: input.env ?? {},
     runtimes: mapValues(input.runtimes ?? {}, ({ bin }) => (bin === undefined ? {} : { bin: programPath(bin, base) })),
     devices: { use: devices.use ?? null, keepFreeBytes: parseSizeBytes(devices.keep_free) },
-    labels: input.labels ?? {},
     log: { level: log.level, format: log.format, maxBytes: parseSizeBytes(log.max_size), keep: log.keep },
     beatMs: parseDurationMs(input.beat ?? defaults.beat),
     sampleEveryMs: parseDurationMs(input.sample_every ?? defaults.sample_every),
     stop: { termMs: parseDurationMs(stop.term), verifyMs: parseDurationMs(stop.verify) },
-    shutdown: { budgetMs: parseDurationMs(shutdown.budget), drainMs: parseDurationMs(shutdown.drain) },
+    shutdown: { budgetMs: parseDurationMs(shutdown.budget) },
     callback: {
       timeoutMs: parseDurationMs(callback.timeout),
       firstMs: parseDurationMs(callback.first),

@@ -150,7 +150,7 @@ describe("hive start", () => {
 
   test("keeps a newer configuration for the next start and says so", async () => {
     await using hive = await startTestHive();
-    const result = await startRaw(hive, { config: { ...hive.config, labels: { gpu: "rtx4090" } } });
+    const result = await startRaw(hive, { config: { ...hive.config, env: { GPU: "rtx4090" } } });
     expect(result.exitCode).toBe(0);
     expect(result.stderr).toContain("after its next start");
     expect(readFileSync(`${hive.stateDir}/hive.json`, "utf8")).toContain("rtx4090");

@@ -27,12 +27,11 @@ export const hiveConfigSchema = {
       properties: { use: { type: "array", items: { type: "string" } }, keep_free: value.size },
       additionalProperties: false,
     },
-    labels: value.stringMap,
     log: logSchema,
     beat: value.duration,
     sample_every: value.duration,
     stop: stopSchema,
-    shutdown: { type: "object", properties: { budget: value.duration, drain: value.duration }, additionalProperties: false },
+    shutdown: { type: "object", properties: { budget: value.duration }, additionalProperties: false },
     callback: {
       type: "object",
       properties: {
@@ -73,12 +72,11 @@ export const HIVE_CONFIG_DEFAULTS = {
   env: {},
   runtimes: {},
   devices: { keep_free: "0B" },
-  labels: {},
   log: { level: "info", format: "auto", max_size: "20MiB", keep: 5 },
   beat: "2s",
   sample_every: "5s",
   stop: { term: "8s", verify: "5s" },
-  shutdown: { budget: "30s", drain: "10s" },
+  shutdown: { budget: "30s" },
   callback: { timeout: "5s", first: "100ms", max: "5s", outbox_entries: 10_000 },
   limits: {
     body: "1MiB",
