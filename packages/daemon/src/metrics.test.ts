@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { createMetrics } from "./metrics.ts";
 
@@ -39,9 +40,19 @@ describe("metrics", () => {
     expect(await metrics.render()).toContain("up_seconds 2");
   });
 
+  it("wake an idle process for none of them", async () => {
+    createMetrics().observeDefaultProcessMetrics();
+    const before = performance.nodeTiming.uvMetricsInfo.loopCount;
+    await sleep(1_000);
+    expect(performance.nodeTiming.uvMetricsInfo.loopCount - before).toBeLessThan(50);
+  });
+
   it("include those of the process once asked for", async () => {
     const metrics = createMetrics();
     metrics.observeDefaultProcessMetrics();
-    expect(await metrics.render()).toContain("process_cpu_seconds_total");
+    const text = await metrics.render();
+    expect(text).toContain("process_cpu_seconds_total");
+    expect(text).toMatch(/^nodejs_eventloop_lag_seconds /m);
+    expect(Number(/^nodejs_eventloop_active_seconds_total (\S+)$/m.exec(text)?.[1])).toBeGreaterThan(0);
   });
 });
