@@ -271,7 +271,9 @@ test("the tree of a worker is measured whole, and its identities are kept for th
     const found = hive.supervision.get(request.worker_id);
     return found?.resident_bytes === undefined ? null : found;
   });
-  const alone = useOfTree(new Map([...table].filter(([pid]) => pid === record.pid)), session).residentBytes;
+  const engine = new Map([...table].filter(([pid]) => pid === record.pid));
+  const alone = useOfTree(engine, { pid: session, start_time: table.get(session)?.start_time ?? 0 }).residentBytes;
+  expect(alone).toBeGreaterThan(0);
   expect(record.resident_bytes).toBeGreaterThan(alone * 1.5);
 });
 

@@ -1,7 +1,18 @@
-import { Deadline, isProcessAlive, type ProcessIdentity } from "@queen-and-hive/daemon";
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Deadline, isProcessAlive, type ProcessIdentity, signalProcess } from "@queen-and-hive/daemon";
 import { afterEach, expect, test } from "vitest";
 import type { DeviceReading } from "../src/resources/devices.ts";
-import { Cleanup, identityOf, openTestHive, shellSpec, spawnRequest, type TestHive, untilState } from "./supervision-kit.ts";
+import {
+  Cleanup,
+  fastRestart,
+  identityOf,
+  openTestHive,
+  shellSpec,
+  spawnRequest,
+  type TestHive,
+  untilState,
+} from "./supervision-kit.ts";
 import { GIB, TestDevices } from "./test-devices.ts";
 
 const HOUR_MS = 3_600_000;
@@ -107,6 +118,33 @@ test("the sample of a ready worker says what it has: no tool runs before its TER
   ]);
   // That it had some is known, so what is not proven is that it is back.
   expect(hive.steps.find(({ step }) => step === "device_memory")?.reason).toMatch(/^the devices' driver did not answer within/);
+});
+
+test("where the driver does not tell processes apart, a worker's next start is measured anew", async () => {
+  const gpu = new Gpu();
+  gpu.names = false;
+  const hive = await openTestHive(cleanup, { config: { sampleEveryMs: 50 }, options: { devices: gpu } });
+  const script = "until [ -e go ]; do sleep 0.05; done; echo listening; exec sleep 600";
+  const spec = shellSpec(script, { devices: ["GPU-1"], restart: fastRestart() });
+  const request = spawnRequest({ ...spec, runtime: { ...spec.runtime, ready: { log: "listening" } } });
+  const go = join(hive.stateDir, "workers", request.worker_id, "go");
+  /** What it takes it has when it becomes ready, and then it is looked at. */
+  const takes = async (incarnation: number, heldBytes: number): Promise<ProcessIdentity> => {
+    const holder = identityOf(await untilState(hive, request.worker_id, "loading", incarnation));
+    Object.assign(gpu, { heldBytes, holder });
+    writeFileSync(go, "");
+    await untilState(hive, request.worker_id, "ready", incarnation);
+    const { reads } = gpu;
+    await expect.poll(() => gpu.reads, { timeout: 20_000 }).toBeGreaterThan(reads + 1);
+    return holder;
+  };
+  await hive.supervision.spawn(request);
+  const first = await takes(1, 8 * GIB);
+  rmSync(go);
+  signalProcess(first, "SIGKILL");
+  await takes(2, 2 * GIB);
+  await hive.supervision.stop(request.worker_id, Deadline.in(20_000));
+  expect(hive.steps.findLast(({ step }) => step === "device_memory")).toMatchObject({ outcome: "ok" });
 });
 
 test("memory that never comes back, a tool that hangs and one that is gone are said, and held up by for seconds at most", async () => {

@@ -1,3 +1,4 @@
+import type { ProcessIdentity } from "@queen-and-hive/daemon";
 import { type ProcessTable, treeOf } from "./process-table.ts";
 import { readText } from "./read-text.ts";
 
@@ -10,12 +11,13 @@ export interface TreeUse {
 
 /**
  * CPU time and resident memory of what a shim leads, wherever it went: an engine's children work while it waits (compilers,
- * Ray's processes in sessions of their own), and what they did stays done when they end.
+ * Ray's processes in sessions of their own), and what they did stays done when they end. Nothing when the shim is gone and
+ * somebody else has its pid.
  */
-export function useOfTree(table: ProcessTable, shim: number): TreeUse {
+export function useOfTree(table: ProcessTable, shim: Pick<ProcessIdentity, "pid" | "start_time">): TreeUse {
   let ticks = 0;
   let pages = 0;
-  for (const pid of treeOf(table, { pid: shim, start_time: table.get(shim)?.start_time ?? 0 })) {
+  for (const pid of treeOf(table, shim)) {
     const stat = table.get(pid);
     if (stat === undefined) continue;
     ticks += stat.utime + stat.stime + stat.cutime + stat.cstime;

@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
-import type { Clock, Log } from "@queen-and-hive/daemon";
+import type { Clock, Log, ProcessIdentity } from "@queen-and-hive/daemon";
 import { formatBytes, QhError, unreachable, type WorkerId, type WorkerSpec } from "@queen-and-hive/protocol";
 import { type Admission, type AdmissionDevice, type AdmissionRequest, admit } from "../domain/admission.ts";
 import { estimateNeed, type MemoryNeed } from "../domain/memory-need.ts";
 import { processOf, type WorkerLife } from "../domain/worker-states.ts";
 import { useOfTree } from "../process/machine-facts.ts";
-import { type ProcessTable, readProcessTable } from "../process/process-table.ts";
+import { type ProcessTable, readProcessTable, treeOf } from "../process/process-table.ts";
 import { CPU, type Device } from "../resources/device.ts";
 import { cpuDevice, type DeviceReading, type Devices } from "../resources/devices.ts";
 import { identifyModel, readModelFacts } from "../resources/model-facts.ts";
@@ -21,8 +21,8 @@ export interface DeskWorker {
   /** What it was promised on each; null when its need is not known. */
   readonly claimBytes: number | null;
   readonly memoryKey: string | null;
-  /** Its processes' session; null while it has none. */
-  readonly session: number | null;
+  /** Leads its processes; null while it has none. */
+  readonly shim: ProcessIdentity | null;
   readonly state: "loading" | "ready" | "other";
 }
 
@@ -31,7 +31,7 @@ export function deskWorkerOf({ facts, life: { phase } }: { readonly facts: Worke
   const { workerId, spec, devices, claimBytes, memoryKey } = facts;
   const isLoading = phase.name === "starting" || phase.name === "loading";
   const state = isLoading ? "loading" : phase.name === "ready" ? "ready" : "other";
-  return { workerId, spec, devices, claimBytes, memoryKey, session: processOf(phase)?.shim.pid ?? null, state };
+  return { workerId, spec, devices, claimBytes, memoryKey, shim: processOf(phase)?.shim ?? null, state };
 }
 
 /** What the desk works with. */
@@ -145,6 +145,8 @@ export class AdmissionDesk {
         case "admitted":
           if (result.bytesPerDevice === null)
             log.warn("a worker is started whose need of memory nobody knows", { worker_id: workerId, model: spec.model.id });
+          // What its start before had is gone with that.
+          this.#takenAtReady.delete(workerId);
           this.#usedBefore.set(workerId, usedOn(result.devices, this.#options.devices.latest));
           return { devices: result.devices, claimBytes: result.bytesPerDevice, memoryKey };
         case "no_such_device":
@@ -203,17 +205,14 @@ export class AdmissionDesk {
    * What a worker's processes have of a device now. Where the driver does not tell processes apart, what came since it got
    * the device: one worker at a time starts there.
    */
-  #taken(
-    { workerId, session, devices }: DeskWorker,
-    deviceId: string,
-    table: ProcessTable,
-    reading: DeviceReading | null,
-  ): number {
-    if (session === null || !devices.includes(deviceId)) return 0;
-    if (deviceId === CPU) return useOfTree(table, session).residentBytes;
+  #taken({ workerId, shim, devices }: DeskWorker, deviceId: string, table: ProcessTable, reading: DeviceReading | null): number {
+    if (shim === null || !devices.includes(deviceId)) return 0;
+    if (deviceId === CPU) return useOfTree(table, shim).residentBytes;
     const uses = (reading?.uses ?? []).filter((use) => use.deviceId === deviceId);
-    const own = uses.filter(({ pid }) => table.get(pid)?.session === session);
-    if (uses.length > 0) return own.reduce((sum, { bytes }) => sum + bytes, 0);
+    if (uses.length > 0) {
+      const pids = treeOf(table, shim);
+      return uses.filter(({ pid }) => pids.has(pid)).reduce((sum, { bytes }) => sum + bytes, 0);
+    }
     const before = this.#usedBefore.get(workerId)?.get(deviceId) ?? null;
     const now = usedOn([deviceId], reading).get(deviceId) ?? null;
     return before === null || now === null ? 0 : Math.max(0, now - before);

@@ -148,7 +148,7 @@ export class HealthWatch implements Disposable {
     const { process } = this.#options;
     return {
       atMs,
-      cpuMs: useOfTree(this.#options.views.table(TABLE_AGE_MS_MAX), process.shim.pid).cpuMs,
+      cpuMs: useOfTree(this.#options.views.table(TABLE_AGE_MS_MAX), process.shim).cpuMs,
       logBytes: this.#output.size(),
       deviceIsBusy: this.#options.deviceSigns().deviceIsBusy,
     };

@@ -181,7 +181,7 @@ export class StartWatch implements Disposable {
     const atMs = this.#options.clock.monotonicMs();
     // Reading all processes costs milliseconds; a sign of life may be seen a little later.
     if (atMs - this.#useAtMs >= USE_EVERY_MS) {
-      this.#use = useOfTree(this.#options.views.table(TABLE_AGE_MS_MAX), this.#options.process.shim.pid);
+      this.#use = useOfTree(this.#options.views.table(TABLE_AGE_MS_MAX), this.#options.process.shim);
       this.#useAtMs = atMs;
     }
     return { atMs, logBytes: this.#output.size(), saidLoading, ...this.#use, ...this.#options.deviceSigns() };
