@@ -176,10 +176,13 @@ function openStat(identity: ProcessIdentity): number | null {
     if (isGone(error)) return null;
     throw error;
   }
-  const stat = readStatBehind(descriptor);
-  if (stat?.start_time === identity.start_time) return descriptor;
-  closeSync(descriptor);
-  return null;
+  let isOwn = false;
+  try {
+    isOwn = readStatBehind(descriptor)?.start_time === identity.start_time;
+    return isOwn ? descriptor : null;
+  } finally {
+    if (!isOwn) closeSync(descriptor);
+  }
 }
 
 function isAliveBehind(descriptor: number): boolean {
