@@ -7,6 +7,7 @@ import { type LedgerEntry, validateLedgerEntry } from "../src/store/ledger-entry
 import type { SupervisorOptions } from "../src/workers/supervisor-options.ts";
 import {
   Cleanup,
+  identityOf,
   type KillableHive,
   openTestHive,
   readIfThere,
@@ -131,14 +132,14 @@ test("what the kernel killed long before is no cause of an end today", async () 
   kernel.machine(4);
   const seen = join(hive.stateDir, "workers", request.worker_id, "seen-1");
   await until("it was looked at twice since", () => readIfThere(seen).includes("oom_kills 4 -"));
-  process.kill(record.pid ?? 0, "SIGKILL");
+  signalProcess(identityOf(record), "SIGKILL");
   expect(await until("its end is told", () => hive.exited[0])).toMatchObject({ cause: "killed" });
   kernel.machine(5);
   const again = await until("it runs again", () =>
     hive.supervision.list().find(({ incarnation, pid }) => incarnation === 2 && pid),
   );
   kernel.machine(6);
-  process.kill(again.pid ?? 0, "SIGKILL");
+  signalProcess(identityOf(again), "SIGKILL");
   expect(await until("its second end is told", () => hive.exited[1])).toMatchObject({ cause: "oom_killed" });
 });
 

@@ -282,5 +282,3 @@ function hasCgroup(): boolean {
 function cgroupNames(): readonly string[] {
   return readdirSync(ownCgroup() ?? "/nowhere");
 }
-
-/** Makes a process wait in the kernel, where no signal reaches it, until it is thawed. */
