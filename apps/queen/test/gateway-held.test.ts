@@ -123,6 +123,23 @@ describe("the last bytes of an answer", () => {
     expect((await client.end()).length).toBeLessThan(large.length);
   });
 
+  it("are waited for a moment only, once the request's time is over: reading a little now and then keeps nothing open", async () => {
+    // One event, larger than what the system holds for the client, and then nothing more: the deadline ends it amid the stream.
+    const endless: EngineBehaviour = ({ response }) => {
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      response.write(`${token("a")}data: ${large}\n\n`);
+    };
+    await using engine = await TestEngine.start(endless);
+    await using queen = await GatewayHarness.start({ answer: { wholeBytes: 64 * MEBIBYTE, eventBytes: 64 * MEBIBYTE } });
+    queen.directory.add("chat", { url: engine.url });
+    const client = new RawClient(queen.server.url);
+    await client.send(rawPost("/v1/chat/completions", '{"model":"chat","stream":true}', ["x-request-timeout: 1"]));
+    const trickle = setInterval(() => void client.socket.read(Math.min(4_096, client.socket.readableLength)), 20);
+    await eventually(() => queen.rows.length === 1, "the row is recorded", 15_000).finally(() => clearInterval(trickle));
+    expect(queen.rows[0]).toMatchObject({ status: 200, error_kind: "deadline_exceeded" });
+    client.socket.destroy();
+  });
+
   it("are no success where the client leaves before it has them", async () => {
     await using engine = await TestEngine.start(wholeAnswer);
     await using queen = await GatewayHarness.start();

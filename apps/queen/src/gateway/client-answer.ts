@@ -31,6 +31,9 @@ const EVENT_STREAM_HEADERS = {
   "x-accel-buffering": "no",
 };
 
+/** How long the last words to a client whose request was ended may take. */
+const LAST_WORDS_MS = 2_000;
+
 /**
  * What the client gets. Headers are held as long as possible, so that a failure can still be a status: nothing is sent
  * until `commit` (comments only), `beginStream` or `whole`. What it writes to an event stream of its own always stands
@@ -42,6 +45,7 @@ export class ClientAnswer {
   #keepAlive: Silence | null = null;
   #isEventStream = false;
   #begun = false;
+  #isFlushing = false;
 
   constructor(parts: ClientAnswerParts) {
     this.#parts = parts;
@@ -124,15 +128,15 @@ export class ClientAnswer {
 
   /**
    * Resolves when all is handed to the operating system (null), or when the connection is gone before (why). What ends the
-   * request now (`ending`) can only cut it; a stop lets it go on.
+   * request now (`ending`) can only cut it; what has ended it before leaves its last words a moment; a stop lets it go on.
    */
   async flushed(ending: AbortSignal): Promise<ErrorKind | null> {
-    const { response } = this.#parts;
+    const { response, clock } = this.#parts;
     this.dispose();
     if (!response.writableFinished && !response.closed && !response.destroyed) {
-      const cut = (): void => {
-        if (!(ending.reason instanceof QhError) || ending.reason.kind !== "shutting_down") this.cut();
-      };
+      this.#isFlushing = true;
+      const cut = (): void => this.endLast(ending.reason);
+      const lastWords = ending.aborted ? clock.after(LAST_WORDS_MS, cut) : null;
       ending.addEventListener("abort", cut, { once: true });
       this.#expectReading();
       await new Promise<void>((resolve) => {
@@ -140,9 +144,15 @@ export class ClientAnswer {
         response.once("close", resolve);
       });
       ending.removeEventListener("abort", cut);
+      lastWords?.[Symbol.dispose]();
     }
     if (response.writableFinished) return null;
     return ending.reason instanceof QhError ? ending.reason.kind : "client_closed";
+  }
+
+  /** The request is ended although its answer is over: cuts what the client has not taken, except for a stop of the queen. */
+  endLast(reason: unknown): void {
+    if (this.#isFlushing && !(reason instanceof QhError && reason.kind === "shutting_down")) this.cut();
   }
 
   /** Cuts the connection, whatever is still unsent. */

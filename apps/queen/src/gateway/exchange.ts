@@ -52,8 +52,8 @@ export class Exchange {
 
   /** Ends the request with this error unless it has ended; its client gets a well-formed end. */
   end(reason: QhError): void {
-    if (this.#endedBy !== null) return;
-    this.#endedBy = reason;
+    if (this.#endedBy !== null) this.#answer.endLast(reason);
+    this.#endedBy ??= reason;
     this.#ending.abort(reason);
     this.#attempt?.end(reason);
   }

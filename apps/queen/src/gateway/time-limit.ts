@@ -95,7 +95,7 @@ export interface TimeLimits extends Disposable {
   /** For a stream to begin, before its headers are sent without it. */
   readonly commit: TimeLimit;
   readonly firstByte: TimeLimit;
-  /** Between two bytes of an engine's answer, and for a client to go on reading. */
+  /** Between two bytes of an engine's answer. */
   readonly idle: TimeLimit;
   readonly keepAlive: TimeLimit;
 }

@@ -45,6 +45,8 @@ export class RoomMaker implements Disposable {
   readonly #claims = new Map<string, Claim>();
   /** Hives that had no room for one more worker of a model that has some: `model hive` -> until when. */
   readonly #full = new Map<string, number>();
+  /** Hives that are asked again soon. */
+  readonly #later = new Set<Disposable>();
   #timer: Disposable | null = null;
   #looking = false;
 
@@ -60,7 +62,8 @@ export class RoomMaker implements Disposable {
 
   /**
    * Hives that must not be asked for a worker of a model now: others stand in line there, or they had no room for one more.
-   * Beside those in line, while nothing is being stopped for them, there may be room for who needs less. Null: the model stands in line itself, and is started when its turn comes.
+   * Beside those in line, while nothing is being stopped for them, there may be room for who needs less. Null: the model
+   * stands in line itself, and is started when its turn comes.
    */
   closedTo(model: ModelSettings): ReadonlySet<string> | null {
     if (this.#claims.has(model.id)) {
@@ -136,6 +139,7 @@ export class RoomMaker implements Disposable {
 
   [Symbol.dispose](): void {
     this.#timer?.[Symbol.dispose]();
+    for (const later of this.#later) later[Symbol.dispose]();
     this.#claims.clear();
   }
 
@@ -234,10 +238,12 @@ export class RoomMaker implements Disposable {
 
   #askLater(claim: Claim, hiveId: string, inMs: number): void {
     claim.busy = true;
-    this.#context.clock.after(inMs, () => {
+    const later = this.#context.clock.after(inMs, () => {
+      this.#later.delete(later);
       claim.busy = false;
       if (this.#claims.get(claim.model.id) === claim) this.#ask(claim, hiveId);
     });
+    this.#later.add(later);
   }
 
   /** Null when it could not be recorded, and so was not done. */
