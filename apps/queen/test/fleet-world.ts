@@ -25,8 +25,8 @@ export class FleetWorld implements AsyncDisposable {
   readonly hive: SimulatedHive;
   /** Her hives; a test may take one out or bring one in. */
   readonly hives: SimulatedHive[];
-  readonly fleet: WorkerFleet;
-  readonly dispatcher: Dispatcher;
+  fleet: WorkerFleet;
+  dispatcher: Dispatcher;
   readonly asked: AskedRequest[] = [];
   /** What the hive's ready messages were answered. */
   readonly answers: string[] = [];
@@ -51,26 +51,8 @@ export class FleetWorld implements AsyncDisposable {
         return store.commit(change);
       },
     };
-    this.fleet = new WorkerFleet({
-      store: this.store,
-      models: settings.models,
-      health: settings.health,
-      restart: settings.restart,
-      eviction: settings.eviction,
-      drainMs: settings.drainMs,
-      hives: () => this.hives,
-      queen: this.hive.queen,
-      inFlight: (workerId) => this.dispatcher.inFlight(workerId),
-      lastUsedMs: (workerId) => this.dispatcher.lastUsedMs(workerId),
-      waiting: (model) => this.dispatcher.waiting(model),
-      onTrafficTrouble: () => undefined,
-      metrics: createMetrics(),
-      clock,
-      random: () => 0.5,
-      log: silentLog,
-    });
-    const limits = { ...settings.queue, retryWaitMs: 1_000 };
-    this.dispatcher = new Dispatcher({ directory: this.fleet.directory, limits, clock, depthChanged: () => undefined });
+    this.fleet = this.#queen();
+    this.dispatcher = this.#dispatch();
     this.hive.tellReady = (message) => this.deliver(message);
   }
 
@@ -101,6 +83,14 @@ export class FleetWorld implements AsyncDisposable {
     return hive;
   }
 
+  /** The queen is killed, and the next one reads what is recorded; hives and workers go on. */
+  restartQueen(): void {
+    this.dispatcher[Symbol.dispose]();
+    this.fleet[Symbol.dispose]();
+    this.fleet = this.#queen();
+    this.dispatcher = this.#dispatch();
+  }
+
   /** A ready message as a hive's outbox delivers it: again every second until it is acknowledged. */
   deliver(message: WorkerReady): void {
     try {
@@ -125,6 +115,33 @@ export class FleetWorld implements AsyncDisposable {
     this.fleet[Symbol.dispose]();
     this.store[Symbol.dispose]();
     await this.#folder[Symbol.asyncDispose]();
+  }
+
+  #queen(): WorkerFleet {
+    const { settings, clock } = this;
+    return new WorkerFleet({
+      store: this.store,
+      models: settings.models,
+      health: settings.health,
+      restart: settings.restart,
+      eviction: settings.eviction,
+      drainMs: settings.drainMs,
+      hives: () => this.hives,
+      queen: this.hive.queen,
+      inFlight: (workerId) => this.dispatcher.inFlight(workerId),
+      lastUsedMs: (workerId) => this.dispatcher.lastUsedMs(workerId),
+      waiting: (model) => this.dispatcher.waiting(model),
+      onTrafficTrouble: () => undefined,
+      metrics: createMetrics(),
+      clock,
+      random: () => 0.5,
+      log: silentLog,
+    });
+  }
+
+  #dispatch(): Dispatcher {
+    const limits = { ...this.settings.queue, retryWaitMs: 1_000 };
+    return new Dispatcher({ directory: this.fleet.directory, limits, clock: this.clock, depthChanged: () => undefined });
   }
 
   async #serve(request: AskedRequest, lease: Lease, tookMs: number): Promise<void> {

@@ -58,3 +58,27 @@ describe("a keeper that was stalled", () => {
     expect(world.abandoned).toBe(1);
   });
 });
+
+describe("since when others stand in for a hive's workers", () => {
+  const REPLACE_AFTER_MS = 300_000;
+
+  it("is known after its time of absence, to the next queen too", async () => {
+    await using world = await KeeperWorld.open();
+    world.startAnswer = refusing("host_unreachable");
+    const keeper = world.keeper();
+    keeper.post({ type: "start_requested" });
+    await world.clock.advance(REPLACE_AFTER_MS - 1_000);
+    expect([keeper.isReplaced, world.row.replacedSince]).toEqual([false, null]);
+    await world.clock.advance(2_000);
+    const since = new Date(world.clock.nowMs() - 1_000).toISOString();
+    expect([keeper.isReplaced, world.row.replacedSince]).toEqual([true, since]);
+    expect(world.store.journalNewest(10).filter((event) => event.kind === "hive.replaced")).toMatchObject([
+      { hive_id: "gpu1", actor: "queen" },
+    ]);
+    await world.clock.advance(REPLACE_AFTER_MS * 2);
+    const next = world.keeper();
+    expect([next.isReplaced, next.replacedSince]).toEqual([true, since]);
+    next.standInsEnded();
+    expect(world.keeper().replacedSince).toBeNull();
+  });
+});

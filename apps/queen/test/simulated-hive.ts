@@ -25,7 +25,8 @@ export class SimulatedHive implements FleetHive {
   readonly hopeful = true;
   readonly calls: WorkerCalls;
   readonly connect = null;
-  isReplaced = false;
+  replacedSince: string | null = null;
+  #isReplaced = false;
   readonly workerKey = (): string | null => null;
   /** Models in the order in which they were loaded. */
   readonly loads: string[] = [];
@@ -76,6 +77,19 @@ export class SimulatedHive implements FleetHive {
   setInDoubt(inDoubt: boolean): void {
     this.inDoubt = inDoubt;
     this.usable = !inDoubt;
+  }
+
+  get isReplaced(): boolean {
+    return this.#isReplaced;
+  }
+
+  set isReplaced(isReplaced: boolean) {
+    this.#isReplaced = isReplaced;
+    if (isReplaced) this.replacedSince ??= new Date(this.#clock.nowMs()).toISOString();
+  }
+
+  standInsEnded(): void {
+    this.replacedSince = null;
   }
 
   /** Models that have a worker now. */

@@ -178,6 +178,8 @@ export class HiveFleet implements AsyncDisposable {
       arriving: keeper.arriving,
       hopeful: keeper.hopeful,
       isReplaced: keeper.isReplaced,
+      replacedSince: keeper.replacedSince,
+      standInsEnded: () => keeper.standInsEnded(),
       calls: keeper.calls,
       queen: () => transport.lastAddress(),
       connect: transport.connectEngine,

@@ -11,8 +11,22 @@ export interface HiveNamed {
   readonly presence: "always" | "best_effort";
 }
 
-/** The journal entry of a hive's move from one state to another. */
-export function hiveStateEntry(hiveId: string, before: HiveMachine, after: HiveMachine, event: HiveMachineEvent): JournalEntry {
+/** What the journal keeps of a hive's step: its move to another state, and that its workers are replaced from now on. */
+export function hiveEntries(
+  hiveId: string,
+  before: HiveMachine,
+  after: HiveMachine,
+  event: HiveMachineEvent,
+): readonly JournalEntry[] {
+  const isMove = stateNameOf(before) !== stateNameOf(after);
+  const isReplaced = after.isReplaced && !before.isReplaced;
+  return [
+    ...(isMove ? [hiveStateEntry(hiveId, before, after, event)] : []),
+    ...(isReplaced ? [{ kind: "hive.replaced", actor: "queen", hive_id: hiveId, cause: stateNameOf(after) }] : []),
+  ];
+}
+
+function hiveStateEntry(hiveId: string, before: HiveMachine, after: HiveMachine, event: HiveMachineEvent): JournalEntry {
   const run = runOf(after.state);
   return {
     kind: "hive.state",

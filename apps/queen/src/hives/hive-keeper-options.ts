@@ -1,6 +1,7 @@
 import type { Clock, Log } from "@queen-and-hive/daemon";
 import type { HiveEvent, QueenAddress } from "@queen-and-hive/protocol";
 import type { HealthSettings, HiveSettings, InstallSettings, PreflightSettings, RestartSettings } from "../config/settings.ts";
+import type { HivePolicy } from "../domain/hive-states.ts";
 import type { HiveCommands } from "../hosts/hive-commands.ts";
 import type { Host } from "../hosts/host.ts";
 import type { Store } from "../store/store.ts";
@@ -44,4 +45,15 @@ export interface HiveKeeperOptions {
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
+}
+
+/** The limits of the hive's life cycle, as they are now. */
+export function hivePolicy({ health, restart, isFrozen }: HiveKeeperOptions): HivePolicy {
+  return {
+    suspectGraceMs: health.suspectGraceMs,
+    linkStandsMinMs: health.retryMs,
+    breakerRestarts: restart.breakerRestarts,
+    breakerWindowMs: restart.breakerWindowMs,
+    isFrozen: isFrozen(),
+  };
 }

@@ -5,7 +5,6 @@ import {
   type HiveEffect,
   type HiveMachine,
   type HiveMachineEvent,
-  INITIAL_HIVE_MACHINE,
   isInDoubt,
   runOf,
   stateNameOf,
@@ -13,10 +12,10 @@ import {
 import type { HiveOrder, HiveRow } from "../store/store.ts";
 import { FormerPlace } from "./former-place.ts";
 import type { HiveCalls } from "./hive-calls.ts";
-import type { HiveKeeperOptions } from "./hive-keeper-options.ts";
+import { type HiveKeeperOptions, hivePolicy } from "./hive-keeper-options.ts";
 import { hiveRecord, isHopeful } from "./hive-record.ts";
 import { HiveRecorder } from "./hive-recorder.ts";
-import { newerPosition, placeOf, recordedRun, rowAtStart, UNKNOWN_THERE, unfinishedOrder } from "./hive-row.ts";
+import { machineAtStart, newerPosition, placeOf, recordedRun, rowAtStart, UNKNOWN_THERE, unfinishedOrder } from "./hive-row.ts";
 import { HiveTimers } from "./hive-timers.ts";
 import { HiveWork } from "./hive-work.ts";
 import type { HiveStopOutcome } from "./host-stop.ts";
@@ -42,7 +41,7 @@ export class HiveKeeper implements AsyncDisposable {
     this.hiveId = options.settings.id;
     const { row, former } = rowAtStart(known, options.settings, options.clock.nowMs());
     this.#recorder = new HiveRecorder(options, row);
-    this.#machine = { ...INITIAL_HIVE_MACHINE, isDrained: this.#row.isDrained === true };
+    this.#machine = machineAtStart(this.#row);
     this.#mailbox = new Mailbox({
       name: `hive ${this.hiveId}`,
       log: options.log,
@@ -134,9 +133,19 @@ export class HiveKeeper implements AsyncDisposable {
     return this.#machine.lostAtMs;
   }
 
-  /** Its workers do not count: it is drained, or has been out of reach for long. */
+  /** Its workers do not count: an operator has drained it, or it has been out of reach for long. */
   get isReplaced(): boolean {
     return this.#machine.isDrained || this.#machine.isReplaced;
+  }
+
+  /** Since when others may stand in for its workers, ISO 8601; null when nobody does. */
+  get replacedSince(): string | null {
+    return this.#row.replacedSince ?? null;
+  }
+
+  /** It is back, and nobody stands in for its workers any more. What cannot be recorded stays as it was. */
+  standInsEnded(): void {
+    this.#recorder.saveIfPossible({ replacedSince: null });
   }
 
   /** No new work goes there until an operator says otherwise, under a later queen too; or it takes work again. */
@@ -199,13 +208,7 @@ export class HiveKeeper implements AsyncDisposable {
 
   #handle(event: HiveMachineEvent): void {
     const before = this.#machine;
-    const { machine, effects } = nextHive(before, event, {
-      suspectGraceMs: this.#options.health.suspectGraceMs,
-      linkStandsMinMs: this.#options.health.retryMs,
-      breakerRestarts: this.#options.restart.breakerRestarts,
-      breakerWindowMs: this.#options.restart.breakerWindowMs,
-      isFrozen: this.#options.isFrozen(),
-    });
+    const { machine, effects } = nextHive(before, event, hivePolicy(this.#options));
     const changed =
       machine.state !== before.state || machine.isDrained !== before.isDrained || machine.isReplaced !== before.isReplaced;
     if (changed && !this.#recorder.move(before, machine, event, this.#work)) {

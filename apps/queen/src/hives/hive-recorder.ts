@@ -1,6 +1,6 @@
 import { type HiveMachine, type HiveMachineEvent, runOf, stateNameOf } from "../domain/hive-states.ts";
 import type { HiveRow, InstalledFiles, JournalEntry } from "../store/store.ts";
-import { hiveStateEntry, logHiveState } from "./hive-journal.ts";
+import { hiveEntries, logHiveState } from "./hive-journal.ts";
 import type { HiveKeeperOptions } from "./hive-keeper-options.ts";
 import { hasGoneBack, placeOf, withMachine } from "./hive-row.ts";
 
@@ -32,6 +32,15 @@ export class HiveRecorder {
     this.#row = row;
   }
 
+  /** What may stay as it was when the disk does not take it. */
+  saveIfPossible(patch: Partial<HiveRow>): void {
+    try {
+      this.save(patch);
+    } catch (error) {
+      this.#options.log.warn("cannot record what has become of a hive", { error, hive_id: this.#options.settings.id });
+    }
+  }
+
   /** An order to stop, and what came of one, hold also when the disk does not take them. */
   saveOrAlarm(patch: Partial<HiveRow>): void {
     try {
@@ -54,7 +63,7 @@ export class HiveRecorder {
     const known = this.#row.identity;
     const isBack = hasGoneBack(known, runOf(machine.state));
     const row: HiveRow = {
-      ...withMachine(this.#row, machine),
+      ...withMachine(this.#row, machine, clock.nowMs()),
       since: isMove ? new Date(clock.nowMs()).toISOString() : this.#row.since,
       ...(found.former === null ? { ...placeOf(settings), installed: found.installed } : {}),
       isEmpty: machine.state.name === "stopped" && before.state.name === "stopping" && before.state.workers === "stop",
@@ -66,7 +75,7 @@ export class HiveRecorder {
         log.warn("a hive has an earlier state than it had: what it says counts anew", { hive_id: settings.id });
         listener.onWentBack();
       }
-      this.save(row, isMove ? [hiveStateEntry(settings.id, before, machine, event)] : []);
+      this.save(row, hiveEntries(settings.id, before, machine, event));
     } catch (error) {
       log.error("cannot record a change of a hive", { error, hive_id: settings.id, to: machine.state.name });
       // A start that cannot be recorded is not made; everything else only follows what has already happened.

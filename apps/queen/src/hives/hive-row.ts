@@ -3,7 +3,7 @@ import { isSameProcess } from "@queen-and-hive/daemon";
 import { type HiveIdentity, QhError } from "@queen-and-hive/protocol";
 import type { HiveSettings } from "../config/settings.ts";
 import { judgePosition, type MessagePosition } from "../domain/callback-freshness.ts";
-import { type HiveMachine, runOf, stateNameOf } from "../domain/hive-states.ts";
+import { type HiveMachine, INITIAL_HIVE_MACHINE, runOf, stateNameOf } from "../domain/hive-states.ts";
 import type { HiveOrder, HiveRow, InstalledFiles } from "../store/store.ts";
 
 /** The registry's row of a hive that has never been started. */
@@ -62,16 +62,27 @@ export function newerPosition(row: HiveRow, epoch: number, sequence: number): Me
   return freshness.verdict === "repeated" ? null : position;
 }
 
+/** A hive's machine under a queen who has just begun: an operator's word stands, and so does who stands in for its workers. */
+export function machineAtStart({ isDrained, replacedSince }: HiveRow): HiveMachine {
+  return { ...INITIAL_HIVE_MACHINE, isDrained: isDrained === true, isReplaced: typeof replacedSince === "string" };
+}
+
 /** What of its machine is kept in a hive's row. */
-export function withMachine(row: HiveRow, machine: HiveMachine): HiveRow {
+export function withMachine(row: HiveRow, machine: HiveMachine, nowMs: number): HiveRow {
   return {
     ...row,
     state: stateNameOf(machine),
     isDrained: machine.isDrained,
+    replacedSince: machine.isDrained || machine.isReplaced ? replacedFrom(row, nowMs) : (row.replacedSince ?? null),
     identity: runOf(machine.state) ?? row.identity,
     restarts: machine.restarts,
     lastError: machine.lastError,
   };
+}
+
+/** Since when others may stand in for its workers, if they do from now on at the latest. */
+function replacedFrom({ replacedSince }: HiveRow, nowMs: number): string {
+  return replacedSince ?? new Date(nowMs).toISOString();
 }
 
 /** The order of an operator that an earlier queen has not brought to its end; null when there is none. */

@@ -41,6 +41,8 @@ export interface HiveRow {
   readonly order?: HiveOrder | null;
   /** An operator drained it: it gets no work before an operator resumes it. */
   readonly isDrained?: boolean;
+  /** Since when others may stand in for its workers, ISO 8601: until it is back and they have ended. Null when nobody does. */
+  readonly replacedSince?: string | null;
 }
 
 /** A worker in the registry. */

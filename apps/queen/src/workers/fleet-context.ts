@@ -37,6 +37,10 @@ export interface FleetHive {
   readonly hopeful: boolean;
   /** Drained, or out of reach for long: its workers do not count for `min` and `max`, others take their place. */
   readonly isReplaced: boolean;
+  /** Since when others may stand in for its workers, ISO 8601, also once it is back; null when nobody does. */
+  readonly replacedSince: string | null;
+  /** It is back, and nobody stands in for its workers any more. */
+  readonly standInsEnded: () => void;
   /** How to call it; null while there is no connection. */
   readonly calls: WorkerCalls | null;
   /** Where this hive is told to call back. */

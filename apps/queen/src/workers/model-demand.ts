@@ -1,6 +1,7 @@
 import { QhError } from "@queen-and-hive/protocol";
 import type { ModelSettings } from "../config/settings.ts";
 import { mayRunOn } from "../domain/placement.ts";
+import { countedWorkers } from "./counted-workers.ts";
 import { type FleetContext, isOnItsWay } from "./fleet-context.ts";
 import type { ModelFailures } from "./model-failures.ts";
 import type { RoomMaker } from "./room-maker.ts";
@@ -133,19 +134,13 @@ export class ModelDemand {
 
   /** Wanted workers of a model that have not failed for good. */
   #living(modelId: string): readonly WorkerEntry[] {
-    return this.#counted(modelId).filter(({ row }) => row.record.state !== "failed");
+    return countedWorkers(this.#context, modelId).filter(({ row }) => row.record.state !== "failed");
   }
 
   /** Workers that count for the minimum: also failed ones, which their hive quietly tries again. */
   #kept(modelId: string, hiveId?: string): number {
-    return this.#counted(modelId).filter(({ row }) => hiveId === undefined || row.record.hive_id === hiveId).length;
-  }
-
-  /** Wanted workers, without those of hives whose workers others stand in for, or that the configuration no longer has. */
-  #counted(modelId: string): readonly WorkerEntry[] {
-    return this.#context.table
-      .ofModel(modelId)
-      .filter(({ row }) => row.wanted && this.#context.hive(row.record.hive_id)?.isReplaced === false);
+    const counted = countedWorkers(this.#context, modelId);
+    return counted.filter(({ row }) => hiveId === undefined || row.record.hive_id === hiveId).length;
   }
 
   #isServing(entry: WorkerEntry): boolean {

@@ -143,6 +143,7 @@ export class WorkerFleet implements Disposable {
     this.directory = this.#createDirectory();
     disownChanged(this.#table, models);
     this.#table.changes.subscribe((model) => this.#lookAtIdle(model));
+    this.#table.changes.subscribe(() => this.#standIns.look());
     this.#schedulePoll();
   }
 
@@ -184,7 +185,6 @@ export class WorkerFleet implements Disposable {
   onHiveState(hiveId: string): void {
     for (const model of new Set(this.#table.ofHive(hiveId).map(({ row }) => row.record.model)))
       this.#table.changes.publish(model);
-    this.#standIns.onHiveState(hiveId);
     this.#demand.ensure();
     for (const model of this.#context.models.keys()) this.#table.changes.publish(model);
   }
