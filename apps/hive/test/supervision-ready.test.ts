@@ -71,6 +71,18 @@ test("a worker of a runtime with a log line is ready when the line comes, not by
   await untilState(hive, request.worker_id, "ready");
 });
 
+test("a line that says ready is found in a lot of output, also when that is rotated before it was read", async () => {
+  const kept = { workerLogBytes: 100_000, workerLogsKept: 2, workerStartsKept: 3, logTailLines: 50 };
+  const limits = { workers: 16, slotsPerWorker: 64, ...kept };
+  const hive = await openTestHive(cleanup, { config: { limits, sampleEveryMs: 20 } });
+  const script = "head -c 3000000 /dev/zero | tr '\\0' x | fold -w 99; echo; echo listening on port; exec sleep 600";
+  const request = spawnRequest(
+    shellSpec(script, { ready: { log: "^listening on" }, restart: fastRestart({ unready_in_a_row: 1 }) }),
+  );
+  await hive.supervision.spawn(request);
+  await untilState(hive, request.worker_id, "ready", 1);
+});
+
 test("a callback is refused without a token, with a wrong one, with another worker's and for an unknown worker", async () => {
   const hive = await openTestHive(cleanup);
   const [one, other] = [spawnRequest(tokenSpec()), spawnRequest(tokenSpec())];

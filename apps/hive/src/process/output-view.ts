@@ -23,9 +23,9 @@ export class OutputView {
     return this.#sizeBefore;
   }
 
-  /** The text from a position on, as `readOutput`; none while it cannot be read. */
-  read(from: number): { readonly text: string; readonly end: number } {
-    return this.#try("read", () => readOutput(this.#path, from), { text: "", end: from });
+  /** The bytes from a position on, as `readOutput`; none while they cannot be read. */
+  read(from: number): { readonly bytes: Buffer; readonly end: number } {
+    return this.#try("read", () => readOutput(this.#path, from), { bytes: Buffer.alloc(0), end: from });
   }
 
   #try<T>(what: "size" | "read", look: () => T, otherwise: T): T {

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import type { Clock, Log } from "@queen-and-hive/daemon";
 import type { WorkerSpec } from "@queen-and-hive/protocol";
 import { beginVigil, judgeLook, type StartLimits, type StartLook, type StartVigil } from "../domain/signs-of-life.ts";
@@ -5,6 +6,7 @@ import type { StartFault, WorkerProcess } from "../domain/worker-states.ts";
 import { askSlots } from "../process/ask-slots.ts";
 import { askFirstToken } from "../process/first-token.ts";
 import { type TreeUse, useOfTree } from "../process/machine-facts.ts";
+import { OutputReader } from "../process/output-reader.ts";
 import { OutputView } from "../process/output-view.ts";
 import type { ProcessViews } from "../process/process-views.ts";
 import { listensOnLoopbackOnly } from "../process/reach-worker.ts";
@@ -43,7 +45,7 @@ export class StartWatch implements Disposable {
   readonly #controller = new AbortController();
   readonly #pattern: RegExp | null;
   readonly #output: OutputView;
-  #outputAt: number;
+  readonly #reader: OutputReader;
   #partialLine = "";
   /** A line is read once only; when its readiness could not be recorded, it still counts. */
   #lineSaidReady = false;
@@ -59,7 +61,7 @@ export class StartWatch implements Disposable {
     const { log } = options.spec.runtime.ready ?? {};
     this.#pattern = log === undefined ? null : new RegExp(log);
     this.#output = new OutputView(options.outputPath, options.log);
-    this.#outputAt = options.outputFrom;
+    this.#reader = new OutputReader(options.outputPath, options.outputFrom, options.log);
     this.#vigil = beginVigil(this.#look(false), options.alreadyMs);
     this.#describedAtMs = options.clock.monotonicMs();
   }
@@ -77,8 +79,14 @@ export class StartWatch implements Disposable {
     void this.#askUntilToken();
   }
 
+  /** Its output begins anew; `partFrom` as `OutputRotation` tells it. */
+  outputRotated(partFrom: number | null): void {
+    this.#reader.rotated(partFrom);
+  }
+
   [Symbol.dispose](): void {
     this.#controller.abort();
+    this.#reader[Symbol.dispose]();
   }
 
   async #run(): Promise<void> {
@@ -122,7 +130,7 @@ export class StartWatch implements Disposable {
     if (this.#isWarming) return NOTHING_SAID;
     const { spec, url, key } = this.#options;
     const path = spec.runtime.ready?.http;
-    if (this.#pattern !== null) this.#lineSaidReady ||= this.#logSaysReady(this.#pattern);
+    if (this.#pattern !== null) this.#lineSaidReady ||= await this.#logSaysReady(this.#pattern);
     if (this.#lineSaidReady) return { ...NOTHING_SAID, saidReady: true, unreachable: await listensOnLoopbackOnly(url) };
     if (path === undefined) return NOTHING_SAID;
     const answer = await probeReady({ url: `${url}${path}`, timeoutMs: PROBE_MS, key }, this.#controller.signal);
@@ -153,12 +161,17 @@ export class StartWatch implements Disposable {
     }
   }
 
-  #logSaysReady(pattern: RegExp): boolean {
-    const { text, end } = this.#output.read(this.#outputAt);
-    this.#outputAt = end;
-    const lines = (this.#partialLine + text).split("\n");
-    this.#partialLine = (lines.at(-1) ?? "").slice(-LINE_CHARACTERS_MAX);
-    return lines.some((line) => pattern.test(line));
+  /** Reads all that was written, with room for others in between; of a flood so much that the other signs are still looked at. */
+  async #logSaysReady(pattern: RegExp): Promise<boolean> {
+    for (let pieces = 0; pieces < LOOK_PIECES_MAX && !this.#controller.signal.aborted; pieces += 1) {
+      const text = this.#reader.next();
+      if (text === "") return false;
+      const lines = (this.#partialLine + text).split("\n");
+      this.#partialLine = (lines.at(-1) ?? "").slice(-LINE_CHARACTERS_MAX);
+      if (lines.some((line) => pattern.test(line))) return true;
+      await setImmediate();
+    }
+    return false;
   }
 
   #say(progress: string): void {
@@ -214,3 +227,5 @@ const WARMING = "asked for a first token";
 const TABLE_AGE_MS_MAX = 100;
 const USE_EVERY_MS = 1_000;
 const LINE_CHARACTERS_MAX = 65_536;
+/** Of 256 KiB each. */
+const LOOK_PIECES_MAX = 64;

@@ -145,6 +145,11 @@ export class WorkerWatches implements Disposable {
     this.#startWatch.start();
   }
 
+  /** Its output begins anew; `partFrom` as `OutputRotation` tells it. */
+  outputRotated(partFrom: number | null): void {
+    this.#startWatch?.outputRotated(partFrom);
+  }
+
   /** The worker no longer starts: it is ready, gone, or being ended. */
   startNoMore(): void {
     this.#startWatch?.[Symbol.dispose]();

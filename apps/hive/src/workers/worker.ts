@@ -53,7 +53,11 @@ export class Worker implements Disposable {
     const { config, log } = context.options;
     this.#jobs = new WorkerJobs(facts.workerId, log);
     const { workerLogBytes: bytesMax, workerLogsKept: kept } = config.limits;
-    this.#output = new OutputRotation(this.paths.output, { bytesMax, kept }, log);
+    this.#output = new OutputRotation(this.paths.output, { bytesMax, kept }, log, (partFrom) => {
+      // A file that was cut off begins anew, and with it the present incarnation's part.
+      this.#facts = { ...this.#facts, logOffset: 0 };
+      this.#watches.outputRotated(partFrom);
+    });
     const watched: WatchedWorker = {
       context,
       paths: this.paths,
@@ -176,8 +180,7 @@ export class Worker implements Disposable {
     const process = processOf(this.#life.phase);
     if (process === null) return;
     this.#facts = { ...this.#facts, descendants: this.#watches.learn(table, process) };
-    // A file that was cut off begins anew, and with it the present incarnation's part.
-    if (this.#output.rotate()) this.#facts = { ...this.#facts, logOffset: 0 };
+    void this.#output.rotate();
   }
 
   /** Takes over what earlier daemons have seen of its processes, beside these keys. */
