@@ -68,6 +68,8 @@ export class KeeperWorld implements AsyncDisposable {
   readonly stops: AskedStop[] = [];
   /** How many times `hive start` was called. */
   starts = 0;
+  /** How many times its host was asked for anything else, as a first start does. */
+  looks = 0;
   /** How many times its workers were said to be gone. */
   gone = 0;
   /** What `hive start` answers; nothing unless a test says so. */
@@ -129,11 +131,15 @@ export class KeeperWorld implements AsyncDisposable {
   keeper(): HiveKeeper {
     const { clock, store } = this;
     const settings = this.hive;
-    const { health, restart, preflight, install } = this.#settings;
+    const { health, restart, preflight, install, shutdown } = this.#settings;
     const keeper = new HiveKeeper(
       {
         settings,
-        host: SILENT_HOST,
+        host: {
+          ...SILENT_HOST,
+          exec: () => this.#asked(),
+          facts: () => this.#asked(),
+        },
         commands: this.#commands(),
         transport: createNetworkTransport(() => QUEEN),
         token: "token",
@@ -144,6 +150,7 @@ export class KeeperWorld implements AsyncDisposable {
         preflight,
         install: { limits: install, withWorker: false },
         stopWorkerMs: 1_000,
+        stopHiveMs: shutdown.budgetMs,
         listener: {
           onEvent: () => undefined,
           onState: () => undefined,
@@ -185,6 +192,11 @@ export class KeeperWorld implements AsyncDisposable {
     for (const keeper of this.#keepers) await keeper[Symbol.asyncDispose]();
     this.store[Symbol.dispose]();
     await this.#folder[Symbol.asyncDispose]();
+  }
+
+  #asked(): Promise<never> {
+    this.looks += 1;
+    return noAnswer();
   }
 
   #commands(): HiveCommands {

@@ -15,6 +15,18 @@ async function settled(world: KeeperWorld, isSo: () => boolean, what: string): P
   );
 }
 
+/** Waits without letting time pass. */
+async function happened(world: KeeperWorld, isSo: () => boolean, what: string): Promise<void> {
+  await until(
+    async () => {
+      await world.settle();
+      return isSo();
+    },
+    20_000,
+    what,
+  );
+}
+
 test("a hive that has another place is stopped where it was, proven, before it is started where it is now", async () => {
   await using world = await KeeperWorld.open();
   world.moved();
@@ -71,4 +83,36 @@ test("an operator's stop is carried out at both places", async () => {
   expect(await stop).toMatchObject({ kind: "answered", answer: { stopped: [{ pid: 7 }], left: [] } });
   await world.settle();
   expect(world.row).toMatchObject({ state: "stopped", isEmpty: true, stateDir: world.hive.stateDir });
+});
+
+test("a stop that is ordered while it is being stopped where it was is the last word: nothing is started after it", async () => {
+  await using world = await KeeperWorld.open();
+  world.moved();
+  world.former.answer(NOTHING_LEFT);
+  world.former.hold();
+  const keeper = world.keeper();
+  keeper.start();
+  await happened(world, () => world.former.calls("stop").length === 1, "it to be stopped where it was");
+  const stop = keeper.stopFor("key:me", "stop", Deadline.never());
+  await happened(world, () => world.former.calls("stop").length === 2, "the operator's stop to be carried out there too");
+  world.former.letGo();
+  await happened(world, () => world.stops.length === 1, "it to be stopped where it is");
+  world.stops[0]?.prove();
+  expect(await stop).toMatchObject({ kind: "answered", answer: { left: [] } });
+  await settled(world, () => world.row.state === "stopped", "its end to be recorded");
+  expect([world.starts, world.looks, world.gone]).toEqual([0, 0, 1]);
+  expect(world.row).toMatchObject({ isEmpty: true, stateDir: world.hive.stateDir });
+});
+
+test("to stop it where it was, it has as long as any stop of a hive with its workers", async () => {
+  await using world = await KeeperWorld.open();
+  world.moved();
+  world.former.answer(NOTHING_LEFT);
+  world.former.hold();
+  world.keeper().start();
+  await happened(world, () => world.former.calls("stop").length === 1, "it to be stopped where it was");
+  await world.clock.advance(25_000);
+  world.former.letGo();
+  await settled(world, () => world.row.stateDir === world.hive.stateDir, "its new place to be recorded");
+  expect(world.former.calls("stop")).toHaveLength(1);
 });

@@ -10,14 +10,17 @@ export class ScriptedHive {
   readonly installDir: string;
   readonly #calls: string;
   readonly #answer: string;
+  readonly #held: string;
 
   constructor(folder: string) {
     this.installDir = folder;
     this.#calls = join(folder, "calls");
     this.#answer = join(folder, "answer");
+    this.#held = join(folder, "held");
     mkdirSync(join(folder, "current"), { recursive: true });
     const program = join(folder, "current", "hive");
-    writeFileSync(program, `#!/bin/sh\necho "$*" >> '${this.#calls}'\ncat '${this.#answer}'\n`);
+    const wait = `while [ -e '${this.#held}' ]; do sleep 0.02; done`;
+    writeFileSync(program, `#!/bin/sh\necho "$*" >> '${this.#calls}'\n${wait}\ncat '${this.#answer}'\n`);
     chmodSync(program, 0o755);
   }
 
@@ -25,6 +28,15 @@ export class ScriptedHive {
   answer(answer: object | null): void {
     if (answer === null) rmSync(this.#answer, { force: true });
     else writeFileSync(this.#answer, JSON.stringify(answer));
+  }
+
+  /** Every call waits from now on, also those to come, until it is let go. */
+  hold(): void {
+    writeFileSync(this.#held, "");
+  }
+
+  letGo(): void {
+    rmSync(this.#held, { force: true });
   }
 
   /** The words of every call so far that begins so. */

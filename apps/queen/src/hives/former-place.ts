@@ -41,7 +41,7 @@ export class FormerPlace {
   async leave(signal: AbortSignal): Promise<string | null> {
     const row = this.#row;
     if (row === null) return null;
-    const { health, clock, log, settings } = this.#options;
+    const { stopHiveMs, clock, log, settings } = this.#options;
     const where = `${row.reach?.name ?? "this machine"}, ${row.stateDir ?? "its default state directory"}`;
     if (!this.#isTold) {
       log.warn("a hive has another place in the configuration: it is stopped where it was", { hive_id: row.hiveId, was: where });
@@ -55,7 +55,7 @@ export class FormerPlace {
     } catch (error) {
       return error instanceof Error ? error.message : String(error);
     }
-    const outcome = await this.stop("stop", Deadline.in(health.startMs, clock));
+    const outcome = await this.stop("stop", Deadline.in(stopHiveMs, clock));
     const left = outcome === null ? [] : leftAfter(outcome);
     if (left.length === 0) return null;
     return `cannot start it here before it is stopped where it was (${where}): ${left.join("; ")}; if that host is gone for good: "queen hive rm ${settings.id} --force", then "queen hive add"`;
@@ -75,6 +75,8 @@ export class FormerPlace {
   }
 
   #left(isSameDaemon: boolean): void {
+    // Two stops of it may end one after the other: meanwhile it may have become known where it is now.
+    if (this.#row === null) return;
     this.#row = null;
     this.#onLeft(isSameDaemon);
   }

@@ -271,6 +271,7 @@ export class HiveFleet implements AsyncDisposable {
         preflight: all.preflight,
         install: { limits: all.install, withWorker: needsWorker(all.models, settings) },
         stopWorkerMs: all.stop.termMs + all.stop.verifyMs + STOP_CALL_RESERVE_MS,
+        stopHiveMs: all.shutdown.budgetMs,
         listener: {
           onEvent: (event) => this.#receiver?.onHiveEvent(settings.id, event),
           onState: () => this.#receiver?.onHiveState(settings.id),

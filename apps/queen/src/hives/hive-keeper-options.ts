@@ -38,6 +38,8 @@ export interface HiveKeeperOptions {
   readonly install: { readonly limits: InstallSettings; readonly withWorker: boolean };
   /** How long stopping one worker may take. */
   readonly stopWorkerMs: number;
+  /** How long stopping a hive with its workers may take. */
+  readonly stopHiveMs: number;
   /** Whether so many hives were lost together that nothing of them is ended or replaced. */
   readonly isFrozen: () => boolean;
   readonly listener: HiveKeeperListener;

@@ -78,14 +78,17 @@ export class HiveWork implements AsyncDisposable {
   /** Runs `hive start`, which adopts the daemon that runs; the host of a first start is looked at before. */
   async callStart(isFirst: boolean): Promise<void> {
     const { settings, clock, log } = this.#options;
+    const { signal } = this.#working;
     try {
       const isMoved = this.#former.row !== null;
-      const stuck = await this.#former.leave(this.#working.signal);
+      const stuck = await this.#former.leave(signal);
+      // A stop that was ordered meanwhile has gone to both places: what started now would come after it.
+      if (signal.aborted) return;
       if (stuck !== null) {
         this.#post({ type: "start_refused", error: stuck, why: "no_host", atMs: clock.monotonicMs() });
         return;
       }
-      const answer = await this.#bringUp.start(isFirst || isMoved, this.#working.signal);
+      const answer = await this.#bringUp.start(isFirst || isMoved, signal);
       const { already_running: alreadyRunning, owner: _owner, ...run } = answer;
       if (alreadyRunning) this.#sayAdopted(run);
       else log.info("the hive was started", { hive_id: settings.id, pid: run.pid, url: run.url });
