@@ -1,14 +1,17 @@
 import { createMetrics, silentLog } from "@queen-and-hive/daemon";
-import { temporaryDirectory } from "@queen-and-hive/dev-env";
+import { firstOf, startSshGround, temporaryDirectory, until } from "@queen-and-hive/dev-env";
 import type { QueenConfigInput } from "@queen-and-hive/protocol";
 import { expect, test } from "vitest";
 import { resolveSettings } from "../src/config/resolve.ts";
+import type { HiveSettings } from "../src/config/settings.ts";
 import { HiveFleet } from "../src/hives/hive-fleet.ts";
 import { createHiveOrders, type HiveOrders } from "../src/hives/hive-orders.ts";
 import { newHiveRow } from "../src/hives/hive-row.ts";
+import type { HiveRow } from "../src/store/store.ts";
 import { FleetWorld } from "./fleet-world.ts";
 import { QUEEN, RUN } from "./keeper-world.ts";
-import { ScriptedHive } from "./scripted-hive.ts";
+import { NOTHING_LEFT, ScriptedHive } from "./scripted-hive.ts";
+import { reachOf } from "./ssh-reach.ts";
 
 const GIB = 1_073_741_824;
 const MODEL = { id: "m", runtime: "fake", path: "/m", place: { memory: "1GiB" }, workers: { min: 0, max: 1 } } as const;
@@ -21,12 +24,12 @@ function configIn(folder: string): QueenConfigInput {
 async function ordersOn(
   world: FleetWorld,
   isStopping: boolean,
+  reload: () => FleetWorld["settings"] = () => world.settings,
 ): Promise<{ orders: HiveOrders; hives: HiveFleet } & AsyncDisposable> {
   const { settings, store, clock, fleet: workers } = world;
   const callbacks = { localUrl: () => "", directUrl: () => null, serve: () => Promise.reject(new Error("not asked for")) };
   const metrics = createMetrics();
   const hives = await HiveFleet.create({ settings, store, queen: () => QUEEN, callbacks, metrics, clock, log: silentLog });
-  const reload = (): typeof settings => settings;
   const orders = createHiveOrders({ settings, reload, hives, workers, isStopping: () => isStopping, clock, log: silentLog });
   return { orders, hives, [Symbol.asyncDispose]: () => hives[Symbol.asyncDispose]() };
 }
@@ -65,9 +68,7 @@ test("a hive that left the file and cannot be stopped is listed, and forgotten o
   await using folder = await temporaryDirectory("qh-orders");
   await using world = await FleetWorld.start({ state_dir: folder.path, hives: [] }, { bytes: 0 });
   const program = new ScriptedHive(folder.join("program"));
-  const [hive] = resolveSettings({ hives: [{ id: "gpu1", host: "local" }] }, placeIn(folder.path), 0).hives;
-  if (hive === undefined) return expect.unreachable("it is configured");
-  const row = { ...newHiveRow(hive, 0), state: "running", identity: RUN, installDir: program.installDir } as const;
+  const row = { ...goneRow("gpu1", folder.path), installDir: program.installDir };
   world.store.commit({ hives: [row], events: [] });
   await using given = await ordersOn(world, false);
   given.hives.start();
@@ -77,6 +78,52 @@ test("a hive that left the file and cannot be stopped is listed, and forgotten o
   expect(await given.orders.remove("gpu1", true, "key:me")).toMatchObject({ hive_id: "gpu1", fate: "unreachable" });
   expect([given.hives.records(() => 0), world.store.hives()]).toEqual([[], []]);
 });
+
+test("a hive that left the file leaves no connection behind once an operator has it removed, stopped or not", async () => {
+  await using machines = await startSshGround({ hive: false, hosts: [{}] });
+  await using folder = await temporaryDirectory("qh-orders");
+  await using world = await FleetWorld.start({ state_dir: folder.path, hives: [] }, { bytes: 0 });
+  const reach = reachOf(machines, firstOf(machines));
+  const hives = ["gpu1", "gpu2"].map((id) => ({ id, program: new ScriptedHive(folder.join(id)) }));
+  const rows = hives.map(({ id, program }) => ({ ...goneRow(id, folder.path), reach, installDir: program.installDir }));
+  world.store.commit({ hives: rows, events: [] });
+  await using given = await ordersOn(world, false);
+  given.hives.start();
+  const states = (): readonly string[] => given.hives.records(() => 0).map(({ state }) => state);
+  await until(() => states().every((state) => state === "failed"), 30_000, "both to have been tried in vain");
+  expect(firstOf(machines).connections()).toBe(2);
+  hives[0]?.program.answer(NOTHING_LEFT);
+  expect(await given.orders.remove("gpu1", false, "key:me")).toMatchObject({ fate: "stopped" });
+  expect(await given.orders.remove("gpu2", true, "key:me")).toMatchObject({ fate: "unreachable" });
+  await until(() => firstOf(machines).connections() === 0, 10_000, "both connections to be closed");
+}, 60_000);
+
+test("what was ordered of a hive before it left the file is finished once it is there again", async () => {
+  await using folder = await temporaryDirectory("qh-orders");
+  await using world = await FleetWorld.start({ state_dir: folder.path, hives: [] }, { bytes: 0 });
+  const program = new ScriptedHive(folder.join("program"));
+  program.answer(NOTHING_LEFT);
+  const hive = { ...hiveOf("gpu1", folder.path), installDir: program.installDir };
+  world.store.commit({ hives: [{ ...goneRow("gpu1", folder.path), installDir: hive.installDir, order: "restart" }], events: [] });
+  await using given = await ordersOn(world, false, () => ({ ...world.settings, hives: [hive] }));
+  await given.orders.take("gpu1", "key:me");
+  await until(() => program.calls("stop").length === 1, 10_000, "its daemon to be ended");
+  expect(program.calls("stop")[0]).toContain("--keep-workers");
+  await given.orders.take("gpu1", "key:me");
+  await until(() => world.store.hives()[0]?.state === "starting", 10_000, "it to be started again");
+  expect(program.calls("stop")).toHaveLength(1);
+});
+
+function hiveOf(id: string, folder: string): HiveSettings {
+  const [hive] = resolveSettings({ hives: [{ id, host: "local" }] }, placeIn(folder), 0).hives;
+  if (hive === undefined) throw new Error("cannot read a hive's settings: it is configured");
+  return hive;
+}
+
+/** A hive that ran. */
+function goneRow(id: string, folder: string): HiveRow {
+  return { ...newHiveRow(hiveOf(id, folder), 0), state: "running", identity: RUN };
+}
 
 function placeIn(folder: string): Parameters<typeof resolveSettings>[1] {
   return { file: null, workingDirectory: folder, home: folder, machineId: "machine", sshAgent: null };

@@ -99,6 +99,25 @@ test("one that was proven to be gone is forgotten without a look", async () => {
   expect(world.program.calls("stop")).toEqual([]);
 });
 
+test("one that is wanted again is nobody's before a stop of it that is under way has ended", async () => {
+  await using world = await LeavingWorld.open();
+  world.program.answer(NOTHING_LEFT);
+  world.program.hold();
+  world.leaving.begin(world.row);
+  await until(() => world.program.calls("stop").length === 1, 20_000, "it to be stopped");
+  let released = 0;
+  const calls = [1, 2].map(async () => {
+    await world.leaving.release("gpu1");
+    released += 1;
+  });
+  await new Promise(setImmediate);
+  expect([released, world.leaving.all().length]).toEqual([0, 1]);
+  world.program.letGo();
+  await Promise.all(calls);
+  expect([released, world.leaving.all().length, world.gone]).toEqual([2, 0, []]);
+  expect(world.store.hives()).toHaveLength(1);
+});
+
 test("a disk that does not take its end leaves it to be tried again", async () => {
   await using world = await LeavingWorld.open();
   world.program.answer(NOTHING_LEFT);

@@ -18,7 +18,7 @@ import { formatFindings } from "./findings-text.ts";
 import { followStart } from "./hive-start.ts";
 import type { CommonOptions } from "./program.ts";
 import { ProgressLines } from "./progress-lines.ts";
-import { openRunningQueen } from "./queen-client.ts";
+import { openRunningQueen, stopOrderMs } from "./queen-client.ts";
 import { terminalColumns } from "./watch.ts";
 
 /** The flags of `queen hive add`. */
@@ -100,9 +100,9 @@ function hasProgram({ installDir }: HiveSettings): boolean {
   return installDir !== null;
 }
 
-/** Null when no queen runs. */
+/** Null when no queen runs. One that is still being stopped since it left the file is waited for. */
 async function takeIntoRunningQueen(id: string, flags: HiveAddFlags, around: ConfigSurroundings): Promise<HiveRecord | null> {
-  await using queen = openRunningQueen(flags, around);
+  await using queen = openRunningQueen(flags, around, stopOrderMs(flags, around));
   if (queen === null) return null;
   await queen.call(QUEEN_ENDPOINTS.putHive, { params: { hive_id: id } });
   const progress = flags.json === true ? null : new ProgressLines();

@@ -1,13 +1,5 @@
 import { type Clock, isLoopbackAddress, type Log, type Metrics, workerKeyOf } from "@queen-and-hive/daemon";
-import {
-  type CallbackAnswer,
-  type HiveEvent,
-  type HiveReady,
-  type HiveRecord,
-  QhError,
-  type QueenAddress,
-  type WorkerRecord,
-} from "@queen-and-hive/protocol";
+import { type CallbackAnswer, type HiveReady, type HiveRecord, QhError, type QueenAddress } from "@queen-and-hive/protocol";
 import type { HiveSettings, QueenSettings } from "../config/settings.ts";
 import type { HiveLoss } from "../domain/mass-loss.ts";
 import { createHost } from "../hosts/create-host.ts";
@@ -25,16 +17,7 @@ import { type LeavingHive, LeavingHives } from "./leaving-hives.ts";
 import { MassLossGuard } from "./mass-loss-guard.ts";
 import type { StoppableHive } from "./stop-cascade.ts";
 import type { HiveTransport } from "./transport.ts";
-
-/** Where the hives' news about workers go. */
-export interface WorkerNewsReceiver {
-  onHiveEvent(hiveId: string, event: HiveEvent): void;
-  onHiveState(hiveId: string): void;
-  onHiveWentBack(hiveId: string): void;
-  abandon(hiveId: string, reason: string): void;
-  onHiveStopped(hiveId: string): void;
-  list(): readonly WorkerRecord[];
-}
+import type { WorkerNewsReceiver } from "./worker-news-receiver.ts";
 
 /** What the hives need to know. */
 export interface HiveFleetOptions {
@@ -135,18 +118,23 @@ export class HiveFleet implements AsyncDisposable {
     return this.#hives.values();
   }
 
-  /** Takes a hive that came into the configuration after the start, and starts it; one that is there stays as it is. */
-  async add(settings: HiveSettings): Promise<void> {
-    if (this.#hives.has(settings.id)) return;
+  /**
+   * Takes a hive that came into the configuration after the start, and starts it; one that is there stays as it is: false.
+   * Throws what `requireServing` throws once nothing of it is being stopped any more.
+   */
+  async add(settings: HiveSettings, requireServing: () => void): Promise<boolean> {
+    if (this.#hives.has(settings.id)) return false;
     await this.#leaving.release(settings.id);
     const token = await openHiveToken(this.#options.settings.stateDir, settings.id);
+    requireServing();
     // Another call may have added it meanwhile.
-    if (this.#hives.has(settings.id)) return;
+    if (this.#hives.has(settings.id)) return false;
     this.tokens.set(settings.id, token);
     const known = this.#options.store.hives().find((row) => row.hiveId === settings.id) ?? null;
     const member = this.#keep(settings, known);
     this.#hives.set(settings.id, member);
     member.keeper.start();
+    return true;
   }
 
   /** Lets go of a hive and strikes it off the registry. Throws `hive_not_found`, `storage_failed`. */

@@ -71,10 +71,19 @@ export function createHiveOrders(options: HiveOrdersOptions): HiveOrders {
     requireServing("remove");
     const deadline = Deadline.in(settings.shutdown.budgetMs, clock);
     const fate = await stopHive(leaving.stoppable(actor), "stop", deadline);
-    if (isCleanFate(fate)) return fate;
-    if (!force) throw notEnded("remove", fate);
-    leaving.forget(actor);
+    if (!isCleanFate(fate)) {
+      if (!force) throw notEnded("remove", fate);
+      leaving.forget(actor);
+    }
+    // Where its end could not be recorded it is still to be tried again, over the connection that it has.
+    if (hives.leaving(leaving.hiveId) === null) await leaving.release();
     return fate;
+  };
+  const finish = ({ settings: hive, keeper }: FleetMember): void => {
+    const order = keeper.unfinishedOrder;
+    if (order === null) return;
+    const end = order === "restart" ? orders.restart(hive.id, "queen") : stop(hive.id, order, "queen");
+    end.catch((error: unknown) => log.error("cannot finish what was ordered of a hive", { error, hive_id: hive.id, order }));
   };
   const orders: HiveOrders = {
     record,
@@ -89,7 +98,9 @@ export function createHiveOrders(options: HiveOrdersOptions): HiveOrders {
         );
       }
       log.info("taking a hive from the configuration", { hive_id: hiveId, actor });
-      await hives.add(found);
+      const isNew = await hives.add(found, () => requireServing("take"));
+      // It may have left the file before an order was finished.
+      if (isNew) finish(hives.member(hiveId));
       return record(hiveId);
     },
     async start(hiveId, actor) {
@@ -120,12 +131,7 @@ export function createHiveOrders(options: HiveOrdersOptions): HiveOrders {
       return record(hiveId);
     },
     finishOrders() {
-      for (const { settings: hive, keeper } of hives.members()) {
-        const order = keeper.unfinishedOrder;
-        if (order === null) continue;
-        const end = order === "restart" ? orders.restart(hive.id, "queen") : stop(hive.id, order, "queen");
-        end.catch((error: unknown) => log.error("cannot finish what was ordered of a hive", { error, hive_id: hive.id, order }));
-      }
+      for (const member of hives.members()) finish(member);
     },
     async remove(hiveId, force, actor) {
       const leaving = hives.leaving(hiveId);

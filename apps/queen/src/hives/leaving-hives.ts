@@ -53,8 +53,9 @@ export class LeavingHives implements AsyncDisposable {
   /** It is wanted again: it is not stopped any more, but for a try that is under way, whose end is awaited. */
   async release(hiveId: string): Promise<void> {
     const leaving = this.#hives.get(hiveId);
-    this.#hives.delete(hiveId);
+    // Until then it is here: whoever else wants it waits too, and a queen who stops stops it.
     await leaving?.release();
+    if (this.#hives.get(hiveId) === leaving) this.#hives.delete(hiveId);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
