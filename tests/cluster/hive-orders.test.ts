@@ -204,6 +204,9 @@ describe("operators' orders to single hives", () => {
     const [kept] = await cluster.workersReady(1);
     if (kept === undefined) return expect.unreachable("one is ready");
     await queen.command(["hive", "stop", kept.hive_id, "--keep-workers"]);
+    // Nobody waits for what an operator has stopped, although the one worker that there may be lives there.
+    const elsewhere = await ask(queen.url, { body: chat("fake") });
+    expect([elsewhere.status, elsewhere.text.includes(kept.worker_id)]).toEqual([200, false]);
     await queen.stop("SIGKILL");
     expect(isAlive(kept)).toBe(true);
     const down = await queen.command(["down", "--json"]);

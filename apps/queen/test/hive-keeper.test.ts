@@ -1,3 +1,4 @@
+import { Deadline } from "@queen-and-hive/daemon";
 import { QhError } from "@queen-and-hive/protocol";
 import { describe, expect, it } from "vitest";
 import { KeeperWorld } from "./keeper-world.ts";
@@ -62,23 +63,43 @@ describe("a keeper that was stalled", () => {
 describe("since when others stand in for a hive's workers", () => {
   const REPLACE_AFTER_MS = 300_000;
 
-  it("is known after its time of absence, to the next queen too", async () => {
+  it("is known after its time of absence, whether it is out of reach or refuses us, to the next queen too", async () => {
+    for (const kind of ["host_unreachable", "unauthenticated"] as const) {
+      await using world = await KeeperWorld.open();
+      world.startAnswer = refusing(kind);
+      const keeper = world.keeper();
+      keeper.post({ type: "start_requested" });
+      await world.clock.advance(REPLACE_AFTER_MS - 1_000);
+      expect([keeper.isReplaced, world.row.replacedSince]).toEqual([false, null]);
+      await world.clock.advance(2_000);
+      const since = new Date(world.clock.nowMs() - 1_000).toISOString();
+      expect([keeper.isReplaced, world.row.replacedSince]).toEqual([true, since]);
+      expect(world.store.journalNewest(10).filter((event) => event.kind === "hive.replaced")).toMatchObject([
+        { hive_id: "gpu1", actor: "queen" },
+      ]);
+      await world.clock.advance(REPLACE_AFTER_MS * 2);
+      const next = world.keeper();
+      expect([next.isReplaced, next.replacedSince]).toEqual([true, since]);
+      next.standInsEnded();
+      expect(world.keeper().replacedSince).toBeNull();
+    }
+  });
+
+  it("is the moment at which an operator stops or drains it; once it is taken back they still have to end", async () => {
     await using world = await KeeperWorld.open();
-    world.startAnswer = refusing("host_unreachable");
     const keeper = world.keeper();
-    keeper.post({ type: "start_requested" });
-    await world.clock.advance(REPLACE_AFTER_MS - 1_000);
-    expect([keeper.isReplaced, world.row.replacedSince]).toEqual([false, null]);
-    await world.clock.advance(2_000);
-    const since = new Date(world.clock.nowMs() - 1_000).toISOString();
+    const since = new Date(world.clock.nowMs()).toISOString();
+    const stop = keeper.stopFor("key:me", "keep", Deadline.never());
     expect([keeper.isReplaced, world.row.replacedSince]).toEqual([true, since]);
-    expect(world.store.journalNewest(10).filter((event) => event.kind === "hive.replaced")).toMatchObject([
-      { hive_id: "gpu1", actor: "queen" },
-    ]);
-    await world.clock.advance(REPLACE_AFTER_MS * 2);
-    const next = world.keeper();
-    expect([next.isReplaced, next.replacedSince]).toEqual([true, since]);
-    next.standInsEnded();
-    expect(world.keeper().replacedSince).toBeNull();
+    await world.settle();
+    world.stops[0]?.prove();
+    await stop;
+    expect(world.keeper().isReplaced).toBe(true);
+    await keeper.startFor("key:me");
+    expect(world.row).toMatchObject({ state: "starting", replacedSince: since });
+    await keeper.orderFor("key:me", "drain_requested");
+    expect([keeper.isReplaced, keeper.replacedSince]).toEqual([true, since]);
+    await keeper.orderFor("key:me", "resume_requested");
+    expect([keeper.isReplaced, keeper.replacedSince]).toEqual([false, since]);
   });
 });

@@ -17,6 +17,7 @@ import {
   suspect,
   to,
 } from "./hive-moves.ts";
+import { onReplaceTimer, timeAbsence } from "./hive-replacement.ts";
 import type { HiveMachine, HiveMachineEvent, HiveMachineState, HivePolicy, HiveTimer } from "./hive-states.ts";
 import { onRestartRequested, onStopEnded, onStopRequested } from "./hive-stops.ts";
 
@@ -27,6 +28,10 @@ import { onRestartRequested, onStopEnded, onStopRequested } from "./hive-stops.t
  * for change nothing.
  */
 export function nextHive(machine: HiveMachine, event: HiveMachineEvent, policy: HivePolicy): HiveTransition {
+  return timeAbsence(machine, step(machine, event, policy));
+}
+
+function step(machine: HiveMachine, event: HiveMachineEvent, policy: HivePolicy): HiveTransition {
   switch (event.type) {
     case "start_requested":
       return onStartRequested(machine, event.recorded ?? null);
@@ -126,7 +131,7 @@ function onConnected(machine: HiveMachine, run: HiveIdentity, atMs: number): Hiv
   const { state } = machine;
   const awaited = (state.name === "starting" && state.step === "connecting") || state.name === "suspect";
   if (!awaited || run.hive_epoch < state.run.hive_epoch) return same(machine);
-  return to({ ...machine, lastError: null, ...FOUND }, { name: "running", run, sinceMs: atMs }, []);
+  return to({ ...machine, lastError: null, ...FOUND, isReplaced: false }, { name: "running", run, sinceMs: atMs }, []);
 }
 
 function onLinkLost(
@@ -190,7 +195,7 @@ function isWithinGrace(state: Doubted, atMs: number, policy: HivePolicy): boolea
   return state.name === "suspect" && atMs - state.sinceMs < policy.suspectGraceMs;
 }
 
-/** It is tried again for as long as it lasts; its workers are given up after their grace, and later replaced. */
+/** It is tried again for as long as it lasts; its workers are given up after their grace. */
 function outOfReach(lost: HiveMachine, state: Doubted, detail: string): HiveTransition {
   const machine = { ...lost, lastError: detail };
   if (state.name === "unreachable") return { machine, effects: [schedule("retry", 0)] };
@@ -198,7 +203,6 @@ function outOfReach(lost: HiveMachine, state: Doubted, detail: string): HiveTran
     { kind: "disconnect" },
     schedule("retry", 0),
     schedule("grace", 0),
-    schedule("replace", 0),
   ]);
 }
 
@@ -270,9 +274,7 @@ function onTimer(machine: HiveMachine, timer: HiveTimer, policy: HivePolicy): Hi
       if (state.name !== "unreachable") return same(machine);
       return { machine, effects: [{ kind: "abandon_workers", reason: state.reason }] };
     case "replace":
-      if (state.name !== "unreachable") return same(machine);
-      if (policy.isFrozen) return { machine, effects: [schedule("replace", 0)] };
-      return { machine: { ...machine, isReplaced: true }, effects: [] };
+      return onReplaceTimer(machine, policy);
     default:
       return unreachable(timer);
   }

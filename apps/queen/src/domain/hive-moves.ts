@@ -14,8 +14,8 @@ export interface HiveTransition {
   readonly effects: readonly HiveEffect[];
 }
 
-/** What is forgotten once it is known again what became of a hive. */
-export const FOUND = { lostAtMs: null, isReplaced: false } as const;
+/** What is forgotten once it is known again what became of a hive. That others replace its workers lasts until it runs. */
+export const FOUND = { lostAtMs: null } as const;
 
 /** Contact was lost: nothing new goes there, and it is found out why. */
 export function suspect(
@@ -60,11 +60,7 @@ export function callStart(machine: HiveMachine): HiveTransition {
 export function loseHost(machine: HiveMachine, reason: string, atMs: number): HiveTransition {
   const lost = { ...machine, lastError: reason, lostAtMs: machine.lostAtMs ?? atMs };
   if (machine.state.name === "unreachable") return { machine: lost, effects: [schedule("retry", 0)] };
-  return to(lost, { name: "unreachable", run: null, reason }, [
-    schedule("retry", 0),
-    schedule("grace", 0),
-    schedule("replace", 0),
-  ]);
+  return to(lost, { name: "unreachable", run: null, reason }, [schedule("retry", 0), schedule("grace", 0)]);
 }
 
 /** A daemon is known to run: the link to it is opened. */

@@ -9,7 +9,7 @@ export type SuspicionReason = "stream_closed" | "beats_missed" | "health_failed"
  */
 export type Finding = "answers" | "gone" | "mute" | "unclear" | "no_host";
 
-/** Timers of a hive; every one is cancelled when the state is left. */
+/** Timers of a hive; every one is cancelled when the state is left, except `replace`, which ends when it runs. */
 export type HiveTimer = "restart" | "retry" | "grace" | "replace" | "reopen";
 
 /** The states of a hive as the queen sees it. A run is carried only where a daemon is known or believed to live. */
@@ -55,7 +55,7 @@ export interface HiveMachine {
   readonly isDrained: boolean;
   /** When it was first found mute or out of reach since it was last known to be well; null while it is not lost. */
   readonly lostAtMs: number | null;
-  /** It has been out of reach for so long that its workers no longer count: others take their place. */
+  /** It has not run for so long that its workers no longer count: others take their place, until it runs. */
   readonly isReplaced: boolean;
 }
 

@@ -32,7 +32,7 @@ function after(...events: readonly HiveMachineEvent[]): { state: HiveMachine["st
     machine = next.machine;
     did.push(...next.effects.map(wordOf));
   }
-  return { state: machine.state, did: did.filter((effect) => effect !== "disconnect") };
+  return { state: machine.state, did: did.filter((effect) => effect !== "disconnect" && effect !== "schedule") };
 }
 
 function wordOf(effect: HiveEffect): string {

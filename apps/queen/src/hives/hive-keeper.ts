@@ -82,7 +82,7 @@ export class HiveKeeper implements AsyncDisposable {
   stopFor(actor: string, workers: "stop" | "keep", deadline: Deadline): Promise<HiveStopOutcome> {
     // While it is being stopped with its workers, the more thorough order stands.
     const order = this.#stopping !== null && this.#row.order === "stop" ? "stop" : workers;
-    this.#recorder.saveOrAlarm({ stoppedByOperator: true, order });
+    this.#recorder.ordered(order);
     return this.#begin({ type: "stop_requested", workers, actor }, deadline).ended;
   }
 
@@ -133,9 +133,9 @@ export class HiveKeeper implements AsyncDisposable {
     return this.#machine.lostAtMs;
   }
 
-  /** Its workers do not count: an operator has drained it, or it has been out of reach for long. */
+  /** Its workers do not count: an operator has drained or stopped it, or it has not run for long. */
   get isReplaced(): boolean {
-    return this.#machine.isDrained || this.#machine.isReplaced;
+    return this.#machine.isDrained || this.#machine.isReplaced || this.#row.stoppedByOperator === true;
   }
 
   /** Since when others may stand in for its workers, ISO 8601; null when nobody does. */
@@ -217,7 +217,7 @@ export class HiveKeeper implements AsyncDisposable {
       return;
     }
     this.#machine = machine;
-    if (machine.state.name !== before.state.name) this.#timers.cancel();
+    if (machine.state.name !== before.state.name) this.#timers.stateLeft();
     for (const effect of effects) this.#run(effect);
     if (changed) this.#options.listener.onState();
   }

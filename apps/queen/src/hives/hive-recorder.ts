@@ -1,8 +1,8 @@
 import { type HiveMachine, type HiveMachineEvent, runOf, stateNameOf } from "../domain/hive-states.ts";
-import type { HiveRow, InstalledFiles, JournalEntry } from "../store/store.ts";
+import type { HiveOrder, HiveRow, InstalledFiles, JournalEntry } from "../store/store.ts";
 import { hiveEntries, logHiveState } from "./hive-journal.ts";
 import type { HiveKeeperOptions } from "./hive-keeper-options.ts";
-import { hasGoneBack, placeOf, withMachine } from "./hive-row.ts";
+import { hasGoneBack, placeOf, replacedFrom, withMachine } from "./hive-row.ts";
 
 /** What is known of a hive's host. */
 export interface FoundOnHost {
@@ -39,6 +39,12 @@ export class HiveRecorder {
     } catch (error) {
       this.#options.log.warn("cannot record what has become of a hive", { error, hive_id: this.#options.settings.id });
     }
+  }
+
+  /** An operator has ordered that it be stopped: nobody waits for its workers any more. */
+  ordered(order: HiveOrder): void {
+    const replacedSince = replacedFrom(this.#row, this.#options.clock.nowMs());
+    this.saveOrAlarm({ stoppedByOperator: true, order, replacedSince });
   }
 
   /** An order to stop, and what came of one, hold also when the disk does not take them. */

@@ -81,7 +81,7 @@ export function withMachine(row: HiveRow, machine: HiveMachine, nowMs: number): 
 }
 
 /** Since when others may stand in for its workers, if they do from now on at the latest. */
-function replacedFrom({ replacedSince }: HiveRow, nowMs: number): string {
+export function replacedFrom({ replacedSince }: HiveRow, nowMs: number): string {
   return replacedSince ?? new Date(nowMs).toISOString();
 }
 

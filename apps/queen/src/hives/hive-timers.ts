@@ -38,6 +38,15 @@ export class HiveTimers {
     this.#set(what, this.#options.health.retryMs, run);
   }
 
+  /** Another state has begun: of what was set before, only that its workers are replaced in time still counts. */
+  stateLeft(): void {
+    for (const [name, timer] of this.#timers) {
+      if (name === "replace") continue;
+      timer[Symbol.dispose]();
+      this.#timers.delete(name);
+    }
+  }
+
   cancel(): void {
     for (const timer of this.#timers.values()) timer[Symbol.dispose]();
     this.#timers.clear();

@@ -35,7 +35,7 @@ export interface FleetHive {
   readonly arriving: boolean;
   /** It runs or is expected to run again without anybody's help. */
   readonly hopeful: boolean;
-  /** Drained, or out of reach for long: its workers do not count for `min` and `max`, others take their place. */
+  /** Drained or stopped by an operator, or away for long: its workers do not count for `min` and `max`, others take their place. */
   readonly isReplaced: boolean;
   /** Since when others may stand in for its workers, ISO 8601, also once it is back; null when nobody does. */
   readonly replacedSince: string | null;
