@@ -1,5 +1,6 @@
 import { signalProcess } from "@queen-and-hive/daemon";
 import {
+  describeProcesses,
   fakeModel,
   fakeRuntime,
   hiveOn,
@@ -10,7 +11,7 @@ import {
   type TestQueen,
   until,
 } from "@queen-and-hive/dev-env";
-import { type HiveRecord, type JournalEvent, QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
+import { type HiveRecord, type JournalEvent, QUEEN_ENDPOINTS, type QueenShutdownAnswer } from "@queen-and-hive/protocol";
 import { median } from "./statistics.ts";
 import type { Row } from "./table.ts";
 
@@ -159,10 +160,19 @@ async function cascade(hives: number, workers: number): Promise<readonly Row[]> 
   });
   await readyWorkers(queen.peer, workers, { withinMs: WITHIN_MS });
   const startedMs = performance.now();
-  const down = await queen.command(["down"]);
+  const down = await queen.command(["down", "--json"]);
   const tookMs = performance.now() - startedMs;
   if (down.exitCode !== 0) throw new Error(`cannot bench the cascade: it left something\n${down.stdout}${down.stderr}`);
   await queen.program.ended();
+  const left = describeProcesses(queen.processes());
+  if (left !== "") throw new Error(`cannot bench the cascade: it said that all is gone, and there is\n${left}`);
+  const { hives: fates } = down.json as QueenShutdownAnswer;
+  const ended = fates.reduce((sum, fate) => sum + fate.workers_stopped + fate.workers_killed, 0);
+  const killed = fates.reduce((sum, fate) => sum + fate.workers_killed, 0);
+  if (ended !== workers || killed !== deafHives.length)
+    throw new Error(
+      `cannot bench the cascade: ${ended} of ${workers} workers were ended, and ${killed} deaf ones killed\n${down.stdout}`,
+    );
   const what = `queen down, ${hives} hives, ${workers} workers, a quarter deaf to TERM -> all proven gone`;
   return [row("cascade", what, tookMs, 30_000, 1)];
 }
