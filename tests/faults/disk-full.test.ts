@@ -1,5 +1,3 @@
-import { execFileSync } from "node:child_process";
-import { closeSync, mkdirSync, openSync, rmSync, statfsSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { signalProcess } from "@queen-and-hive/daemon";
 import {
@@ -15,14 +13,16 @@ import { QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
 import { expect, test } from "vitest";
 import { ask, chat, errorOf } from "../cluster/ask.ts";
 import { identityOf, livingOf } from "../cluster/identity.ts";
+import { smallDisk } from "./small-disk.ts";
 
 const PORTS = 20;
+const DISK_MEBIBYTES = 24;
 
 test.each(["queen", "hive"] as const)(
   "a full disk under the state of the %s: requests go on, a lost worker and a lost hive are back once there is room, and down is proven on a full disk",
   async (whose) => {
     await using folder = await temporaryDirectory("qh-full");
-    using disk = smallDisk(folder.join("small"));
+    using disk = smallDisk(folder.join("small"), DISK_MEBIBYTES);
     const place = (name: string): string => (name === whose ? join(disk.path, name) : folder.join(name));
     const hive = {
       id: "local",
@@ -86,34 +86,3 @@ test.each(["queen", "hive"] as const)(
   },
   180_000,
 );
-
-/** A file system of its own, which a test can fill to the last byte. Needs root. */
-function smallDisk(path: string): Disposable & { readonly path: string; fill(): void; empty(): void } {
-  mkdirSync(path);
-  execFileSync("mount", ["-t", "tmpfs", "-o", "size=24m", "tmpfs", path]);
-  const filler = join(path, "filler");
-  return {
-    path,
-    fill: () => {
-      const file = openSync(filler, "w");
-      try {
-        for (const size of [1_048_576, 4_096, 1]) fillWith(file, Buffer.alloc(size));
-      } finally {
-        closeSync(file);
-      }
-      expect(statfsSync(path).bavail).toBe(0);
-    },
-    empty: () => rmSync(filler),
-    [Symbol.dispose]: () => void execFileSync("umount", ["-l", path]),
-  };
-}
-
-function fillWith(file: number, block: Buffer): void {
-  for (;;) {
-    try {
-      writeSync(file, block);
-    } catch {
-      return;
-    }
-  }
-}

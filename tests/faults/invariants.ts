@@ -4,8 +4,8 @@ import { askOnce, type RequestEnd } from "./client-load.ts";
 import type { FaultGround } from "./fault-ground.ts";
 import { daemonsOf, enginesOf, workerIdOf } from "./processes.ts";
 
-/** When the queen could not answer, on the clock of the requests. */
-export interface Outage {
+/** From when to when, on the clock of the requests. */
+export interface Span {
   readonly fromMs: number;
   readonly toMs: number;
 }
@@ -72,10 +72,22 @@ export function duplicates(ground: FaultGround): readonly string[] {
 }
 
 /** Requests that ended as none may: hung, or cut while no outage explains it. */
-export function badEnds(ends: readonly RequestEnd[], outages: readonly Outage[]): readonly RequestEnd[] {
-  return ends.filter(({ kind, startedMs, endedMs }) => {
-    if (kind === "complete" || kind === "error") return false;
-    if (kind === "hung") return true;
-    return !outages.some(({ fromMs, toMs }) => startedMs <= toMs && endedMs >= fromMs);
+export function badEnds(ends: readonly RequestEnd[], outages: readonly Span[]): readonly RequestEnd[] {
+  return ends.filter((end) => {
+    if (end.kind === "complete" || end.kind === "error") return false;
+    return end.kind === "hung" || !isWithin(end, outages);
   });
+}
+
+/** Whether a request was open at some moment of these. */
+export function isWithin({ startedMs, endedMs }: RequestEnd, spans: readonly Span[]): boolean {
+  return spans.some(({ fromMs, toMs }) => startedMs <= toMs && endedMs >= fromMs);
+}
+
+/** Requests that began and ended while nothing was wrong, and were not answered all the same. */
+export function errorsIn(ends: readonly RequestEnd[], quiet: readonly Span[]): readonly RequestEnd[] {
+  return ends.filter(
+    ({ kind, startedMs, endedMs }) =>
+      kind !== "complete" && quiet.some(({ fromMs, toMs }) => startedMs >= fromMs && endedMs <= toMs),
+  );
 }

@@ -3,6 +3,7 @@ import { QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
 import { expect, test } from "vitest";
 import { FAST, fight } from "./battle.ts";
 import { linkFaults, PROCESS_FAULTS } from "./nemesis.ts";
+import { OPERATOR_ORDERS } from "./operator-orders.ts";
 
 /** The same story every time; another one, or a longer one: FAULT_SEED=N FAULT_MINUTES=M npm run test:long -- tests/faults */
 const SEED = Number(process.env["FAULT_SEED"] ?? 1);
@@ -28,7 +29,7 @@ test(
     });
     await queen.hivesRunning();
     const workers = async () => (await queen.peer.call(QUEEN_ENDPOINTS.listWorkers)).workers;
-    const faults = [...linkFaults(hosts.hosts), ...linkFaults(hosts.hosts), ...PROCESS_FAULTS];
+    const faults = [...linkFaults(hosts.hosts), ...linkFaults(hosts.hosts), ...PROCESS_FAULTS, ...OPERATOR_ORDERS];
     await fight({ ground: { queen, folder: hosts.folder, workers }, faults, seed: SEED, minutes: MINUTES, workersMin: WORKERS });
     expect((await queen.command(["down", "--json"])).exitCode).toBe(0);
     await queen.program.ended();

@@ -4,6 +4,7 @@ import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import type { FaultGround } from "./fault-ground.ts";
 import { enginesOf, workerIdOf } from "./processes.ts";
+import type { SmallDisk } from "./small-disk.ts";
 
 /** Numbers from a seed: the same seed gives the same run of faults. */
 export class SeededRandom {
@@ -28,13 +29,24 @@ export class SeededRandom {
 export interface ActiveFault {
   readonly what: string;
   /** True when clients may lose their connection through it: only the queen's own death does that. */
-  readonly cutsClients: boolean;
-  /** Takes the fault away, as far as that is not done by the software itself. */
-  heal(): Promise<void>;
+  readonly cutsClients?: boolean;
+  /** True when a ready callback may come late through it, so that the queen may have to ask. */
+  readonly delaysCallbacks?: boolean;
+  /** The hives and workers that may be another process after it; every other must be the process that it was. */
+  readonly mayEnd?: readonly string[];
+  /** The hive of which it is an operator's order: there is one order to a hive at a time. */
+  readonly ordered?: string;
+  /** True for an order by which the hive answers nobody until it is taken back. */
+  readonly takesOut?: boolean;
+  /**
+   * Takes the fault away, as far as that is not done by the software itself; throws when something was not as promised.
+   * Orders are ended after all other faults. `others` were at work at the same time.
+   */
+  heal(others: readonly ActiveFault[]): Promise<void>;
 }
 
-/** Begins a fault; null when there is nothing to strike now. */
-export type Fault = (ground: FaultGround, random: SeededRandom) => Promise<ActiveFault | null>;
+/** Begins a fault beside those that are at work; null when there is nothing to strike now. */
+export type Fault = (ground: FaultGround, random: SeededRandom, active: readonly ActiveFault[]) => Promise<ActiveFault | null>;
 
 /** The faults of one machine: KILL and STOP of queen, hives and workers, each by verified identity. */
 export const PROCESS_FAULTS: readonly Fault[] = [
@@ -43,29 +55,39 @@ export const PROCESS_FAULTS: readonly Fault[] = [
     await queen.program.ended();
     return { what: "kill -9 of the queen", cutsClients: true, heal: () => queen.start() };
   },
-  async ({ queen }) => {
-    const { identity } = queen.program;
-    return frozen("the queen", identity);
+  async ({ queen }) => frozen("the queen", queen.program.identity, { delaysCallbacks: true }),
+  async ({ queen }, random) => {
+    const hive = await anyHive(queen, random);
+    if (hive === null || signalProcess(hive.identity, "SIGKILL") !== "sent") return null;
+    return { what: `kill -9 of the hive ${hive.id}`, mayEnd: [hive.id], heal: async () => undefined };
   },
   async ({ queen }, random) => {
     const hive = await anyHive(queen, random);
-    if (hive === null || !signalProcess(hive.identity, "SIGKILL")) return null;
-    return { what: `kill -9 of the hive ${hive.id}`, cutsClients: false, heal: async () => undefined };
-  },
-  async ({ queen }, random) => {
-    const hive = await anyHive(queen, random);
-    return hive === null ? null : frozen(`the hive ${hive.id}`, hive.identity);
+    if (hive === null) return null;
+    return frozen(`the hive ${hive.id}`, hive.identity, { delaysCallbacks: true, mayEnd: [hive.id] });
   },
   async (ground, random) => {
     const worker = await anyWorker(ground, random);
-    if (worker === null || !signalProcess(worker.identity, "SIGKILL")) return null;
-    return { what: `kill -9 of ${worker.id}`, cutsClients: false, heal: async () => undefined };
+    if (worker === null || signalProcess(worker.identity, "SIGKILL") !== "sent") return null;
+    return { what: `kill -9 of ${worker.id}`, mayEnd: [worker.id], heal: async () => undefined };
   },
   async (ground, random) => {
     const worker = await anyWorker(ground, random);
-    return worker === null ? null : frozen(worker.id, worker.identity);
+    return worker === null ? null : frozen(worker.id, worker.identity, { mayEnd: [worker.id] });
   },
 ];
+
+/** The fault of disks: one without a byte left under the state of the queen, or of a hive. */
+export function diskFaults(disks: readonly SmallDisk[]): readonly Fault[] {
+  if (disks.length === 0) return [];
+  const fill: Fault = async (_ground, random) => {
+    const disk = random.pick(disks.filter(({ isFull }) => !isFull));
+    if (disk === null) return null;
+    disk.fill();
+    return { what: `a full disk under ${disk.name}`, delaysCallbacks: true, heal: async () => disk.empty() };
+  };
+  return [fill];
+}
 
 /** The faults of links: silence both ways, silence one way, and SSH connections that end. */
 export function linkFaults(hosts: readonly SshTestHost[]): readonly Fault[] {
@@ -74,7 +96,7 @@ export function linkFaults(hosts: readonly SshTestHost[]): readonly Fault[] {
       const host = random.pick(hosts);
       if (host === null) return null;
       begin(host);
-      return { what: `${what} ${host.address}`, cutsClients: false, heal: async () => host.mendLink() };
+      return { what: `${what} ${host.address}`, delaysCallbacks: true, heal: async () => host.mendLink() };
     };
   };
   return [
@@ -89,13 +111,13 @@ interface Target {
   readonly identity: ProcessIdentity;
 }
 
-function frozen(name: string, identity: ProcessIdentity): ActiveFault | null {
-  if (!signalProcess(identity, "SIGSTOP")) return null;
-  return {
-    what: `SIGSTOP of ${name}`,
-    cutsClients: false,
-    heal: async () => void signalProcess(identity, "SIGCONT"),
-  };
+function frozen(
+  name: string,
+  identity: ProcessIdentity,
+  effects: Pick<ActiveFault, "delaysCallbacks" | "mayEnd">,
+): ActiveFault | null {
+  if (signalProcess(identity, "SIGSTOP") !== "sent") return null;
+  return { ...effects, what: `SIGSTOP of ${name}`, heal: async () => void signalProcess(identity, "SIGCONT") };
 }
 
 async function anyHive(queen: FaultGround["queen"], random: SeededRandom): Promise<Target | null> {

@@ -14,6 +14,11 @@ export function enginesOf(folder: string): readonly FoundProcess[] {
   return processesOf({ folder }).filter(({ command }) => /^\S*node\S* .*fake-worker/.test(command));
 }
 
+/** Whatever of a hive lives below its state directory; commands that look at it or order something of it are not of it. */
+export function leftOf(stateDir: string): readonly FoundProcess[] {
+  return processesOf({ folder: stateDir }).filter(({ command }) => !/ (start|stop|status) --json /.test(command));
+}
+
 /** Which worker an engine is. */
 export function workerIdOf({ identity }: FoundProcess): string {
   const prefix = `${WORKER_ENV.workerId}=`;
