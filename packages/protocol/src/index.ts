@@ -49,7 +49,7 @@ export {
   type WorkerStopAnswer,
   workerStopAnswerSchema,
 } from "./messages/hive-control.ts";
-export { type HiveEvent, hiveEventSchema, STOP_STEPS, type StopStep } from "./messages/hive-events.ts";
+export { type HiveEvent, hiveEventSchema, type StopStep } from "./messages/hive-events.ts";
 export {
   type HiveHealth,
   type HiveIdentity,
