@@ -24,6 +24,8 @@ test("what starts anew whenever it is killed is ended with its cgroup, and each 
     find: () => foundOf(root),
     killCgroup: () => {
       cgroupKills += 1;
+      // The first one comes between a fork and its child.
+      if (cgroupKills === 1) return true;
       const children = childrenOf(root);
       tryKill(root);
       for (const { identity } of children) tryKill(identity.pid);
@@ -36,13 +38,33 @@ test("what starts anew whenever it is killed is ended with its cgroup, and each 
     onStep: (step) => void steps.push(step),
   });
   expect([how, left]).toEqual(["killed", []]);
-  expect(cgroupKills).toBeGreaterThan(0);
-  expect([steps[0]?.step, steps.at(-1)?.step]).toEqual(["cgroup", "sweep"]);
+  expect(cgroupKills).toBeGreaterThan(1);
+  expect(steps.map(({ step }) => step)).toEqual(["cgroup", "sweep"]);
   for (const { outcome, pids, durationMs } of steps) {
     expect([outcome, pids.length > 0, durationMs >= 0]).toEqual(["ok", true, true]);
   }
   // One by one was tried first.
   expect(steps.at(-1)?.pids.length).toBeGreaterThan(1);
+});
+
+test("a cgroup in which something lives on is told as left", async () => {
+  const parent = spawn("sh", ["-c", "while :; do sleep 600; done"], { stdio: "ignore" });
+  await once(parent, "spawn");
+  const root = parent.pid ?? 0;
+  parents.push(root);
+  const steps: EndStep[] = [];
+  const { left } = await endProcesses({
+    process: null,
+    find: () => foundOf(root),
+    killCgroup: () => true,
+    termMs: 0,
+    verifyMs: 1_000,
+    deadline: () => Deadline.in(1_000),
+    clock: systemClock,
+    onStep: (step) => void steps.push(step),
+  });
+  expect(left.length).toBeGreaterThan(0);
+  expect(steps.filter(({ step }) => step === "cgroup").map(({ outcome }) => outcome)).toEqual(["left"]);
 });
 
 /** Never between the end of one child and the start of the next. */

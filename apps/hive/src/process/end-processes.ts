@@ -2,6 +2,7 @@ import {
   type Clock,
   Deadline,
   isProcessAlive,
+  isSameProcess,
   type ProcessIdentity,
   signalProcess,
   signalProcessGroup,
@@ -134,11 +135,11 @@ async function killAll(options: EndOptions, killed: KilledProcesses, isOver: () 
   let alone = Deadline.in(SHIM_ALONE_MS, clock);
   for (let round = 1; ; round += 1) {
     const found = find();
-    const others = found.filter(({ identity }) => !isSame(identity, process?.shim));
+    const others = found.filter(({ identity }) => process === null || !isSameProcess(identity, process.shim));
     const engineLives = process !== null && isProcessAlive(process.engine);
     if (engineLives) killed.kill(process.engine, "kill");
     for (const { identity, pgrp } of others) killed.kill(identity, pgrp === process?.shim.pid ? "kill" : "sweep");
-    if (others.length > 0 && !engineLives && round > ROUNDS_BEFORE_CGROUP) killCgroup(options, others);
+    if (others.length > 0 && !engineLives && round > ROUNDS_BEFORE_CGROUP) killed.killCgroup(others);
     if (engineLives || others.length > 0) alone = Deadline.in(SHIM_ALONE_MS, clock);
     else if (!isAlive(process) && found.length === 0) {
       killed.say([]);
@@ -154,11 +155,13 @@ async function killAll(options: EndOptions, killed: KilledProcesses, isOver: () 
   }
 }
 
+type KillStep = Exclude<EndStep["step"], "term">;
+
 /** What KILL went to, for the steps that are told in the end. */
 class KilledProcesses {
   readonly #options: EndOptions;
-  readonly #pids = { kill: new Set<number>(), sweep: new Set<number>() };
-  readonly #sinceMs = new Map<"kill" | "sweep", number>();
+  readonly #pids = { cgroup: new Set<number>(), kill: new Set<number>(), sweep: new Set<number>() };
+  readonly #sinceMs = new Map<KillStep, number>();
   /** What the kernel did not let us kill; it keeps none of the others alive. */
   readonly refused = new Set<number>();
 
@@ -176,28 +179,23 @@ class KilledProcesses {
     if (!this.#pids.kill.has(identity.pid)) this.#pids[step].add(identity.pid);
   }
 
+  /** The whole cgroup at once, where there is one; `found` is what lives of it now. */
+  killCgroup(found: readonly FoundProcess[]): void {
+    const sinceMs = this.#options.clock.monotonicMs();
+    if (this.#options.killCgroup?.() !== true) return;
+    if (!this.#sinceMs.has("cgroup")) this.#sinceMs.set("cgroup", sinceMs);
+    for (const { identity } of found) this.#pids.cgroup.add(identity.pid);
+  }
+
   say(left: readonly FoundProcess[]): void {
     const nowMs = this.#options.clock.monotonicMs();
-    for (const step of ["kill", "sweep"] as const) {
+    for (const step of ["cgroup", "kill", "sweep"] as const) {
       const pids = [...this.#pids[step]];
       if (pids.length === 0) continue;
-      const outcome = left.some(({ identity }) => pids.includes(identity.pid)) ? "left" : "ok";
+      // All that is in a cgroup is to be gone, what was forked since included.
+      const isLeft = left.some(({ identity }) => step === "cgroup" || pids.includes(identity.pid));
+      const outcome = isLeft ? "left" : "ok";
       this.#options.onStep?.({ step, outcome, pids, durationMs: nowMs - (this.#sinceMs.get(step) ?? nowMs) });
     }
   }
-}
-
-function killCgroup({ killCgroup: run, onStep, clock }: EndOptions, found: readonly FoundProcess[]): void {
-  const begunMs = clock.monotonicMs();
-  if (run?.() !== true) return;
-  onStep?.({
-    step: "cgroup",
-    outcome: "ok",
-    pids: found.map(({ identity }) => identity.pid),
-    durationMs: clock.monotonicMs() - begunMs,
-  });
-}
-
-function isSame(one: ProcessIdentity, other: ProcessIdentity | undefined): boolean {
-  return one.pid === other?.pid && one.start_time === other.start_time;
 }
