@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync, statSync } from "node:fs";
 import { type Clock, Deadline } from "@queen-and-hive/daemon";
 import { historyTail } from "./output-history.ts";
 import { outputSize } from "./output-log.ts";
@@ -85,12 +85,17 @@ function readFrom(file: number, position: number): Buffer {
   return buffer.subarray(0, readSync(file, buffer, 0, CHUNK_BYTES, position));
 }
 
+/** Null when there is no file of that name; the worker may have put a FIFO there, which nobody may wait for. */
 function open(path: string): number | null {
+  let file: number;
   try {
-    return openSync(path, "r");
+    file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch {
     return null;
   }
+  if (fstatSync(file).isFile()) return file;
+  closeSync(file);
+  return null;
 }
 
 function isSameFile(file: number, path: string): boolean {

@@ -1,3 +1,4 @@
+import { execFileSync, spawn } from "node:child_process";
 import {
   chmodSync,
   existsSync,
@@ -11,11 +12,13 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { compileValidator } from "@queen-and-hive/protocol";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { systemClock } from "../clock.ts";
 import { isNetworkFileSystem, mountTypeOf } from "./network-file-system.ts";
 import { ensurePrivateDir } from "./private-dir.ts";
 import { copyAside, setAside } from "./set-aside.ts";
+import { readStateFile } from "./state-file.ts";
 import { writeFileDurable, writeFileDurableSync } from "./write-durable.ts";
 
 let dir: string;
@@ -134,5 +137,21 @@ describe("a network file system", () => {
     expect(mountTypeOf("/home/me/state", mounts)).toBe("fuse.sshfs");
     expect(mountTypeOf("/home/me/with space/x", mounts)).toBe("fuse.mergerfs");
     expect(mountTypeOf("/home/mean", mounts)).toBe("ext4");
+  });
+});
+
+describe("a file of the state directory", () => {
+  it("that is a FIFO is damage, and is not waited for", () => {
+    const path = join(dir, "ledger.json");
+    execFileSync("mkfifo", [path]);
+    // Whoever waits for a writer gets one, late.
+    const writer = spawn("sh", ["-c", 'sleep 3; echo 7 >"$1"', "sh", path], { detached: true, stdio: "ignore" });
+    try {
+      const content = readStateFile(path, compileValidator<number>({ type: "integer" }, "refuse"));
+      expect(content).toMatchObject({ kind: "damaged" });
+      expect(readdirSync(dir)).toHaveLength(1);
+    } finally {
+      if (writer.pid !== undefined) process.kill(-writer.pid, "SIGKILL");
+    }
   });
 });

@@ -1,6 +1,7 @@
-import { readFileSync } from "node:fs";
+import { closeSync, constants, openSync, readFileSync } from "node:fs";
 import { QhError, type Validator } from "@queen-and-hive/protocol";
 import { errorCodeOf } from "../error-code.ts";
+import { parseJson } from "../json-field.ts";
 import { setAside } from "./set-aside.ts";
 
 /** What a file of the state directory held: nothing yet, a value, or damage (then the file is kept aside). */
@@ -23,21 +24,21 @@ export function peekStateFile<T>(path: string, validate: Validator<T>): StateFil
   return checked.ok ? { kind: "value", value: checked.value } : { kind: "damaged", keptAs: null };
 }
 
-/** The text of a file, or null when there is none. Throws `storage_failed`. */
+/**
+ * The text of a file, or null when there is none. A FIFO is not waited for: a worker may have put one into its directory.
+ * Throws `storage_failed`.
+ */
 export function readTextIfThere(path: string): string | null {
   try {
-    return readFileSync(path, "utf8");
+    const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      return readFileSync(descriptor, "utf8");
+    } finally {
+      closeSync(descriptor);
+    }
   } catch (cause) {
     const code = errorCodeOf(cause) ?? "unknown error";
     if (code === "ENOENT") return null;
     throw new QhError("storage_failed", `cannot read ${path}: ${code}; check its owner and mode`, { cause });
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }
