@@ -1,5 +1,6 @@
 import { Deadline, waitForProcessEnd } from "@queen-and-hive/daemon";
 import { endProcesses } from "../process/end-processes.ts";
+import { findInTime } from "../process/find-in-time.ts";
 import { type FoundProcess, findOurs, type KnownProcesses } from "../process/find-ours.ts";
 import { SHIM_END_MS } from "../process/shim.ts";
 import { type RecoveredWorker, recoverWorker } from "./recovery.ts";
@@ -15,7 +16,12 @@ export async function recoverAll(context: WorkerContext, keep: (worker: Worker) 
   for (const { worker } of recovered) keep(worker);
   // A shim whose engine has just ended is about to write the status down.
   await Promise.all(
-    recovered.flatMap(({ shim }) => (shim === null ? [] : [waitForProcessEnd(shim, Deadline.in(SHIM_END_MS, clock), clock)])),
+    recovered.map(async ({ shim }) => {
+      if (shim === null) return;
+      await waitForProcessEnd(shim, Deadline.in(SHIM_END_MS, clock), clock).catch((error: unknown) =>
+        log.warn("cannot wait for the end of a worker's shim; its exit status may be unknown", { error, pid: shim.pid }),
+      );
+    }),
   );
   const { reaped, left } = await reapUnwanted(context, recovered);
   const strays = await context.ledger.removeStrays();
@@ -23,8 +29,9 @@ export async function recoverAll(context: WorkerContext, keep: (worker: Worker) 
   context.cgroups.removeStrays(
     new Set(recovered.filter(({ as }) => as !== "waiting").map(({ worker }) => worker.facts.workerId)),
   );
-  const hasLeftovers = closeDevices(context, recovered, left);
-  const outcomes = await Promise.allSettled(recovered.map(({ worker, goOn }) => goOn(hasLeftovers.has(worker.facts.workerId))));
+  if (left !== null) closeDevices(context, recovered, left);
+  const hasLeftovers = (workerId: string): boolean => left === null || left.some((process) => process.workerId === workerId);
+  const outcomes = await Promise.allSettled(recovered.map(({ worker, goOn }) => goOn(hasLeftovers(worker.facts.workerId))));
   for (const outcome of outcomes) {
     if (outcome.status === "rejected") log.error("cannot go on with a worker of the ledger", { error: outcome.reason });
   }
@@ -32,6 +39,8 @@ export async function recoverAll(context: WorkerContext, keep: (worker: Worker) 
   return { adopted: count("adopted"), reaped: reaped + count("stopping"), ended: count("ended"), losses: [...losses, ...strays] };
 }
 
+/** How long looking for them is tried again. */
+const UNWANTED_LOOK_MS = 1_000;
 /** How long a process without a record gets after TERM; nobody waits for what it could still say. */
 const UNWANTED_TERM_MS = 1_000;
 /** How long their end is verified while the daemon's own start waits; for what is left then, its worker waits instead. */
@@ -40,7 +49,8 @@ const UNWANTED_VERIFY_MS = 2_000;
 interface Reaped {
   /** How many are gone. */
   readonly reaped: number;
-  readonly left: readonly FoundProcess[];
+  /** Null: nobody could look, so that each worker may have left something. */
+  readonly left: readonly FoundProcess[] | null;
 }
 
 /** Ends our processes that belong to no live worker. */
@@ -54,7 +64,13 @@ async function reapUnwanted(context: WorkerContext, recovered: readonly Recovere
     findOurs({ stateId, workersDir: context.ledger.dir, inCgroups: context.cgroups.members() }, known).filter(
       ({ workerId }) => !spared.has(workerId),
     );
-  const unwanted = find();
+  const looked = await findInTime(find, UNWANTED_LOOK_MS, clock);
+  if ("error" in looked) {
+    // A hive that does not start supervises nobody: what is left keeps only its own worker from starting.
+    log.error("cannot look for the processes of earlier workers; each worker looks for its own before it starts", looked);
+    return { reaped: 0, left: null };
+  }
+  const unwanted = looked.found;
   if (unwanted.length === 0) return { reaped: 0, left: [] };
   log.warn("processes of earlier workers are ended", { pids: unwanted.map(({ identity }) => identity.pid) });
   const termMs = Math.min(UNWANTED_TERM_MS, config.stop.termMs);
@@ -63,7 +79,6 @@ async function reapUnwanted(context: WorkerContext, recovered: readonly Recovere
   const left = await endProcesses({ process: null, find, termMs, verifyMs, deadline: () => deadline, clock }).then(
     (result) => result.left,
     (error: unknown) => {
-      // A hive that does not start supervises nobody: what is left keeps only its own worker from starting.
       log.error("cannot end the processes of earlier workers", { error });
       return unwanted;
     },
@@ -74,16 +89,11 @@ async function reapUnwanted(context: WorkerContext, recovered: readonly Recovere
   return { reaped: Math.max(0, unwanted.length - left.length), left };
 }
 
-/** Closes the devices that something still holds; returns the workers that it is left of. */
-function closeDevices(
-  { quarantine }: WorkerContext,
-  recovered: readonly RecoveredWorker[],
-  left: readonly FoundProcess[],
-): ReadonlySet<string> {
+/** Closes the devices that something still holds. */
+function closeDevices({ quarantine }: WorkerContext, recovered: readonly RecoveredWorker[], left: readonly FoundProcess[]): void {
   for (const { worker } of recovered) {
     const { workerId, devices } = worker.facts;
     const own = left.filter((process) => process.workerId === workerId).map(({ identity }) => identity);
     if (own.length > 0) quarantine.close(devices, workerId, own);
   }
-  return new Set(left.map(({ workerId }) => workerId));
 }
