@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { systemClock } from "./clock.ts";
+import { systemClock, untilNextRound } from "./clock.ts";
 
 const warnings = (): { readonly seen: Error[]; readonly stop: () => void } => {
   const seen: Error[] = [];
@@ -36,6 +36,11 @@ describe("the system clock", () => {
       await systemClock.sleep(ms);
       expect(systemClock.monotonicMs() - startedMs).toBeGreaterThanOrEqual(ms);
     }
+  });
+
+  it("lets looks that began at different moments wait for the same one", () => {
+    const waits = [12_000, 12_345.5, 12_999.9].map((nowMs) => nowMs + untilNextRound(1_000, { monotonicMs: () => nowMs }));
+    expect(waits.map(Math.floor)).toEqual([13_000, 13_000, 13_000]);
   });
 
   it("rejects a sleep with the signal's own reason, before and during it", async () => {

@@ -18,6 +18,14 @@ export const systemClock: Clock = {
   after,
 };
 
+/**
+ * How long until the next full `everyMs` of the clock. Looks that are made again and again and need no moment of their own
+ * wait for the same ones, so that an idle process wakes once for all of them.
+ */
+export function untilNextRound(everyMs: number, clock: Pick<Clock, "monotonicMs">): number {
+  return Math.ceil(everyMs - (clock.monotonicMs() % everyMs));
+}
+
 /** The longest wait of one Node timer; setTimeout turns a longer one into 1 ms. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 

@@ -1,7 +1,7 @@
 export { type BackoffPolicy, backoffMs } from "./backoff.ts";
 export { Broadcast } from "./broadcast.ts";
 export { ChunkList } from "./chunk-list.ts";
-export { type Clock, systemClock } from "./clock.ts";
+export { type Clock, systemClock, untilNextRound } from "./clock.ts";
 export { addToList, type ListEntry, removeFromList } from "./config/edit-list.ts";
 export { type LoadConfigOptions, type LoadedConfig, loadConfig } from "./config/load-config.ts";
 export type { Origin } from "./config/merge.ts";

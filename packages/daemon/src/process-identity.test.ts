@@ -50,7 +50,7 @@ describe("the text of a process's stat", () => {
   });
 
   it("is refused when it is none", () => {
-    expect(() => parseProcStat("nonsense")).toThrow(/cannot read field/);
+    expect(() => parseProcStat("nonsense")).toThrow(/cannot read fields/);
   });
 });
 

@@ -115,27 +115,24 @@ export function readProcStat(pid: number): ProcStat | null {
 
 /** The text of a stat file -> its fields. The command may contain anything, so fields count from the last `)`. */
 export function parseProcStat(text: string): ProcStat {
-  const fields = text
-    .slice(text.lastIndexOf(")") + 2)
-    .trimEnd()
-    .split(" ");
-  const number = (field: number): number => {
-    const value = Number(fields[field - 3]);
-    if (!Number.isSafeInteger(value)) throw new Error(`cannot read field ${field} of a process's stat: ${JSON.stringify(text)}`);
-    return value;
-  };
+  const fields = STAT_FIELDS.exec(text.slice(text.lastIndexOf(")") + 1));
+  if (fields === null) throw new Error(`cannot read fields 3 to 22 of a process's stat: ${JSON.stringify(text)}`);
+  const [, state = "", ppid, pgrp, session, utime, stime, cutime, cstime, start_time] = fields;
   return {
-    state: fields[0] ?? "",
-    ppid: number(4),
-    pgrp: number(5),
-    session: number(6),
-    utime: number(14),
-    stime: number(15),
-    cutime: number(16),
-    cstime: number(17),
-    start_time: number(22),
+    state,
+    ppid: Number(ppid),
+    pgrp: Number(pgrp),
+    session: Number(session),
+    utime: Number(utime),
+    stime: Number(stime),
+    cutime: Number(cutime),
+    cstime: Number(cstime),
+    start_time: Number(start_time),
   };
 }
+
+/** Fields 3 to 6, 14 to 17 and 22. To cut the whole line into its 52 takes three times as long, for every process at every look. */
+const STAT_FIELDS = /^ (\S) (-?\d+) (-?\d+) (-?\d+)(?: -?\d+){7} (\d+) (\d+) (-?\d+) (-?\d+)(?: -?\d+){4} (\d+)(?: |$)/;
 
 const WAIT_FIRST_MS = 2;
 const WAIT_MAX_MS = 100;

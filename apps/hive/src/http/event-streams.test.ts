@@ -10,9 +10,6 @@ it.each([
 ])("a snapshot says how often beats come ($beatMs ms), and they do", async ({ beatMs, said }) => {
   const clock = new ManualClock();
   const sent: unknown[] = [];
-  const nobody = (error: unknown): never => {
-    throw error;
-  };
   using streams = new EventStreams({
     supervision: { list: () => [], changes: new Broadcast(nobody), steps: new Broadcast(nobody) },
     identity,
@@ -34,6 +31,38 @@ it.each([
     ...Array.from({ length: beats }, () => expect.objectContaining({ type: "beat" })),
   ]);
 });
+
+it("workers are listed for telemetry only while somebody reads it", async () => {
+  const clock = new ManualClock();
+  let lists = 0;
+  const list = (): [] => {
+    lists += 1;
+    return [];
+  };
+  using streams = new EventStreams({
+    supervision: { list, changes: new Broadcast(nobody), steps: new Broadcast(nobody) },
+    identity,
+    clock,
+    beatMs: Number.POSITIVE_INFINITY,
+    sampleEveryMs: 5_000,
+  });
+  await clock.advance(20_000);
+  expect(lists).toBe(0);
+  const sent: string[] = [];
+  using _reader = streams.attach({
+    send: ({ event }) => sent.push(event ?? "") > 0,
+    close: () => undefined,
+    comment: () => true,
+    closed: false,
+    bufferedBytes: 0,
+  });
+  await clock.advance(10_000);
+  expect(sent).toEqual(["snapshot", "telemetry", "telemetry"]);
+});
+
+function nobody(error: unknown): never {
+  throw error;
+}
 
 function identity(): HiveIdentity {
   const id = parseHiveId("gpu1");

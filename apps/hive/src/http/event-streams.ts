@@ -37,9 +37,10 @@ export class EventStreams implements Disposable {
         }),
       ),
       every(clock, beatMs, () => this.#send({ type: "beat", sequence: this.#sequence, time: this.#now() })),
-      every(clock, sampleEveryMs, () =>
-        this.#send({ type: "telemetry", time: this.#now(), workers: samplesOf(supervision.list()) }),
-      ),
+      every(clock, sampleEveryMs, () => {
+        if (this.#readers.size === 0) return;
+        this.#send({ type: "telemetry", time: this.#now(), workers: samplesOf(supervision.list()) });
+      }),
     ];
   }
 

@@ -38,8 +38,7 @@ type Known = Pick<ProcessIdentity, "pid" | "start_time">;
  * child that was handed to init is not found any more.
  */
 export function descendantKeys(table: ProcessTable, roots: readonly Known[]): ReadonlySet<string> {
-  const children = new Map<number, number[]>();
-  for (const [pid, stat] of table) children.set(stat.ppid, [...(children.get(stat.ppid) ?? []), pid]);
+  const children = childrenIn(table);
   const keys = new Set<string>();
   const queue = roots.filter((root) => isLiveKey(table, processKey(root.pid, root))).map(({ pid }) => pid);
   for (let pid = queue.pop(); pid !== undefined; pid = queue.pop()) {
@@ -52,6 +51,22 @@ export function descendantKeys(table: ProcessTable, roots: readonly Known[]): Re
   }
   return keys;
 }
+
+/** The children of each process; made once for a table, since each worker asks. */
+function childrenIn(table: ProcessTable): ReadonlyMap<number, readonly number[]> {
+  const existing = childrenOfTables.get(table);
+  if (existing !== undefined) return existing;
+  const children = new Map<number, number[]>();
+  for (const [pid, { ppid }] of table) {
+    const siblings = children.get(ppid);
+    if (siblings === undefined) children.set(ppid, [pid]);
+    else siblings.push(pid);
+  }
+  childrenOfTables.set(table, children);
+  return children;
+}
+
+const childrenOfTables = new WeakMap<ProcessTable, ReadonlyMap<number, readonly number[]>>();
 
 /** Whether the process of a key is in the table. */
 export function isLiveKey(table: ProcessTable, key: string): boolean {

@@ -1,5 +1,6 @@
 import type { Clock } from "@queen-and-hive/daemon";
 import { type FoundProcess, findOurs, type KnownProcesses, type OurMarks } from "./find-ours.ts";
+import { readOomKills } from "./oom-watch.ts";
 import { type ProcessTable, readProcessTable } from "./process-table.ts";
 
 /**
@@ -11,6 +12,7 @@ export class ProcessViews {
   readonly #marks: () => OurMarks;
   readonly #known: () => ReadonlyMap<string, KnownProcesses>;
   #table: { readonly atMs: number; readonly table: ProcessTable } | null = null;
+  #oomKills: { readonly atMs: number; readonly count: number | null } | null = null;
   #ours: { readonly atMs: number; readonly found: readonly FoundProcess[] } | null = null;
 
   constructor(clock: Clock, marks: () => OurMarks, known: () => ReadonlyMap<string, KnownProcesses>) {
@@ -24,6 +26,15 @@ export class ProcessViews {
     const nowMs = this.#clock.monotonicMs();
     if (this.#table === null || nowMs - this.#table.atMs > ageMsMax) this.#table = { atMs: nowMs, table: readProcessTable() };
     return this.#table.table;
+  }
+
+  /** What a file of the kernel counts of kills for lack of memory on the whole machine, as a moment ago: for those that live. */
+  oomKills(path: string): number | null {
+    const nowMs = this.#clock.monotonicMs();
+    if (this.#oomKills === null || nowMs - this.#oomKills.atMs > OOM_KILLS_AGE_MS_MAX) {
+      this.#oomKills = { atMs: nowMs, count: readOomKills(path) };
+    }
+    return this.#oomKills.count;
   }
 
   /**
@@ -40,3 +51,5 @@ export class ProcessViews {
 }
 
 const OURS_AGE_MS_MAX = 10;
+/** One look at all workers is shorter, and the next one much later. */
+const OOM_KILLS_AGE_MS_MAX = 100;

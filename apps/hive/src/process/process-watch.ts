@@ -1,6 +1,6 @@
 import { closeSync, constants, openSync } from "node:fs";
 import { Socket } from "node:net";
-import { type Clock, Deadline, isProcessAlive, type Log, waitForProcessEnd } from "@queen-and-hive/daemon";
+import { type Clock, Deadline, isProcessAlive, type Log, untilNextRound, waitForProcessEnd } from "@queen-and-hive/daemon";
 import type { ExitStatus } from "../domain/exit-status.ts";
 import type { WorkerProcess } from "../domain/worker-states.ts";
 import { readExitStatus } from "./exit-file.ts";
@@ -34,7 +34,7 @@ export function watchProcess({ process, alivePath, exitPath, clock, log, onEnd }
     if (!isGone()) {
       timer?.[Symbol.dispose]();
       const isTold = pipe !== null && !pipe.destroyed;
-      timer = clock.after(isTold ? LOOK_EVERY_WITH_PIPE_MS : LOOK_EVERY_MS, look);
+      timer = clock.after(untilNextRound(isTold ? LOOK_EVERY_WITH_PIPE_MS : LOOK_EVERY_MS, clock), look);
       return;
     }
     if (isEnding) return;

@@ -1,4 +1,4 @@
-import type { Clock, Log } from "@queen-and-hive/daemon";
+import { type Clock, type Log, untilNextRound } from "@queen-and-hive/daemon";
 import type { HiveIdentity } from "@queen-and-hive/protocol";
 import { readLiveIdentity, writeEnding, writeIdentity } from "./identity-file.ts";
 import type { StatePaths } from "./state-paths.ts";
@@ -46,7 +46,8 @@ export class KeptIdentity implements Disposable {
   }
 
   #lookLater(): void {
-    this.#timer = this.#options.clock.after(LOOK_EVERY_MS, () => {
+    const { clock } = this.#options;
+    this.#timer = clock.after(untilNextRound(LOOK_EVERY_MS, clock), () => {
       this.#look();
       this.#lookLater();
     });

@@ -78,7 +78,7 @@ export class WorkerWatches implements Disposable {
     for (const key of this.#keys) if (!isLiveKey(table, key)) this.#keys.delete(key);
     this.know(process);
     for (const key of descendantKeys(table, [process.shim, process.engine])) this.#keys.add(key);
-    if (isLiveKey(table, processKey(process.engine.pid, process.engine))) this.#oom.lives(this.#oomKillsNow());
+    if (isLiveKey(table, processKey(process.engine.pid, process.engine))) this.#oom.lives(this.#oomKillsOfLiving());
     this.#note();
     return [...this.#keys];
   }
@@ -226,6 +226,13 @@ export class WorkerWatches implements Disposable {
 
   #key(): string | null {
     return this.#worker.context.options.workerKey?.(this.#worker.facts().workerId) ?? null;
+  }
+
+  /** What the kernel counts while the engine lives: of the machine it is read once for all workers that are looked at. */
+  #oomKillsOfLiving(): OomKills {
+    const { context, facts } = this.#worker;
+    const machine = context.views.oomKills(context.options.kernel?.vmstat ?? VMSTAT);
+    return { machine, worker: context.cgroups.oomKills(facts().workerId) };
   }
 
   /** What the kernel counts now, or counted when the engine was killed. */
