@@ -50,6 +50,21 @@ describe("a worker that was ready and hangs", () => {
     ]);
   });
 
+  test("is left alone for as long as its device computes", async () => {
+    const devices = new TestDevices([{ id: "GPU-1", utilizationRatio: 0.9 }]);
+    const hive = await openTestHive(cleanup, { config: { ...quick, sampleEveryMs: 20 }, options: { devices } });
+    const request = spawnRequest(fakeSpec([], { devices: ["GPU-1"] }));
+    await hive.supervision.spawn(request);
+    const { pid } = identityOf(await untilState(hive, request.worker_id, "ready"));
+    await until("its device was looked at", () => devices.latest !== null);
+    const stoppedAtMs = Date.now();
+    process.kill(pid, "SIGSTOP");
+    await until("an idle one would have been found", () => Date.now() - stoppedAtMs > 3 * HEALTH.hungAfterMs);
+    expect(hive.supervision.get(request.worker_id)).toMatchObject({ state: "ready", pid, incarnation: 1 });
+    for (const gpu of devices.gpus) gpu.utilizationRatio = 0;
+    await untilState(hive, request.worker_id, "hung");
+  });
+
   test("is ready again when it answers before that, and the queen is told", async () => {
     const hive = await openTestHive(cleanup, { config: { health: { ...HEALTH, replaceAfterMs: 60_000 } } });
     const request = spawnRequest(fakeSpec([]));

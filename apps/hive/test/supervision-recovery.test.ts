@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Deadline, isProcessAlive, type ProcessIdentity, readProcessIdentity, readProcStat } from "@queen-and-hive/daemon";
+import { skipsWithout } from "@queen-and-hive/dev-env";
 import { newWorkerId, type SpawnRequest, type WorkerId } from "@queen-and-hive/protocol";
 import { afterEach, expect, test } from "vitest";
 import { VMSTAT } from "../src/process/oom-watch.ts";
@@ -231,7 +232,7 @@ test("a worker that was drained and has ended is not started again by the next d
   expect(markedPids(first.stateId)).toEqual([]);
 });
 
-test.skipIf(!existsSync(FREEZER))(
+test.skipIf(skipsWithout(existsSync(FREEZER), "the freezer of cgroup v1, so that nothing survives KILL"))(
   "a worker whose last process survives KILL is not started again beside it, and nobody else is on its device",
   async () => {
     const request = loading();

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { Deadline, isProcessAlive, readProcStat, silentLog } from "@queen-and-hive/daemon";
+import { skipsWithout } from "@queen-and-hive/dev-env";
 import { newWorkerId, type WorkerSpec } from "@queen-and-hive/protocol";
 import { afterEach, expect, test } from "vitest";
 import { ownCgroup, WorkerCgroups } from "../src/process/worker-cgroups.ts";
@@ -26,6 +27,8 @@ import { TestDevices } from "./test-devices.ts";
 
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
+
+const lacksFreezer = skipsWithout(existsSync(FREEZER), "the freezer of cgroup v1, so that nothing survives KILL");
 
 test("a worker that hears TERM is terminated, leaves the list and frees its port", async () => {
   const hive = await openTestHive(cleanup);
@@ -73,7 +76,7 @@ test("a grandchild that called setsid, blanked its environment and is deaf to TE
   expect(isProcessAlive(far)).toBe(false);
 });
 
-test.skipIf(!hasCgroup())(
+test.skipIf(skipsWithout(hasCgroup(), "a cgroup v2 in which groups can be made"))(
   "a grandchild that also left its directory and its output is found in the worker's cgroup",
   async () => {
     const hive = await openTestHive(cleanup, { config: { stop: { termMs: 150, verifyMs: 2_000 } } });
@@ -108,7 +111,7 @@ test("every step of a stop is told with its duration: callers gone, TERM, KILL, 
   expect(gone?.durationMs).toBeGreaterThanOrEqual((term?.durationMs ?? 0) + (kill?.durationMs ?? 0));
 });
 
-test.skipIf(!existsSync(FREEZER))(
+test.skipIf(lacksFreezer)(
   "a process that not even KILL ends is named, its device is closed, and nothing waits for it for ever",
   async () => {
     const hive = await openTestHive(cleanup, {
@@ -137,7 +140,7 @@ test.skipIf(!existsSync(FREEZER))(
 );
 
 const itself = "sleep 600 & echo $! >child; echo listening; exec sleep 600";
-test.skipIf(!existsSync(FREEZER)).each<[string, WorkerSpec, object]>([
+test.skipIf(lacksFreezer).each<[string, WorkerSpec, object]>([
   [
     "gave no sign of life while it started",
     shellSpec(itself, { start: { silence_s: 3, total_s: 60, warmup: false } }),
@@ -238,7 +241,7 @@ test("a worker that is still being launched can be stopped", async () => {
   expect(existsSync(join(hive.stateDir, "workers", request.worker_id))).toBe(false);
 });
 
-test.skipIf(process.getuid?.() !== 0)(
+test.skipIf(skipsWithout(process.getuid?.() === 0, "root"))(
   "a start that fails keeps no other from its device, also when its record cannot be removed",
   async () => {
     const spec = shellSpec("exec sleep 600", { devices: ["GPU-1"] });

@@ -37,6 +37,7 @@ export {
 } from "./processes/processes-of.ts";
 export { type Program, type ProgramEnd, type ProgramOptions, startProgram } from "./processes/program.ts";
 export { type CommandOptions, type CommandResult, describeCommand, runCommand } from "./processes/run-command.ts";
+export { skipsWithout } from "./processes/skips-without.ts";
 export { COMPILE_CACHE, programCommand, REPOSITORY, testEnvironment } from "./processes/surroundings.ts";
 export type { QueenHiveCaptures } from "./queen/capture-both-ways.ts";
 export { type FakeReady, fakeModel, fakeRuntime, fakeWorkerCommand } from "./queen/fake-runtime.ts";

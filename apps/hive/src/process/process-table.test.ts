@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { skipsWithout } from "@queen-and-hive/dev-env";
 import { expect, it } from "vitest";
 import { descendantKeys, processKey, readProcessTable, treeOf } from "./process-table.ts";
 
@@ -19,7 +20,7 @@ it("shows what is below a process, and nothing below another that has its pid no
 const MOUNT = "mount -t proc -o hidepid=1 proc /proc";
 const canHide = spawnSync("unshare", ["--mount", "sh", "-c", MOUNT]).status === 0;
 
-it.skipIf(!canHide)("leaves out what other users hide from us", () => {
+it.skipIf(skipsWithout(canHide, "the right to mount /proc with hidepid"))("leaves out what other users hide from us", () => {
   const source = fileURLToPath(new URL("process-table.ts", import.meta.url));
   const look = `const { readProcessTable } = await import(${JSON.stringify(source)});
     const table = readProcessTable();

@@ -2,6 +2,7 @@ import { execFile, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { isProcessAlive, readProcessIdentity } from "@queen-and-hive/daemon";
+import { skipsWithout } from "@queen-and-hive/dev-env";
 import { expect, test } from "vitest";
 
 const NOBODY_UID = 65_534;
@@ -32,7 +33,7 @@ console.log(JSON.stringify({ how, left: left.map(({ identity }) => identity.pid)
 child.kill("SIGKILL");
 `;
 
-test.skipIf(process.getuid?.() !== 0)(
+test.skipIf(skipsWithout(process.getuid?.() === 0, "root"))(
   "a process that became another user's is named as left, and keeps none of the others alive (needs root)",
   async () => {
     const stranger = spawn("sleep", ["600"], { stdio: "ignore", detached: true });

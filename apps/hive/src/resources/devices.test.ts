@@ -2,6 +2,7 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync,
 import { tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "@queen-and-hive/daemon";
+import { skipsWithout } from "@queen-and-hive/dev-env";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Devices } from "./devices.ts";
 
@@ -79,7 +80,7 @@ describe("the devices of a machine", () => {
     ]);
   });
 
-  it.skipIf(!existsSync(FREEZER))(
+  it.skipIf(skipsWithout(existsSync(FREEZER), "the freezer of cgroup v1, so that nothing survives KILL"))(
     "are asked of one tool alone while that cannot be ended",
     async () => {
       const cage = join(FREEZER, `qh-devices-${process.pid}`);
