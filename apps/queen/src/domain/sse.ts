@@ -69,8 +69,7 @@ export function scanSse(start: SseState, chunk: Uint8Array, lastEvents: readonly
     const end = Math.min(lf, cr);
     if (end > index) {
       atBoundary = false;
-      if (lineBytes < HEAD_BYTES)
-        lineHead += String.fromCharCode(...chunk.subarray(index, Math.min(end, index + HEAD_BYTES - lineBytes)));
+      if (lineBytes < HEAD_BYTES) lineHead += textAt(chunk, index, Math.min(end, index + HEAD_BYTES - lineBytes));
       lineBytes += end - index;
     }
     if (end === chunk.length) break;
@@ -93,6 +92,11 @@ export function scanSse(start: SseState, chunk: Uint8Array, lastEvents: readonly
     lineHead = "";
   }
   return { state: { lineBytes, lineHead, afterCr, atBoundary, event, done, failed }, completeBytes };
+}
+
+/** Bytes as characters; several times as fast as to spread them, and this is done for every token. */
+function textAt(chunk: Uint8Array, start: number, end: number): string {
+  return Reflect.apply(String.fromCharCode, null, chunk.subarray(start, end));
 }
 
 /** The index of the next such byte, or the length. */

@@ -2,6 +2,7 @@ import type { IncomingMessage } from "node:http";
 import { QhError } from "@queen-and-hive/protocol";
 import { ChunkList } from "../chunk-list.ts";
 import { type Clock, systemClock } from "../clock.ts";
+import { LoopShare } from "./loop-share.ts";
 
 /** Reads a whole body. Throws `body_too_large` (also when only announced) and `client_closed`, or the signal's reason. */
 async function readBody(request: IncomingMessage, limitBytes: number, signal: AbortSignal): Promise<Buffer> {
@@ -9,9 +10,12 @@ async function readBody(request: IncomingMessage, limitBytes: number, signal: Ab
   return more.length === 0 ? (first ?? Buffer.alloc(0)) : Buffer.concat([first ?? Buffer.alloc(0), ...more]);
 }
 
+/** All bodies of the process together: what else waits for the event loop does not wait for all that has come of them. */
+const loopShare = new LoopShare();
+
 /**
  * Reads a whole body as the chunks in which it came, so that a large one is never copied; `look` sees each on its arrival,
- * and what it throws ends the reading. Throws what `readBody` throws.
+ * and what it throws ends the reading. Large bodies wait for their turn of the event loop. Throws what `readBody` throws.
  */
 export function readChunks(
   request: IncomingMessage,
@@ -21,7 +25,9 @@ export function readChunks(
 ): Promise<readonly Buffer[]> {
   return new Promise((resolve, reject) => {
     const chunks = new ChunkList();
+    let isSettled = false;
     const settle = (finish: () => void): void => {
+      isSettled = true;
       request.off("data", onData).off("end", onEnd).off("error", onGone).off("close", onGone);
       signal.removeEventListener("abort", onAbort);
       finish();
@@ -36,7 +42,14 @@ export function readChunks(
         keep(chunk);
       } catch (error) {
         settle(() => reject(error));
+        return;
       }
+      if (loopShare.take(chunk.length)) return;
+      request.pause();
+      // Whoever throws the rest away reads it without us.
+      loopShare.afterTurn(() => {
+        if (!isSettled) request.resume();
+      });
     };
     const onEnd = (): void => settle(() => resolve(chunks.takeAll()));
     const onGone = (): void =>
