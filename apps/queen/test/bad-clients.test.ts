@@ -1,11 +1,21 @@
 import { readFileSync } from "node:fs";
 import type { Socket } from "node:net";
-import { type RunningFakeWorker, startFakeWorker, startTestQueen, type TestQueen, until } from "@queen-and-hive/dev-env";
+import {
+  HEALTH_MS_MAX,
+  HealthSampler,
+  RawClient,
+  RawEngine,
+  type RunningFakeWorker,
+  rawPost,
+  STREAM_HEAD,
+  startFakeWorker,
+  startTestQueen,
+  type TestQueen,
+  until,
+} from "@queen-and-hive/dev-env";
 import { QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { DONE, token } from "./gateway-engine.ts";
-import { HEALTH_MS_MAX, HealthSampler } from "./health-sampler.ts";
-import { RawClient, RawEngine, rawPost, STREAM_HEAD } from "./raw-sockets.ts";
 
 const CHAT = "/v1/chat/completions";
 const MEBIBYTE = 1_048_576;

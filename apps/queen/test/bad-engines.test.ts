@@ -1,9 +1,15 @@
 import type { Socket } from "node:net";
-import { startTestQueen, type TestQueen } from "@queen-and-hive/dev-env";
+import {
+  HEALTH_MS_MAX,
+  HealthSampler,
+  httpAnswer,
+  RawEngine,
+  STREAM_HEAD,
+  startTestQueen,
+  type TestQueen,
+} from "@queen-and-hive/dev-env";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { COMPLETION, DONE, token } from "./gateway-engine.ts";
-import { HEALTH_MS_MAX, HealthSampler } from "./health-sampler.ts";
-import { httpAnswer, RawEngine, STREAM_HEAD } from "./raw-sockets.ts";
 
 const WHOLE = JSON.stringify(COMPLETION);
 

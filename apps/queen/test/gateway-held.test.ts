@@ -1,7 +1,7 @@
+import { RawClient, RawEngine, rawPost } from "@queen-and-hive/dev-env";
 import { describe, expect, it } from "vitest";
 import { answers, COMPLETION, DONE, type EngineBehaviour, streams, TestEngine, token } from "./gateway-engine.ts";
 import { eventually, GatewayHarness } from "./gateway-harness.ts";
-import { RawClient, RawEngine, rawPost } from "./raw-sockets.ts";
 
 /** An answer whose body comes in chunks of one byte each: each reaches the queen by itself, whatever TCP makes of them. */
 const byteByByte = (body: string, type: string): string => {

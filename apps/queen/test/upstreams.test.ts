@@ -4,6 +4,8 @@ import type { AddressInfo } from "node:net";
 import {
   fakeModel,
   fakeRuntime,
+  RawEngine,
+  STREAM_HEAD,
   startFakeWorker,
   startTestQueen,
   type TestQueen,
@@ -13,7 +15,6 @@ import {
 import { QUEEN_ENDPOINTS, type QueenConfigInput } from "@queen-and-hive/protocol";
 import { describe, expect, it } from "vitest";
 import { DONE, token } from "./gateway-engine.ts";
-import { RawEngine, STREAM_HEAD } from "./raw-sockets.ts";
 import { selfSigned } from "./self-signed.ts";
 
 type Upstreams = NonNullable<QueenConfigInput["upstreams"]>;

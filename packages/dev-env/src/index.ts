@@ -18,6 +18,7 @@ export {
   type RequestFilter,
 } from "./net/capture-requests.ts";
 export { freePort, freePortRange, isPortFree } from "./net/free-port.ts";
+export { httpAnswer, RawClient, RawEngine, rawPost, STREAM_HEAD } from "./net/raw-sockets.ts";
 export {
   type RecordedAnswer,
   type RecordedRequest,
@@ -41,6 +42,7 @@ export { skipsWithout } from "./processes/skips-without.ts";
 export { COMPILE_CACHE, programCommand, REPOSITORY, testEnvironment } from "./processes/surroundings.ts";
 export type { QueenHiveCaptures } from "./queen/capture-both-ways.ts";
 export { type FakeReady, fakeModel, fakeRuntime, fakeWorkerCommand } from "./queen/fake-runtime.ts";
+export { HEALTH_MS_MAX, HealthSampler, type HealthSeen } from "./queen/health-sampler.ts";
 export { metricOf, type ReadyCounts, readyCounts } from "./queen/metric-of.ts";
 export { readyWorkers } from "./queen/ready-workers.ts";
 export { startTestCluster, type TestCluster, type TestClusterOptions } from "./queen/test-cluster.ts";

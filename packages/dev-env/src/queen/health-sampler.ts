@@ -3,6 +3,8 @@ import { setTimeout as pause } from "node:timers/promises";
 /** What a sampler has seen. */
 export interface HealthSeen {
   readonly samples: number;
+  /** How long each took. */
+  readonly timesMs: readonly number[];
   /** Of the slowest sample, as this process saw it: its own stalls and those of the machine count. */
   readonly worstMs: number;
   /** What was not answered with 200: a status, or why there was no answer. */
@@ -20,8 +22,7 @@ export class HealthSampler {
   readonly #url: string;
   readonly #failures: string[] = [];
   readonly #done: Promise<void>;
-  #samples = 0;
-  #worstMs = 0;
+  readonly #timesMs: number[] = [];
   #stopped = false;
 
   constructor(queenUrl: string) {
@@ -33,7 +34,8 @@ export class HealthSampler {
   async stop(): Promise<HealthSeen> {
     this.#stopped = true;
     await this.#done;
-    return { samples: this.#samples, worstMs: this.#worstMs, failures: this.#failures };
+    const worstMs = this.#timesMs.reduce((worst, ms) => Math.max(worst, ms), 0);
+    return { samples: this.#timesMs.length, timesMs: this.#timesMs, worstMs, failures: this.#failures };
   }
 
   async #run(): Promise<void> {
@@ -46,8 +48,7 @@ export class HealthSampler {
       } catch (error) {
         this.#failures.push(String(error));
       }
-      this.#samples += 1;
-      this.#worstMs = Math.max(this.#worstMs, performance.now() - startedMs);
+      this.#timesMs.push(performance.now() - startedMs);
       await pause(PAUSE_MS);
     } while (!this.#stopped);
   }

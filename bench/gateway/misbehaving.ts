@@ -1,0 +1,110 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Worker } from "node:worker_threads";
+import { type HealthSeen, startTestQueen } from "@queen-and-hive/dev-env";
+import { percentile } from "../statistics.ts";
+import type { Row } from "../table.ts";
+import { BAD_CLIENTS, type Misbehaviour } from "./bad-clients.ts";
+import { startBadEngines } from "./bad-engines.ts";
+
+const CALM_MS = 2_000;
+const ANSWER = '{"object":"chat.completion","choices":[]}';
+
+/**
+ * How long the queen takes to say how she is while clients and engines do everything bad at once, each again and again; a
+ * thread of its own asks her. She is a queen of its own: what she serves otherwise is not in it.
+ */
+export async function misbehavingRows(quick: boolean): Promise<readonly Row[]> {
+  await using engines = await startBadEngines();
+  await using good = await startGoodEngine();
+  const urls = Object.entries({ ...engines.urls, good: good.url });
+  await using queen = await startTestQueen({
+    hives: [],
+    config: {
+      upstreams: urls.map(([id, url]) => ({ id, url: `${url}/v1`, models: { [id]: id }, presence: "best_effort" as const })),
+      health: { interval: "1h", retry: "1h" },
+      retry: { attempts: 1 },
+      stream: { first_byte: "2s", idle: "2s" },
+    },
+  });
+  const calm = await healthDuring(queen.url, () => sleep(CALM_MS));
+  const seen = await healthDuring(queen.url, () =>
+    misbehaveFor(quick ? 6_000 : 15_000, queen.url, [...BAD_CLIENTS, ...engines.misbehaviours]),
+  );
+  const common = { unit: "ms", samples: seen.samples } as const;
+  return [
+    {
+      id: "health_calm",
+      what: "/health of a queen with nothing to do, p99",
+      value: percentile(calm.timesMs, 0.99),
+      unit: "ms",
+      atMost: null,
+      samples: calm.samples,
+    },
+    {
+      id: "health_misbehaving_p99",
+      what: "/health while clients and engines misbehave, p99",
+      value: percentile(seen.timesMs, 0.99),
+      ...common,
+      atMost: 50,
+    },
+    { id: "health_misbehaving", what: "the same, the slowest", value: seen.worstMs, ...common, atMost: 50 },
+    {
+      id: "health_misbehaving_failures",
+      what: "the same, answered with anything but 200",
+      value: seen.failures.length,
+      unit: "requests",
+      atMost: 0,
+      samples: seen.samples,
+    },
+  ];
+}
+
+async function healthDuring(url: string, work: () => Promise<void>): Promise<HealthSeen> {
+  const thread = new Worker(new URL("./health-thread.ts", import.meta.url), { workerData: url });
+  await once(thread, "message");
+  await work();
+  const seen = once(thread, "message");
+  thread.postMessage("stop");
+  return (await seen)[0];
+}
+
+/** All of them at once. Throws when one has never come round: its part would not be in the figures. */
+async function misbehaveFor(durationMs: number, url: string, all: readonly Misbehaviour[]): Promise<void> {
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(), durationMs);
+  const neverDone = new Set(all.filter(({ isEndless }) => !isEndless));
+  const keepOn = async (one: Misbehaviour): Promise<void> => {
+    while (!stop.signal.aborted) {
+      await one.misbehave(url, stop.signal);
+      if (!stop.signal.aborted) neverDone.delete(one);
+    }
+  };
+  try {
+    await Promise.all(all.flatMap((one) => Array.from({ length: one.times }, () => keepOn(one))));
+  } finally {
+    clearTimeout(timer);
+    stop.abort();
+  }
+  const missing = [...neverDone].map(({ what }) => what);
+  if (missing.length > 0) throw new Error(`cannot measure: there was no time for ${missing.join("; ")}`);
+}
+
+/** Takes whatever comes, without looking at it. */
+async function startGoodEngine(): Promise<{ readonly url: string } & AsyncDisposable> {
+  const server = createServer((request, response) => {
+    request.resume().on("end", () => response.writeHead(200, { "content-type": "application/json" }).end(ANSWER));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
