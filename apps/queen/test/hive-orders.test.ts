@@ -1,7 +1,7 @@
 import { createMetrics, silentLog } from "@queen-and-hive/daemon";
 import { firstOf, startSshGround, temporaryDirectory, until } from "@queen-and-hive/dev-env";
 import type { QueenConfigInput } from "@queen-and-hive/protocol";
-import { expect, test } from "vitest";
+import { describe, expect, it, test } from "vitest";
 import { resolveSettings } from "../src/config/resolve.ts";
 import type { HiveSettings } from "../src/config/settings.ts";
 import { HiveFleet } from "../src/hives/hive-fleet.ts";
@@ -9,7 +9,7 @@ import { createHiveOrders, type HiveOrders } from "../src/hives/hive-orders.ts";
 import { newHiveRow } from "../src/hives/hive-row.ts";
 import type { HiveRow } from "../src/store/store.ts";
 import { FleetWorld } from "./fleet-world.ts";
-import { QUEEN, RUN } from "./keeper-world.ts";
+import { KeeperWorld, QUEEN, RUN } from "./keeper-world.ts";
 import { NOTHING_LEFT, ScriptedHive } from "./scripted-hive.ts";
 import { reachOf } from "./ssh-reach.ts";
 
@@ -112,6 +112,50 @@ test("what was ordered of a hive before it left the file is finished once it is 
   await given.orders.take("gpu1", "key:me");
   await until(() => world.store.hives()[0]?.state === "starting", 10_000, "it to be started again");
   expect(program.calls("stop")).toHaveLength(1);
+});
+
+describe("the removal of a hive that cannot be stopped", () => {
+  it.each([
+    ["one that an operator drained", true],
+    ["one that nobody drained", false],
+  ])("leaves %s as it was, and records no drain of its own meanwhile", async (_title, isDrained) => {
+    await using folder = await temporaryDirectory("qh-orders");
+    await using world = await FleetWorld.start({ state_dir: folder.path, hives: [] }, { bytes: 0 });
+    const program = new ScriptedHive(folder.join("program"));
+    program.answer({ ...NOTHING_LEFT, left: ["process 7"] });
+    program.hold();
+    const hive = { ...hiveOf("gpu1", folder.path), installDir: program.installDir };
+    world.store.commit({ hives: [{ ...newHiveRow(hive, 0), isDrained, stoppedByOperator: true }], events: [] });
+    await using given = await ordersOn(world, false, () => ({ ...world.settings, hives: [hive] }));
+    await given.orders.take("gpu1", "key:me");
+    const removal = given.orders.remove("gpu1", false, "key:me");
+    removal.catch(() => undefined);
+    await until(() => program.calls("stop").length === 1, 10_000, "it to be stopped");
+    // Its queen may be killed now.
+    expect(world.store.hives()).toMatchObject([{ isDrained, state: "stopping" }]);
+    expect(given.hives.forWorkers()).toMatchObject([{ isReplaced: true }]);
+    program.letGo();
+    await expect(removal).rejects.toMatchObject({ kind: "stop_failed" });
+    expect(world.store.hives()).toMatchObject([{ isDrained }]);
+    expect(given.hives.member("gpu1").keeper.isDrainedByOperator).toBe(isDrained);
+
+    // Stopped this time, and its end cannot be recorded.
+    program.answer(NOTHING_LEFT);
+    world.isDiskFull = true;
+    await expect(given.orders.remove("gpu1", false, "key:me")).rejects.toMatchObject({ kind: "storage_failed" });
+    world.isDiskFull = false;
+    await given.orders.stop("gpu1", "stop", "key:me");
+    expect(world.store.hives()).toMatchObject([{ isDrained, state: "stopped" }]);
+  });
+
+  it("lets an operator's drain that is ordered meanwhile stand", async () => {
+    await using world = await KeeperWorld.open();
+    const keeper = world.keeper();
+    await keeper.orderFor("key:me", "drain_requested", true);
+    expect([keeper.isDrainedByOperator, world.row.isDrained]).toEqual([false, false]);
+    await keeper.orderFor("key:other", "drain_requested");
+    expect([keeper.isDrainedByOperator, world.row.isDrained]).toEqual([true, true]);
+  });
 });
 
 function hiveOf(id: string, folder: string): HiveSettings {

@@ -103,7 +103,8 @@ export type HiveMachineEvent =
   | { readonly type: "daemon_ended"; readonly epoch: number; readonly atMs: number }
   | { readonly type: "daemon_left"; readonly epoch: number; readonly error: string; readonly atMs: number }
   | { readonly type: "timer"; readonly timer: HiveTimer }
-  | { readonly type: "drain_requested"; readonly actor: string }
+  /** `isPassing`: only while it is being removed; a later queen hears nothing of it. */
+  | { readonly type: "drain_requested"; readonly actor: string; readonly isPassing?: boolean }
   | { readonly type: "resume_requested"; readonly actor: string }
   | { readonly type: "stop_requested"; readonly workers: "stop" | "keep"; readonly actor?: string }
   | { readonly type: "restart_requested"; readonly actor: string }

@@ -14,8 +14,8 @@ import { FormerPlace } from "./former-place.ts";
 import type { HiveCalls } from "./hive-calls.ts";
 import { type HiveKeeperOptions, hivePolicy } from "./hive-keeper-options.ts";
 import { hiveRecord, isHopeful } from "./hive-record.ts";
-import { HiveRecorder } from "./hive-recorder.ts";
-import { machineAtStart, newerPosition, placeOf, recordedRun, rowAtStart, UNKNOWN_THERE, unfinishedOrder } from "./hive-row.ts";
+import { HiveRecorder, isRecorded } from "./hive-recorder.ts";
+import { machineAtStart, newerPosition, recordedRun, rowAtStart, unfinishedOrder } from "./hive-row.ts";
 import { HiveTimers } from "./hive-timers.ts";
 import { HiveWork } from "./hive-work.ts";
 import type { HiveStopOutcome } from "./host-stop.ts";
@@ -50,7 +50,7 @@ export class HiveKeeper implements AsyncDisposable {
     this.#timers = new HiveTimers(options, (timer) => this.post({ type: "timer", timer }));
     this.#work = new HiveWork(options, row, {
       post: (event) => this.post(event),
-      former: new FormerPlace(options, former, (isSameDaemon) => this.#leftFormer(isSameDaemon)),
+      former: new FormerPlace(options, former, (isSameDaemon) => this.#recorder.leftFormer(isSameDaemon)),
     });
   }
 
@@ -148,9 +148,14 @@ export class HiveKeeper implements AsyncDisposable {
     this.#recorder.saveIfPossible({ replacedSince: null });
   }
 
+  /** Whether an operator drained it, whatever has become of it since. */
+  get isDrainedByOperator(): boolean {
+    return this.#row.isDrained === true;
+  }
+
   /** No new work goes there until an operator says otherwise, under a later queen too; or it takes work again. */
-  async orderFor(actor: string, type: "drain_requested" | "resume_requested"): Promise<void> {
-    this.post({ type, actor });
+  async orderFor(actor: string, type: "drain_requested" | "resume_requested", isPassing = false): Promise<void> {
+    this.post({ type, actor, ...(isPassing ? { isPassing } : {}) });
     await this.#mailbox.drained();
   }
 
@@ -209,8 +214,7 @@ export class HiveKeeper implements AsyncDisposable {
   #handle(event: HiveMachineEvent): void {
     const before = this.#machine;
     const { machine, effects } = nextHive(before, event, hivePolicy(this.#options));
-    const changed =
-      machine.state !== before.state || machine.isDrained !== before.isDrained || machine.isReplaced !== before.isReplaced;
+    const changed = machine.isDrained !== before.isDrained || isRecorded(before, machine, event);
     if (changed && !this.#recorder.move(before, machine, event, this.#work)) {
       // A start that is not made for want of disk would else be waited for for ever.
       this.#timers.tryAgain(event.type === "timer" ? event.timer : "start", () => this.post(event));
@@ -289,11 +293,5 @@ export class HiveKeeper implements AsyncDisposable {
   #requireStay(what: "start" | "restart"): void {
     if (!this.#isLeaving) return;
     throw new QhError("shutting_down", `cannot ${what} the hive ${this.hiveId}: the queen stops`);
-  }
-
-  #leftFormer(isSameDaemon: boolean): void {
-    const { settings, listener } = this.#options;
-    this.#recorder.saveOrAlarm({ ...placeOf(settings), ...(isSameDaemon ? {} : UNKNOWN_THERE) });
-    if (!isSameDaemon) listener.onGone();
   }
 }

@@ -138,20 +138,22 @@ export function createHiveOrders(options: HiveOrdersOptions): HiveOrders {
       if (leaving !== null) return await removeLeaving(leaving, force, actor);
       requireServing("remove");
       const { keeper } = hives.member(hiveId);
-      const isDrained = keeper.record().state === "draining";
-      await keeper.orderFor(actor, "drain_requested");
-      await workers.drainHive(hiveId, "hive_removed");
-      const fate = await stop(hiveId, "stop", actor);
-      if (!isCleanFate(fate)) {
-        if (!force) {
-          if (!isDrained) await keeper.orderFor(actor, "resume_requested");
-          throw notEnded("remove", fate);
+      try {
+        await keeper.orderFor(actor, "drain_requested", true);
+        await workers.drainHive(hiveId, "hive_removed");
+        const fate = await stop(hiveId, "stop", actor);
+        if (!isCleanFate(fate)) {
+          if (!force) throw notEnded("remove", fate);
+          // Nobody will ask for its workers any more, whether they still run or not.
+          forgetWorkers(workers, hiveId, log);
         }
-        // Nobody will ask for its workers any more, whether they still run or not.
-        forgetWorkers(workers, hiveId, log);
+        await hives.remove(hiveId, actor);
+        return fate;
+      } catch (error) {
+        // It is still there, as an operator wanted it before.
+        if (!keeper.isDrainedByOperator) await keeper.orderFor(actor, "resume_requested");
+        throw error;
       }
-      await hives.remove(hiveId, actor);
-      return fate;
     },
     logs: async (hiveId, lines, signal) => {
       const { host, settings: hive } = hives.member(hiveId);

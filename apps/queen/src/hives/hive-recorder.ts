@@ -2,7 +2,7 @@ import { type HiveMachine, type HiveMachineEvent, runOf, stateNameOf } from "../
 import type { HiveOrder, HiveRow, InstalledFiles, JournalEntry } from "../store/store.ts";
 import { hiveEntries, logHiveState } from "./hive-journal.ts";
 import type { HiveKeeperOptions } from "./hive-keeper-options.ts";
-import { hasGoneBack, placeOf, replacedFrom, withMachine } from "./hive-row.ts";
+import { hasGoneBack, placeOf, replacedFrom, UNKNOWN_THERE, withMachine } from "./hive-row.ts";
 
 /** What is known of a hive's host. */
 export interface FoundOnHost {
@@ -49,14 +49,15 @@ export class HiveRecorder {
 
   /** An order to stop, and what came of one, hold also when the disk does not take them. */
   saveOrAlarm(patch: Partial<HiveRow>): void {
-    try {
-      this.save(patch);
-    } catch (error) {
-      const { log, settings } = this.#options;
-      const message = "cannot record that a hive is to be stopped, or is: a later queen may start or stop it again";
-      log.error(message, { error, hive_id: settings.id });
-      this.#row = { ...this.#row, ...patch };
-    }
+    this.#saveAnyway(patch, "cannot record that a hive is to be stopped, or is: a later queen may start or stop it again");
+  }
+
+  /** Nothing of it is left at its former place, unless its daemon there is the one here: what was known of it is void. */
+  leftFormer(isSameDaemon: boolean): void {
+    const { settings, listener } = this.#options;
+    const patch = { ...placeOf(settings), ...(isSameDaemon ? {} : UNKNOWN_THERE) };
+    this.#saveAnyway(patch, "cannot record that a hive has left its former place: a later queen may stop it there again");
+    if (!isSameDaemon) listener.onGone();
   }
 
   /**
@@ -70,6 +71,7 @@ export class HiveRecorder {
     const isBack = hasGoneBack(known, runOf(machine.state));
     const row: HiveRow = {
       ...withMachine(this.#row, machine, clock.nowMs()),
+      isDrained: isDrainedBy(event) ?? this.#row.isDrained === true,
       since: isMove ? new Date(clock.nowMs()).toISOString() : this.#row.since,
       ...(found.former === null ? { ...placeOf(settings), installed: found.installed } : {}),
       isEmpty: machine.state.name === "stopped" && before.state.name === "stopping" && before.state.workers === "stop",
@@ -92,6 +94,27 @@ export class HiveRecorder {
     if (machine.restarts > before.restarts) metrics.restarts.inc({ hive: settings.id, reason: before.state.name });
     return true;
   }
+
+  #saveAnyway(patch: Partial<HiveRow>, alarm: string): void {
+    try {
+      this.save(patch);
+    } catch (error) {
+      const { log, settings } = this.#options;
+      log.error(alarm, { error, hive_id: settings.id });
+      this.#row = { ...this.#row, ...patch };
+    }
+  }
+}
+
+/** Whether an event changes what is recorded of a hive. An operator may drain what is drained in passing already. */
+export function isRecorded(before: HiveMachine, machine: HiveMachine, event: HiveMachineEvent): boolean {
+  return machine.state !== before.state || machine.isReplaced !== before.isReplaced || isDrainedBy(event) !== null;
+}
+
+/** What an operator's word on draining comes to; null for everything else. */
+function isDrainedBy(event: HiveMachineEvent): boolean | null {
+  if (event.type === "resume_requested") return false;
+  return event.type === "drain_requested" && event.isPassing !== true ? true : null;
 }
 
 /** A stop whose end is not proven is still to be brought to its end. */

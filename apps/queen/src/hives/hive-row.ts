@@ -72,7 +72,6 @@ export function withMachine(row: HiveRow, machine: HiveMachine, nowMs: number): 
   return {
     ...row,
     state: stateNameOf(machine),
-    isDrained: machine.isDrained,
     replacedSince: machine.isDrained || machine.isReplaced ? replacedFrom(row, nowMs) : (row.replacedSince ?? null),
     identity: runOf(machine.state) ?? row.identity,
     restarts: machine.restarts,
