@@ -246,20 +246,24 @@ describe("the life of a hive", () => {
     });
   });
 
-  it("ends a daemon only after it was found mute for its grace and not for the first time, and never while frozen", () => {
+  it("ends a daemon only after it was found mute for its grace and not for the first time in a row, and never while frozen", () => {
     fc.assert(
       fc.property(steps, (history) => {
         const world = new World();
         world.tell({ type: "start_requested" });
+        let found: Finding | null = null;
         for (const { kind, choice, passMs, isFrozen } of history) {
           world.nowMs += passMs;
           const event = eventOf(world, kind, choice);
           if (event === null) continue;
           const { state, lostAtMs } = world.machine;
           const effects = world.tell(event, isFrozen);
+          const before = found;
+          if (kind !== "late" && event.type === "diagnosed") found = event.finding;
           if (!effects.some((effect) => effect.kind === "end_daemon")) continue;
           expect(isFrozen).toBe(false);
           expect(lostAtMs).not.toBeNull();
+          expect(before).toBe("mute");
           expect(event).toMatchObject({ type: "diagnosed", finding: "mute" });
           expect(state.name === "suspect" && world.nowMs - state.sinceMs >= policy.suspectGraceMs).toBe(true);
         }
@@ -267,6 +271,27 @@ describe("the life of a hive", () => {
       { numRuns: 500 },
     );
   });
+
+  it.each(["unclear", "answers"] as const)(
+    "ends no daemon that was found mute once before and once after it was found: %s",
+    (between) => {
+      const world = new World();
+      const run = runOfEpoch(2);
+      const ends = (finding: Finding): boolean => {
+        world.nowMs += policy.suspectGraceMs - 1;
+        const effects = world.tell({ type: "diagnosed", epoch: 2, finding, detail: "", atMs: world.nowMs });
+        return effects.some(({ kind }) => kind === "end_daemon");
+      };
+      world.tell({ type: "start_requested" });
+      world.tell({ type: "start_answered", run });
+      world.tell({ type: "connected", run, atMs: 0 });
+      world.tell({ type: "link_lost", epoch: 2, reason: "beats_missed", detail: "no beat", atMs: policy.suspectGraceMs - 1 });
+      world.nowMs = 0;
+      for (const finding of ["mute", between, "mute"] as const) expect(ends(finding)).toBe(false);
+      expect(world.machine.state.name).toBe("suspect");
+      expect(ends("mute")).toBe(true);
+    },
+  );
 
   it("hears nothing of what is said of a run that another one has followed", () => {
     fc.assert(

@@ -154,12 +154,15 @@ function onLinkLost(
 }
 
 function onDiagnosed(
-  machine: HiveMachine,
+  before: HiveMachine,
   event: Extract<HiveMachineEvent, { type: "diagnosed" }>,
   policy: HivePolicy,
 ): HiveTransition {
-  const { state } = machine;
-  if (!isDoubted(state) || state.run.hive_epoch !== event.epoch) return same(machine);
+  if (!isDoubted(before.state) || before.state.run.hive_epoch !== event.epoch) return same(before);
+  // Whatever else is found between two times that it is mute begins anew.
+  const isUnmuted = before.state.name === "suspect" && before.state.isMute && event.finding !== "mute";
+  const state: Doubted = isUnmuted ? { ...before.state, isMute: false } : before.state;
+  const machine = { ...before, state };
   const lost = { ...machine, lostAtMs: machine.lostAtMs ?? event.atMs };
   switch (event.finding) {
     case "gone":
@@ -170,7 +173,7 @@ function onDiagnosed(
       if (state.isHasty) return to(machine, { ...state, isHasty: false }, [schedule("retry", 0)]);
       return { machine, effects: [{ kind: "connect", run: state.run }] };
     case "mute":
-      return onMute(lost, state, event, { policy, isConfirmed: machine.lostAtMs !== null });
+      return onMute(lost, state, event, policy);
     case "unclear":
       // Nothing says that it is ill: it is only tried again, and after its grace it counts as out of reach.
       if (isWithinGrace(state, event.atMs, policy)) {
@@ -207,23 +210,24 @@ function outOfReach(lost: HiveMachine, state: Doubted, detail: string): HiveTran
 }
 
 /**
- * A daemon that lives and is mute is ended after its grace, unless we are the one who is ill. It has to be found mute twice:
- * hives that were lost together are then known to the guard before the first of them is ended.
+ * A daemon that lives and is mute is ended after its grace, unless we are the one who is ill. It has to be found mute twice in
+ * a row: hives that were lost together are then known to the guard before the first of them is ended.
  */
 function onMute(
   lost: HiveMachine,
   state: Doubted,
   event: Extract<HiveMachineEvent, { type: "diagnosed" }>,
-  { policy, isConfirmed }: { readonly policy: HivePolicy; readonly isConfirmed: boolean },
+  policy: HivePolicy,
 ): HiveTransition {
+  const again = [schedule("retry", 0)];
   // While it was unreachable it may have been mute for long: its grace begins when its host answers again.
   if (state.name === "unreachable") {
-    return to(lost, { name: "suspect", run: state.run, reason: "health_failed", sinceMs: event.atMs, isHasty: false }, [
-      schedule("retry", 0),
-    ]);
+    const { run } = state;
+    const anew = { name: "suspect", run, reason: "health_failed", sinceMs: event.atMs, isHasty: false, isMute: true } as const;
+    return to(lost, anew, again);
   }
-  if (isWithinGrace(state, event.atMs, policy) || policy.isFrozen || !isConfirmed)
-    return { machine: lost, effects: [schedule("retry", 0)] };
+  if (!state.isMute) return to(lost, { ...state, isMute: true }, again);
+  if (isWithinGrace(state, event.atMs, policy) || policy.isFrozen) return { machine: lost, effects: again };
   return to({ ...lost, lastError: event.detail }, { name: "hung", run: state.run }, [
     { kind: "disconnect" },
     { kind: "end_daemon", run: state.run },

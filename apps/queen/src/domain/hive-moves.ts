@@ -26,7 +26,7 @@ export function suspect(
   atMs: number,
   isHasty = false,
 ): HiveTransition {
-  return to({ ...machine, lastError: detail }, { name: "suspect", run, reason, sinceMs: atMs, isHasty }, [
+  return to({ ...machine, lastError: detail }, { name: "suspect", run, reason, sinceMs: atMs, isHasty, isMute: false }, [
     { kind: "disconnect" },
     { kind: "diagnose", run },
   ]);

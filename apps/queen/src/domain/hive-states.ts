@@ -20,13 +20,17 @@ export type HiveMachineState =
   | { readonly name: "starting"; readonly step: "calling" }
   | { readonly name: "starting"; readonly step: "connecting"; readonly run: HiveIdentity }
   | { readonly name: "running"; readonly run: HiveIdentity; readonly sinceMs: number }
-  /** `isHasty`: the link was lost so soon after it stood that the next one waits for a pause. */
+  /**
+   * `isHasty`: the link was lost so soon after it stood that the next one waits for a pause. `isMute`: its last diagnosis found
+   * it mute.
+   */
   | {
       readonly name: "suspect";
       readonly run: HiveIdentity;
       readonly reason: SuspicionReason;
       readonly sinceMs: number;
       readonly isHasty: boolean;
+      readonly isMute: boolean;
     }
   | { readonly name: "crashed"; readonly reason: string }
   | { readonly name: "hung"; readonly run: HiveIdentity }
