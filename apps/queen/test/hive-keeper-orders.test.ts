@@ -87,6 +87,22 @@ describe("an order that its queen has not brought to its end", () => {
   });
 });
 
+describe("a stop of a hive with its workers", () => {
+  it.each([
+    ["its host has proven it", true],
+    ["another queen owns it", false],
+  ])("records that nothing is left there where %s: %s", async (_title, isProven) => {
+    await using world = await KeeperWorld.open();
+    const stop = world.keeper().stopFor(OPERATOR, "stop", soon);
+    await world.settle();
+    if (isProven) world.stops[0]?.prove();
+    else world.stops[0]?.disown();
+    await stop;
+    await world.settle();
+    expect(world.row).toMatchObject({ state: "stopped", isEmpty: isProven, order: null });
+  });
+});
+
 describe("an order while the queen lets go of a hive", () => {
   it("does not start what she stops", async () => {
     await using world = await KeeperWorld.open();

@@ -58,6 +58,8 @@ export interface AskedStop {
   prove(): void;
   /** Its host does not answer. */
   fail(): void;
+  /** It says that another queen owns the hive. */
+  disown(): void;
 }
 
 /** One hive's keeper with a real registry, on a host whose commands a test answers. */
@@ -222,6 +224,7 @@ export class KeeperWorld implements AsyncDisposable {
       keepWorkers,
       prove: () => resolve({ hive_id: "gpu1", was_running: true, workers_kept: keepWorkers ? 1 : 0, stopped: [], left: [] }),
       fail: () => reject(new QhError("host_unreachable", "cannot stop the hive: its host does not answer")),
+      disown: () => reject(new QhError("owned_by_another_queen", "cannot stop the hive: it belongs to another queen")),
     });
     return promise;
   }

@@ -164,11 +164,17 @@ test("without a queen, what was recorded as stopped is looked at too, and a full
     ],
   });
   world.isDiskFull = false;
+  await stopRows(world.settings(), world.store, QUEEN.queen_id);
+  expect(world.store.hives().map(({ state, isEmpty }) => [state, isEmpty])).toEqual([
+    ["stopped", true],
+    ["stopped", true],
+  ]);
+  // Another queen has taken them meanwhile: that proves nothing of what was ours.
   world.program.answer({ error: { code: "owned_by_another_queen", message: "cannot stop it: it is another's" } });
   const others = await stopRows(world.settings(), world.store, QUEEN.queen_id);
   expect(others.hives.map(({ fate }) => fate)).toEqual(["not_ours", "not_ours"]);
   expect(world.store.hives().map(({ state, isEmpty }) => [state, isEmpty])).toEqual([
-    ["stopped", true],
-    ["stopped", true],
+    ["stopped", false],
+    ["stopped", false],
   ]);
 });

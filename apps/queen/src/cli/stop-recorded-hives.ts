@@ -66,7 +66,8 @@ function record(store: Store, row: HiveRow, fate: HiveFate): string | null {
           ...row,
           state,
           since: new Date(systemClock.nowMs()).toISOString(),
-          isEmpty: isStopped,
+          // What another queen owns was not looked at.
+          isEmpty: isStopped && fate.fate !== "not_ours",
           order: isStopped ? null : (row.order ?? null),
         },
       ],

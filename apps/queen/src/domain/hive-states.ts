@@ -112,7 +112,8 @@ export type HiveMachineEvent =
   | { readonly type: "resume_requested"; readonly actor: string }
   | { readonly type: "stop_requested"; readonly workers: "stop" | "keep"; readonly actor?: string }
   | { readonly type: "restart_requested"; readonly actor: string }
-  | { readonly type: "stop_ended"; readonly left: readonly string[] };
+  /** `isOthers`: another queen owns it, so nothing was stopped there and nothing proven. */
+  | { readonly type: "stop_ended"; readonly left: readonly string[]; readonly isOthers?: boolean };
 
 /** What the shell does after a transition, in this order. */
 export type HiveEffect =

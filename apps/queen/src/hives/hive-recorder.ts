@@ -74,7 +74,7 @@ export class HiveRecorder {
       isDrained: isDrainedBy(event) ?? this.#row.isDrained === true,
       since: isMove ? new Date(clock.nowMs()).toISOString() : this.#row.since,
       ...(found.former === null ? { ...placeOf(settings), installed: found.installed } : {}),
-      isEmpty: machine.state.name === "stopped" && before.state.name === "stopping" && before.state.workers === "stop",
+      isEmpty: isProvenEmpty(before, machine, event),
       ...(isOrderDone(machine, event) ? { order: null } : {}),
       ...(isBack ? { last: null } : {}),
     };
@@ -115,6 +115,12 @@ export function isRecorded(before: HiveMachine, machine: HiveMachine, event: Hiv
 function isDrainedBy(event: HiveMachineEvent): boolean | null {
   if (event.type === "resume_requested") return false;
   return event.type === "drain_requested" && event.isPassing !== true ? true : null;
+}
+
+/** What another queen owns was not looked at. */
+function isProvenEmpty({ state: before }: HiveMachine, { state }: HiveMachine, event: HiveMachineEvent): boolean {
+  if (event.type !== "stop_ended" || event.isOthers === true) return false;
+  return state.name === "stopped" && before.name === "stopping" && before.workers === "stop";
 }
 
 /** A stop whose end is not proven is still to be brought to its end. */

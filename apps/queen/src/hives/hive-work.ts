@@ -194,7 +194,8 @@ export class HiveWork implements AsyncDisposable {
       former !== null && leftAfter(former).length > 0
         ? former
         : bothStops(former, await stopOnHost({ host, commands, queenId, known }, workers, deadline));
-    this.#post({ type: "stop_ended", left: leftAfter(outcome) });
+    const isOthers = outcome.kind === "not_ours";
+    this.#post({ type: "stop_ended", left: leftAfter(outcome), ...(isOthers ? { isOthers } : {}) });
     return outcome;
   }
 
