@@ -93,7 +93,7 @@ export function unfinishedOrder({ order, stoppedByOperator, state }: HiveRow): H
 
 /** The daemon that an earlier queen knew; null when there is none, or the configuration means another place now. */
 export function recordedRun(row: HiveRow, hive: HiveSettings): HiveIdentity | null {
-  return isSamePlace(row, hive) && row.stateDir === hive.stateDir ? row.identity : null;
+  return isInPlace(row, hive) && isSameInstallation(row, hive) ? row.identity : null;
 }
 
 /**
@@ -104,11 +104,12 @@ export function hasGoneBack(known: HiveIdentity | null, run: HiveIdentity | null
   return known !== null && run !== null && run.hive_epoch <= known.hive_epoch && !isSameProcess(known, run);
 }
 
-/** What was found in place on a hive's host; null when the configuration means another place now. */
+/** What was found in place on a hive's host; null when the configuration means another folder there, or reaches it otherwise. */
 export function stillInstalled(row: HiveRow, hive: HiveSettings): InstalledFiles | null {
-  return isSamePlace(row, hive) ? (row.installed ?? null) : null;
+  return isSameInstallation(row, hive) ? (row.installed ?? null) : null;
 }
 
-function isSamePlace(row: HiveRow, hive: HiveSettings): boolean {
+/** Whether its program is to be in the same folder of a host that is reached in the same way. Its state has a place of its own. */
+function isSameInstallation(row: HiveRow, hive: HiveSettings): boolean {
   return row.installDir === hive.installDir && isDeepStrictEqual(row.reach ?? null, hive.reach);
 }
