@@ -1,5 +1,14 @@
+import { readlinkSync } from "node:fs";
+import { appendFile } from "node:fs/promises";
 import { isProcessAlive } from "@queen-and-hive/daemon";
-import { startTestCluster, type TestCluster } from "@queen-and-hive/dev-env";
+import {
+  programCommand,
+  startProgram,
+  startTestCluster,
+  type TestCluster,
+  temporaryDirectory,
+  until,
+} from "@queen-and-hive/dev-env";
 import { COMMAND_EXIT } from "@queen-and-hive/protocol";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { identityOf } from "./identity.ts";
@@ -25,6 +34,40 @@ test("status, ps and events say what runs, as tables for people and as the lists
   expect(workers?.json).toMatchObject({ workers: [{ worker_id: worker?.worker_id, pid: worker?.pid, state: "ready" }] });
   for (const line of (journal?.stdout ?? "").trimEnd().split("\n")) expect(JSON.parse(line)).toHaveProperty("sequence");
 });
+
+test("logs prints the output of a model's workers or of one, and what is written then until Ctrl-C", async () => {
+  const [worker] = await cluster.workers();
+  if (worker === undefined) return expect.unreachable("there is a worker");
+  const { worker_id: id } = worker;
+  const words = [
+    ["worker", "logs", id],
+    ["logs", "fake", "--tail", "1"],
+    ["logs", "fake", "--json"],
+    ["logs", "nobody"],
+  ];
+  const [one, last, json, unknown] = await Promise.all(words.map((line) => cluster.queen.command(line)));
+  expect(one?.stdout).toContain("is ready");
+  expect(one?.stdout.endsWith(`\n${last?.stdout}`) || one?.stdout === last?.stdout).toBe(true);
+  expect(last?.stdout.split("\n")).toHaveLength(2);
+  for (const line of json?.stdout.trimEnd().split("\n") ?? []) expect(JSON.parse(line)).toMatchObject({ worker_id: id });
+  expect([unknown?.exitCode, unknown?.stderr]).toEqual([1, expect.stringContaining("cannot find a worker of the model nobody")]);
+  const gone = await cluster.queen.command(["worker", "logs", "worker-00000000-0000-4000-8000-000000000000", "-f"]);
+  expect([gone.exitCode, gone.stderr]).toEqual([1, expect.stringContaining("cannot find the worker worker-0")]);
+
+  await using folder = await temporaryDirectory();
+  const argv = [...programCommand("queen"), "logs", "fake", "-f", "--tail", "1", "--url", cluster.queen.url];
+  await using following = await startProgram(argv, {
+    env: { PATH: process.env["PATH"] ?? "" },
+    cwd: folder.path,
+    logFile: folder.join("follow.log"),
+  });
+  await until(() => following.output() === last?.stdout, 60_000, "its tail");
+  await appendFile(readlinkSync(`/proc/${worker.pid}/fd/1`), "one more\nhalf a line");
+  await until(() => following.output().endsWith("one more\n"), 60_000, "what was added");
+  following.send("SIGINT");
+  expect(await following.ended(60_000)).toEqual({ code: 0, signal: null });
+  expect(following.output()).toBe(`${last?.stdout}one more\nhalf a line\n`);
+}, 180_000);
 
 test("run prints the answer, says when it was cut, and names the models when there is no such one", async () => {
   const whole = await cluster.queen.command(["run", "fake", "hello"]);

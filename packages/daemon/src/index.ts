@@ -35,6 +35,7 @@ export type { Listen } from "./http/listen.ts";
 export { requestIdOf } from "./http/request-id.ts";
 export type { MoreEndpoint } from "./http/router.ts";
 export { isLoopbackName } from "./http/same-site.ts";
+export { sendText } from "./http/send-text.ts";
 export { type HttpLimits, type HttpServerOptions, type RunningServer, startHttpServer } from "./http/server.ts";
 export { encodeSse, openSse, SSE_BUFFER_BYTES_MAX, type SseEvent, type SseWriter } from "./http/sse.ts";
 export { fieldOf, parseJson } from "./json-field.ts";

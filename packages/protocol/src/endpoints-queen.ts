@@ -147,6 +147,22 @@ export const QUEEN_ENDPOINTS = defineEndpoints({
     unknownFields: "person",
     errors: ["unauthenticated", "forbidden"],
   },
+  getWorkerLogs: {
+    method: "GET",
+    path: "/v2/workers/:worker_id/logs",
+    caller: "reader",
+    summary:
+      "The last `tail` lines of a worker's own output; with `follow=true` also what it writes then, as long as it is there.",
+    query: typed<{ tail?: string; follow?: "true" | "false" }>({
+      type: "object",
+      properties: { tail: { type: "string", pattern: "^[0-9]{1,6}$" }, follow: { enum: ["true", "false"] } },
+      additionalProperties: false,
+    }),
+    form: "text",
+    status: 200,
+    unknownFields: "person",
+    errors: ["unauthenticated", "forbidden", "worker_not_found", "invalid_query", "peer_unreachable"],
+  },
   getEvents: {
     method: "GET",
     path: "/v2/events",

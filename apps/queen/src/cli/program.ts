@@ -4,6 +4,7 @@ import { processSurroundings } from "../config/load.ts";
 import { QUEEN_VERSION } from "../version.ts";
 import { explainError } from "./explain-error.ts";
 import { addHiveCommands } from "./hive-program.ts";
+import type { LogFlags } from "./worker-logs.ts";
 
 /** Options that every command has. */
 export interface CommonOptions {
@@ -58,6 +59,13 @@ export async function queenProgram(args: readonly string[]): Promise<number> {
         (await import("./run.ts")).run(model, prompt, options, around),
       ),
     );
+  addLogCommand(program.command("logs"), "the output of all workers of a model", "<model>", "id of a model").action(
+    run(async (model: string, flags: LogFlags) => (await import("./worker-logs.ts")).modelLogs(model, flags, around)),
+  );
+  const worker = program.command("worker").description("look at single workers");
+  addLogCommand(worker.command("logs"), "a worker's own output", "<worker>", "id of a worker").action(
+    run(async (id: string, flags: LogFlags) => (await import("./worker-logs.ts")).workerLogs(id, flags, around)),
+  );
   configured(program.command("doctor"))
     .description("look at the hosts of hives and say what is wrong there and what to do; changes nothing")
     .argument("[hives...]", "ids of hives; all when none is named")
@@ -94,6 +102,19 @@ function remote(command: Command): Command {
   return configured(command)
     .option("--url <url>", "address of a queen elsewhere; QUEEN_KEY is her key", readUrl)
     .option("--json", "print JSON for programs");
+}
+
+function addLogCommand(command: Command, what: string, argument: string, about: string): Command {
+  return remote(command)
+    .description(`${what}: the last lines`)
+    .argument(argument, about)
+    .option("--tail <lines>", "so many lines", readLines)
+    .option("-f, --follow", "go on with what is written from now on, until Ctrl-C or the end of the worker");
+}
+
+function readLines(text: string): string {
+  if (/^[0-9]{1,6}$/.test(text)) return text;
+  throw new InvalidArgumentError("Write a number of lines such as 100.");
 }
 
 function readUrl(text: string): string {

@@ -9,6 +9,7 @@ import {
   type QueenAddress,
   type QueenClaimAnswer,
   valueOrThrow,
+  type WorkerId,
   type WorkerRecord,
 } from "@queen-and-hive/protocol";
 import type { WorkerCalls } from "../workers/fleet-context.ts";
@@ -21,6 +22,10 @@ export interface HiveCalls extends WorkerCalls, AsyncDisposable {
   claim(address: QueenAddress, signal?: AbortSignal): Promise<QueenClaimAnswer>;
   /** The event stream: a snapshot, then changes, telemetry and beats. */
   events(signal: AbortSignal): AsyncIterable<HiveEvent>;
+  /** The last lines of a worker's own output. */
+  workerLogs(workerId: WorkerId, query: { readonly tail?: string }, signal: AbortSignal): Promise<string>;
+  /** The same, then what it writes, until it is gone. */
+  followWorkerLogs(workerId: WorkerId, query: { readonly tail?: string }, signal: AbortSignal): AsyncIterable<string>;
   /** Tells the daemon to be quick: what is left of its stop has this long. */
   hurry(deadlineMs: number): Promise<void>;
 }
@@ -73,6 +78,14 @@ export function createHiveCalls(options: HiveCallsOptions): HiveCalls {
     checkWorker: (workerId, signal) =>
       peer.call(HIVE_ENDPOINTS.checkWorker, { params: { worker_id: workerId }, ...quick(signal) }),
     getWorker: (workerId, signal) => peer.call(HIVE_ENDPOINTS.getWorker, { params: { worker_id: workerId }, ...quick(signal) }),
+    workerLogs: async (workerId, query, signal) =>
+      String(await peer.call(HIVE_ENDPOINTS.getWorkerLogs, { params: { worker_id: workerId }, query, ...quick(signal) })),
+    followWorkerLogs: (workerId, query, signal) =>
+      peer.text<typeof HIVE_ENDPOINTS.getWorkerLogs>(HIVE_ENDPOINTS.getWorkerLogs, {
+        params: { worker_id: workerId },
+        query: { ...query, follow: "true" },
+        signal,
+      }),
     async hurry(deadlineMs) {
       // It answers when the workers are gone.
       const deadline = Deadline.in(deadlineMs + slowTimeoutMs);

@@ -7,12 +7,13 @@ import type { FleetMember, HiveFleet } from "./hive-fleet.ts";
 import { readHiveLog } from "./hive-log.ts";
 import type { LeavingHive } from "./leaving-hives.ts";
 import { describeFate, isCleanFate, stopHive } from "./stop-cascade.ts";
+import { createWorkerOutput, type WorkerOutput } from "./worker-output.ts";
 
 /**
  * What operators may order of hives. Every method throws `hive_not_found` for a hive that is not there; every order throws
  * `shutting_down` while the queen stops.
  */
-export interface HiveOrders {
+export interface HiveOrders extends WorkerOutput {
   record(hiveId: string): HiveRecord;
   /** Takes a hive that the configuration has got since the start. Throws `invalid_config`. */
   take(hiveId: string, actor: string): Promise<HiveRecord>;
@@ -159,6 +160,10 @@ export function createHiveOrders(options: HiveOrdersOptions): HiveOrders {
       const { host, settings: hive } = hives.member(hiveId);
       return await readHiveLog(host, hive, lines, Deadline.in(settings.health.timeoutMs, clock), signal);
     },
+    ...createWorkerOutput(
+      () => workers.list(),
+      (hiveId) => hives.member(hiveId).keeper.calls,
+    ),
   };
   return orders;
 }

@@ -12,6 +12,7 @@ import { getMetrics } from "./get-metrics.ts";
 import { getModel } from "./get-model.ts";
 import { getReadyz } from "./get-readyz.ts";
 import { getVersion } from "./get-version.ts";
+import { getWorkerLogs } from "./get-worker-logs.ts";
 import type { Identity } from "./identity.ts";
 import { listHives } from "./list-hives.ts";
 import { listModels } from "./list-models.ts";
@@ -49,6 +50,7 @@ export function queenHandlers(queen: QueenView, gateway: Gateway<Identity>): Han
     postHiveStop: postHiveStop(queen),
     getHiveLogs: getHiveLogs(queen),
     listWorkers: listWorkers(queen),
+    getWorkerLogs: getWorkerLogs(queen),
     listRequests: listRequests(queen),
     deleteRequest: deleteRequest(queen),
     getEvents: getEvents(queen),
