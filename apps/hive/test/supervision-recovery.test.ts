@@ -106,6 +106,27 @@ test("an end whose message could not be kept, since its hive was ending, is told
   });
 });
 
+test("why a worker was given up, which could not be kept on disk, is told by the next hive", async () => {
+  const start = { silence_s: 1, total_s: null, warmup: false };
+  const request = spawnRequest(shellSpec("exec sleep 600", { start, restart: { ...fastRestart(), first_s: 600, max_s: 600 } }));
+  const workerExited = async (): Promise<void> => {
+    throw new Error("the disk is full");
+  };
+  const first = await openTestHive(cleanup, { options: { notices: { workerReady: async () => undefined, workerExited } } });
+  await first.supervision.spawn(request);
+  await untilState(first, request.worker_id, "backing_off");
+  await first.supervision[Symbol.asyncDispose]();
+  const next = await openTestHive(cleanup, { stateDir: first.stateDir, stateId: first.stateId, config: first.options.config });
+  await next.supervision.recover();
+  expect(await until("its end is told", () => next.exited[0])).toMatchObject({
+    worker_id: request.worker_id,
+    incarnation: 1,
+    cause: "start_silent",
+    will_restart: true,
+  });
+  await untilState(next, request.worker_id, "backing_off");
+});
+
 test("the exit code of an adopted worker is known when it ends, and so are its last words", async () => {
   const request = spawnRequest(shellSpec("echo up; while [ ! -e go ]; do sleep 0.02; done; rm go; echo last words; exit 7"));
   const first = await startKillableHive(cleanup, [request]);

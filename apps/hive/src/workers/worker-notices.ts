@@ -55,7 +55,7 @@ export async function sayExited(
     await notices.workerExited({ worker_id: workerId, queen_id: queenId, incarnation, ...exit, will_restart: willRestart });
     return true;
   } catch (error) {
-    log.error("cannot keep the message of a worker's end on disk; the next snapshot, or the next hive, tells the queen", {
+    log.error("cannot keep the message of a worker's end on disk; the next snapshot shows it to the queen", {
       error,
       worker_id: workerId,
     });

@@ -210,7 +210,8 @@ export class Worker implements Disposable {
     let isTold = true;
     for (const effect of step.effects) isTold = (await this.#say(effect, processOf(step.life.phase))) && isTold;
     // Of an end that nobody was told, the ledger keeps the process: the next daemon finds it gone and tells it.
-    if (!isSaidLater && (isTold || !isFact)) await keepRecord(this.#context, step.life, facts, event.type === "launched");
+    const keepsProcess = !isTold && (isFact || event.type === "stop_proven");
+    if (!isSaidLater && !keepsProcess) await keepRecord(this.#context, step.life, facts, event.type === "launched");
     if (!isFact) this.#become(step.life, facts, !isSaidLater);
     for (const effect of step.effects) await this.#run(effect);
     return true;
