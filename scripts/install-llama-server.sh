@@ -27,28 +27,34 @@ program="$(find "$folder/wheel" -path '*/bin/llama-server' -print -quit)"
 [ -n "$program" ] || fail "there is none in $PACKAGE"
 
 # It was built for some processor: only a start with a model, whose warm-up computes a token, tells whether it runs on this one.
-python3 - "$program" "$model" "$READY_WITHIN_S" <<'PY' || fail "the one of $PACKAGE does not run here"
+python3 - "$program" "$model" "$READY_WITHIN_S" "$folder/first-start.log" <<'PY' || fail "the one of $PACKAGE does not run here"
 import http.client, socket, subprocess, sys, time
 
-program, model, within = sys.argv[1:]
+program, model, within, log = sys.argv[1:]
 with socket.socket() as free:
     free.bind(("127.0.0.1", 0))
     port = free.getsockname()[1]
-engine = subprocess.Popen([program, "-m", model, "--host", "127.0.0.1", "--port", str(port), "-c", "512"],
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-status, deadline = None, time.monotonic() + float(within)
-while status != 200 and engine.poll() is None and time.monotonic() < deadline:
-    try:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
-        connection.request("GET", "/health")
-        status = connection.getresponse().status
-    except OSError:
-        pass
-    time.sleep(0.1)
-ended = engine.poll()
-engine.kill()
-said = engine.communicate()[0].decode(errors="replace")
+# Into a file: a pipe that nobody reads would hold up an engine that says much.
+with open(log, "wb") as output:
+    engine = subprocess.Popen([program, "-m", model, "--host", "127.0.0.1", "--port", str(port), "-c", "512"],
+                              stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+try:
+    status, deadline = None, time.monotonic() + float(within)
+    while status != 200 and engine.poll() is None and time.monotonic() < deadline:
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+            connection.request("GET", "/health")
+            status = connection.getresponse().status
+        except (OSError, http.client.HTTPException):
+            pass
+        time.sleep(0.1)
+    ended = engine.poll()
+finally:
+    engine.kill()
+    engine.wait()
 if status != 200:
+    with open(log, errors="replace") as output:
+        said = output.read()
     sys.exit(f"{said}llama-server {'was not ready in time' if ended is None else f'ended with {ended}'}")
 PY
 
