@@ -133,7 +133,6 @@ describe("the removal of a hive that cannot be stopped", () => {
     await until(() => program.calls("stop").length === 1, 10_000, "it to be stopped");
     // Its queen may be killed now.
     expect(world.store.hives()).toMatchObject([{ isDrained, state: "stopping" }]);
-    expect(given.hives.forWorkers()).toMatchObject([{ isReplaced: true }]);
     program.letGo();
     await expect(removal).rejects.toMatchObject({ kind: "stop_failed" });
     expect(world.store.hives()).toMatchObject([{ isDrained }]);
@@ -146,6 +145,9 @@ describe("the removal of a hive that cannot be stopped", () => {
     world.isDiskFull = false;
     await given.orders.stop("gpu1", "stop", "key:me");
     expect(world.store.hives()).toMatchObject([{ isDrained, state: "stopped" }]);
+    // Started again, it is to get work unless an operator says otherwise.
+    await given.orders.start("gpu1", "key:me");
+    expect(given.hives.forWorkers()).toMatchObject([{ arriving: true, hopeful: !isDrained }]);
   });
 
   it("lets an operator's drain that is ordered meanwhile stand", async () => {
