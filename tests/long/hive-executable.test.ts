@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { createPeer, type Peer } from "@queen-and-hive/daemon";
+import { createPeer, fieldOf, type Peer } from "@queen-and-hive/daemon";
 import {
   freePort,
   freePortRange,
@@ -193,8 +193,4 @@ async function must(argv: readonly string[], cwd: string) {
 
 function isFor(path: string): (request: RecordedRequest) => boolean {
   return ({ url }) => url === path;
-}
-
-function fieldOf(value: unknown, name: string): unknown {
-  return typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
 }

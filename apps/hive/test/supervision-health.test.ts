@@ -1,8 +1,7 @@
-import { isProcessAlive } from "@queen-and-hive/daemon";
+import { fieldOf, isProcessAlive } from "@queen-and-hive/daemon";
 import { fakeWorkerCommand } from "@queen-and-hive/dev-env";
 import { QhError, type WorkerSpec } from "@queen-and-hive/protocol";
 import { afterEach, describe, expect, test } from "vitest";
-import { fieldOf } from "../src/process/ask-worker.ts";
 import type { SupervisorConfig } from "../src/workers/supervisor-options.ts";
 import {
   Cleanup,

@@ -9,6 +9,7 @@ export { ensurePrivateDir } from "./files/private-dir.ts";
 export { setAside } from "./files/set-aside.ts";
 export { peekStateFile, readStateFile, readTextIfThere, type StateFileContent } from "./files/state-file.ts";
 export { writeFileDurable, writeFileDurableSync } from "./files/write-durable.ts";
+export { fieldOf, parseJson } from "./json-field.ts";
 export { keptConfigText, keptStartSha256 } from "./kept-start.ts";
 export {
   isProcessAlive,

@@ -1,6 +1,7 @@
+import { fieldOf } from "@queen-and-hive/daemon";
 import type { WorkerSpec } from "@queen-and-hive/protocol";
 import { flagValue } from "../domain/command-line.ts";
-import { askWorker, fieldOf } from "./ask-worker.ts";
+import { askWorker } from "./ask-worker.ts";
 
 /** Whom to ask, once it is ready. */
 export interface AskedWorker {

@@ -1,4 +1,5 @@
 import { get } from "node:http";
+import { parseJson } from "@queen-and-hive/daemon";
 
 /** A question to a worker's own HTTP server. */
 export interface WorkerQuestion {
@@ -33,7 +34,7 @@ export function askWorker({ url, timeoutMs, key }: WorkerQuestion, signal: Abort
       });
       response.on("error", () => resolve(null));
       // A character may be cut in two by the network, so the text is made of the whole.
-      response.on("end", () => resolve({ status, body: parse(Buffer.concat(chunks).toString("utf8")) }));
+      response.on("end", () => resolve({ status, body: parseJson(Buffer.concat(chunks).toString("utf8")) ?? null }));
     });
     request.on("error", () => resolve(null));
   });
@@ -44,21 +45,7 @@ export function endsWithin(ms: number, signal: AbortSignal): AbortSignal {
   return ms <= TIMER_MS_MAX ? AbortSignal.any([signal, AbortSignal.timeout(ms)]) : signal;
 }
 
-/** An own field of what a worker sent; undefined when it has none. */
-export function fieldOf(value: unknown, key: string): unknown {
-  if (typeof value !== "object" || value === null || !Object.hasOwn(value, key)) return undefined;
-  return Object.entries(value).find(([name]) => name === key)?.[1];
-}
-
 /** SGLang's description of itself is the longest that we read. */
 const ANSWER_BYTES_MAX = 262_144;
 /** What Node's timers can wait, some 24 days; they take a longer time for none. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-}

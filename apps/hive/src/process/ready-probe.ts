@@ -1,4 +1,5 @@
-import { askWorker, fieldOf, type WorkerQuestion } from "./ask-worker.ts";
+import { fieldOf } from "@queen-and-hive/daemon";
+import { askWorker, type WorkerQuestion } from "./ask-worker.ts";
 
 /** What a worker's own health path answered. */
 export interface ProbeAnswer {

@@ -34,7 +34,7 @@ export class Sightings {
 
   /** What an earlier daemon of this boot has seen; null when there was none, or nothing can be read. */
   recall(): Sighting | null {
-    const lines = readText(this.#path).split("\n");
+    const lines = seenText(this.#path).split("\n");
     // What has no end was cut off while it was written.
     lines.pop();
     if (lines.shift() !== `boot ${this.#bootId}`) return null;
@@ -129,7 +129,7 @@ function isSame(one: OomKills | null, other: OomKills | null): boolean {
   return one?.machine === other?.machine && one?.worker === other?.worker;
 }
 
-function readText(path: string): string {
+function seenText(path: string): string {
   try {
     return readBeginning(path, BYTES_MAX);
   } catch {

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { parseJson } from "@queen-and-hive/daemon";
 import type { Device } from "./device.ts";
 
 /** The arguments of `rocm-smi` that `parseRocmSmi` reads the output of. */
@@ -87,14 +88,6 @@ function namesIn(dir: string): readonly string[] {
     return readdirSync(dir);
   } catch {
     return [];
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
   }
 }
 

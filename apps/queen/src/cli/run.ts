@@ -1,5 +1,6 @@
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
+import { fieldOf, parseJson } from "@queen-and-hive/daemon/basics";
 import { COMMAND_EXIT, isErrorKind, QhError, QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
 import { createParser } from "eventsource-parser";
 import type { ConfigSurroundings } from "../config/load.ts";
@@ -87,12 +88,7 @@ function parsePiece(data: string): Piece | QhError {
 }
 
 function refusalOf(text: string, status: number): QhError {
-  try {
-    const value: unknown = JSON.parse(text);
-    return errorOf(fieldOf(value, "error"), status);
-  } catch {
-    return errorOf(undefined, status);
-  }
+  return errorOf(fieldOf(parseJson(text), "error"), status);
 }
 
 function errorOf(error: unknown, status: number): QhError {
@@ -100,10 +96,6 @@ function errorOf(error: unknown, status: number): QhError {
   const message = fieldOf(error, "message");
   const kind = typeof code === "string" && isErrorKind(code) ? code : "engine_failed";
   return new QhError(kind, typeof message === "string" ? message : `cannot use the answer of the queen: status ${status}`);
-}
-
-function fieldOf(value: unknown, name: string): unknown {
-  return typeof value === "object" && value !== null && Object.hasOwn(value, name) ? Reflect.get(value, name) : undefined;
 }
 
 async function textOf(response: IncomingMessage): Promise<string> {
