@@ -111,7 +111,7 @@ describe("the last bytes of an answer", () => {
 
   it.each([
     ["does not read them", [], "client_closed"],
-    ["has them not when its time is over", ["x-request-timeout: 1"], "deadline_exceeded"],
+    ["has them not when its time is over", ["x-request-timeout: 3"], "deadline_exceeded"],
   ])("are no success where the client %s", async (_what, headers, kind) => {
     await using engine = await TestEngine.start(wholeAnswer);
     await using queen = await GatewayHarness.start({ stream: { idleMs: kind === "client_closed" ? 300 : 20_000 } });
@@ -133,7 +133,7 @@ describe("the last bytes of an answer", () => {
     await using queen = await GatewayHarness.start({ answer: { wholeBytes: 64 * MEBIBYTE, eventBytes: 64 * MEBIBYTE } });
     queen.directory.add("chat", { url: engine.url });
     const client = new RawClient(queen.server.url);
-    await client.send(rawPost("/v1/chat/completions", '{"model":"chat","stream":true}', ["x-request-timeout: 1"]));
+    await client.send(rawPost("/v1/chat/completions", '{"model":"chat","stream":true}', ["x-request-timeout: 3"]));
     const trickle = setInterval(() => void client.socket.read(Math.min(4_096, client.socket.readableLength)), 20);
     await eventually(() => queen.rows.length === 1, "the row is recorded", 15_000).finally(() => clearInterval(trickle));
     expect(queen.rows[0]).toMatchObject({ status: 200, error_kind: "deadline_exceeded" });
