@@ -23,14 +23,14 @@ function configIn(folder: string): QueenConfigInput {
 /** The real orders on the one configured hive of a fleet's world, whose state directory is empty. */
 async function ordersOn(
   world: FleetWorld,
-  isStopping: boolean,
+  isStopping: () => boolean,
   reload: () => FleetWorld["settings"] = () => world.settings,
 ): Promise<{ orders: HiveOrders; hives: HiveFleet } & AsyncDisposable> {
   const { settings, store, clock, fleet: workers } = world;
   const callbacks = { localUrl: () => "", directUrl: () => null, serve: () => Promise.reject(new Error("not asked for")) };
   const metrics = createMetrics();
   const hives = await HiveFleet.create({ settings, store, queen: () => QUEEN, callbacks, metrics, clock, log: silentLog });
-  const orders = createHiveOrders({ settings, reload, hives, workers, isStopping: () => isStopping, clock, log: silentLog });
+  const orders = createHiveOrders({ settings, reload, hives, workers, isStopping, clock, log: silentLog });
   return { orders, hives, [Symbol.asyncDispose]: () => hives[Symbol.asyncDispose]() };
 }
 
@@ -47,7 +47,7 @@ test.each([
   async (_name, order) => {
     await using folder = await temporaryDirectory("qh-orders");
     await using world = await FleetWorld.start(configIn(folder.path), { bytes: 0 });
-    await using given = await ordersOn(world, true);
+    await using given = await ordersOn(world, () => true);
     await expect(order(given.orders)).rejects.toMatchObject({ kind: "shutting_down" });
     expect(world.store.hives()).toEqual([]);
   },
@@ -59,7 +59,7 @@ test("a stop that is proven is told as that, also when the disk does not take it
   world.ask("m", 10);
   await world.run(10_000);
   expect(world.fleet.list()).toMatchObject([{ state: "ready" }]);
-  await using given = await ordersOn(world, false);
+  await using given = await ordersOn(world, () => false);
   world.isDiskFull = true;
   expect(await given.orders.stop("local", "stop", "key:me")).toMatchObject({ hive_id: "local", fate: "already_stopped" });
 });
@@ -70,7 +70,7 @@ test("a hive that left the file and cannot be stopped is listed, and forgotten o
   const program = new ScriptedHive(folder.join("program"));
   const row = { ...goneRow("gpu1", folder.path), installDir: program.installDir };
   world.store.commit({ hives: [row], events: [] });
-  await using given = await ordersOn(world, false);
+  await using given = await ordersOn(world, () => false);
   given.hives.start();
   expect(given.hives.records(() => 0)).toMatchObject([{ hive_id: "gpu1", state: "stopping" }]);
   await expect(given.orders.remove("gpu1", false, "key:me")).rejects.toMatchObject({ kind: "stop_failed" });
@@ -87,7 +87,7 @@ test("a hive that left the file leaves no connection behind once an operator has
   const hives = ["gpu1", "gpu2"].map((id) => ({ id, program: new ScriptedHive(folder.join(id)) }));
   const rows = hives.map(({ id, program }) => ({ ...goneRow(id, folder.path), reach, installDir: program.installDir }));
   world.store.commit({ hives: rows, events: [] });
-  await using given = await ordersOn(world, false);
+  await using given = await ordersOn(world, () => false);
   given.hives.start();
   const states = (): readonly string[] => given.hives.records(() => 0).map(({ state }) => state);
   await until(() => states().every((state) => state === "failed"), 30_000, "both to have been tried in vain");
@@ -105,13 +105,41 @@ test("what was ordered of a hive before it left the file is finished once it is 
   program.answer(NOTHING_LEFT);
   const hive = { ...hiveOf("gpu1", folder.path), installDir: program.installDir };
   world.store.commit({ hives: [{ ...goneRow("gpu1", folder.path), installDir: hive.installDir, order: "restart" }], events: [] });
-  await using given = await ordersOn(world, false, () => ({ ...world.settings, hives: [hive] }));
+  await using given = await ordersOn(
+    world,
+    () => false,
+    () => ({ ...world.settings, hives: [hive] }),
+  );
   await given.orders.take("gpu1", "key:me");
   await until(() => program.calls("stop").length === 1, 10_000, "its daemon to be ended");
   expect(program.calls("stop")[0]).toContain("--keep-workers");
   await given.orders.take("gpu1", "key:me");
   await until(() => world.store.hives()[0]?.state === "starting", 10_000, "it to be started again");
   expect(program.calls("stop")).toHaveLength(1);
+});
+
+test("a queen who begins to stop while she waits for a hive's end does not take it then", async () => {
+  await using folder = await temporaryDirectory("qh-orders");
+  await using world = await FleetWorld.start({ state_dir: folder.path, hives: [] }, { bytes: 0 });
+  const program = new ScriptedHive(folder.join("program"));
+  program.answer(NOTHING_LEFT);
+  program.hold();
+  const hive = { ...hiveOf("gpu1", folder.path), installDir: program.installDir };
+  world.store.commit({ hives: [{ ...goneRow("gpu1", folder.path), installDir: hive.installDir }], events: [] });
+  let isStopping = false;
+  await using given = await ordersOn(
+    world,
+    () => isStopping,
+    () => ({ ...world.settings, hives: [hive] }),
+  );
+  given.hives.start();
+  await until(() => program.calls("stop").length === 1, 10_000, "it to be stopped");
+  const taken = given.orders.take("gpu1", "key:me");
+  taken.catch(() => undefined);
+  isStopping = true;
+  program.letGo();
+  await expect(taken).rejects.toMatchObject({ kind: "shutting_down" });
+  expect([...given.hives.members()]).toEqual([]);
 });
 
 describe("the removal of a hive that cannot be stopped", () => {
@@ -126,7 +154,11 @@ describe("the removal of a hive that cannot be stopped", () => {
     program.hold();
     const hive = { ...hiveOf("gpu1", folder.path), installDir: program.installDir };
     world.store.commit({ hives: [{ ...newHiveRow(hive, 0), isDrained, stoppedByOperator: true }], events: [] });
-    await using given = await ordersOn(world, false, () => ({ ...world.settings, hives: [hive] }));
+    await using given = await ordersOn(
+      world,
+      () => false,
+      () => ({ ...world.settings, hives: [hive] }),
+    );
     await given.orders.take("gpu1", "key:me");
     const removal = given.orders.remove("gpu1", false, "key:me");
     removal.catch(() => undefined);
