@@ -41,7 +41,10 @@ export async function holdOf({ context, facts, process, deadline }: EndingParts)
   const limit = Deadline.in(Math.min(LOOK_BEFORE_MS, deadline().remainingMs() / 4), clock);
   const reading = isRecent ? latest : await within(devices.read(), limit);
   if (reading === null) return { kind: "unknown", reason: "the devices' driver did not answer before the stop" };
-  const table = context.views.table(TABLE_AGE_MS_MAX);
+  const recent = context.views.table(TABLE_AGE_MS_MAX);
+  // A worker that has just been started may be younger than that view.
+  const isKnown = process === null || treeOf(recent, process.shim).has(process.engine.pid);
+  const table = isKnown ? recent : context.views.table(0);
   const pids = new Set([
     ...(process === null ? [] : treeOf(table, process.shim)),
     ...facts.descendants.map((key) => Number(key.split(":", 1)[0])),
