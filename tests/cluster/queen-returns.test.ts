@@ -78,7 +78,7 @@ test("a queen that returns goes straight to the hives that are there, and runs `
     one: (identity) => ({ ...identity, ...readProcessIdentity(process.pid) }),
     two: (identity) => ({ ...identity, boot_id: "00000000-0000-4000-8000-000000000000" }),
   });
-  await relabel(queen, "three");
+  await reconfigure(queen, "three");
   const edited = join(queen.hive("four").place.stateDir, "hive.json");
   const kept = await readFile(edited, "utf8");
   await writeFile(edited, kept.replace("{", '{"model_roots":["/"],'));
@@ -90,14 +90,14 @@ test("a queen that returns goes straight to the hives that are there, and runs `
   expect(await startsIn(commands)).toEqual(["five", "four", "one", "three", "two"]);
   for (const id of HIVES.filter((hive) => hive !== "five")) expect(runOf(third[id])).toEqual(runOf(second[id]));
   expect(third.five.last_error).toContain(OTHER_QUEEN);
-  expect(JSON.parse(await readFile(join(queen.hive("three").place.stateDir, "hive.json"), "utf8"))).toMatchObject(NEW_LABELS);
+  expect(JSON.parse(await readFile(join(queen.hive("three").place.stateDir, "hive.json"), "utf8"))).toMatchObject(OTHER_SETTINGS);
   expect(await readFile(edited, "utf8")).toBe(kept);
   const now = await readyWorkers(queen.peer, HIVES.length, { withinMs: WITHIN_MS });
   expect(pidsOf(now.filter(({ hive_id }) => hive_id !== "five"))).toEqual(workers.filter(([id]) => id !== "five"));
 }, 300_000);
 
 const OTHER_QUEEN = "queen-11111111-1111-4111-8111-111111111111";
-const NEW_LABELS = { labels: { rack: "7" } };
+const OTHER_SETTINGS = { devices: { keep_free: "64MiB" } };
 
 /** An executable that notes with which command it was called for which state directory, then is this checkout's hive. */
 async function buildHive(folder: string, commands: string): Promise<void> {
@@ -128,9 +128,9 @@ function rewriteRegistry(queen: TestQueen, changes: Readonly<Record<string, (ide
   }
 }
 
-/** Writes the configuration file anew, in which a hive has other labels. */
-async function relabel(queen: TestQueen, hiveId: HiveName): Promise<void> {
-  const hives = queen.config.hives?.map((hive) => (hive.id === hiveId ? { ...hive, ...NEW_LABELS } : hive));
+/** Writes the configuration file anew, in which a hive has other settings. */
+async function reconfigure(queen: TestQueen, hiveId: HiveName): Promise<void> {
+  const hives = queen.config.hives?.map((hive) => (hive.id === hiveId ? { ...hive, ...OTHER_SETTINGS } : hive));
   // JSON is YAML.
   await writeFile(queen.configFile, JSON.stringify({ ...queen.config, hives }));
 }

@@ -1,4 +1,5 @@
 import { randomInt } from "node:crypto";
+import { writeFileSync } from "node:fs";
 import { isProcessAlive, readProcessIdentity, signalProcess } from "@queen-and-hive/daemon";
 import { runTool, tryTool } from "./run-tool.ts";
 
@@ -47,6 +48,8 @@ export function makeNetworkNamespace(): NetworkNamespace {
 function joinTo(name: string, device: string): { readonly gateway: string; readonly address: string } {
   runTool(["ip", "link", "add", device, "type", "veth", "peer", "name", INNER, "netns", name]);
   runTool(["ip", "link", "set", device, "up"]);
+  // Hosts reach each other through this machine (ProxyJump), whether it forwards for others or not.
+  writeFileSync(`/proc/sys/net/ipv4/conf/${device}/forwarding`, "1");
   runTool(["ip", "-n", name, "link", "set", "lo", "up"]);
   runTool(["ip", "-n", name, "link", "set", INNER, "up"]);
   for (let attempt = 0; attempt < TRIES; attempt += 1) {
