@@ -14,8 +14,8 @@ export default defineConfig({
     include: ["packages/**/*.test.ts", "apps/**/*.test.ts", "tests/**/*.test.ts", "scripts/**/*.test.ts"],
     exclude: ["**/node_modules/**", "**/dist/**", "tests/long/**", "tests/faults/**", ...leftOut],
     pool: "forks",
-    // Tests wait for processes more than they compute: one more than the two cores that this has to run on.
-    maxWorkers: 3,
+    // Tests wait for processes more than they compute: twice the two cores that this has to run on.
+    maxWorkers: 4,
     testTimeout: 30_000,
     hookTimeout: 30_000,
     teardownTimeout: 10_000,
