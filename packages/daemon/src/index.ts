@@ -40,6 +40,7 @@ export { type HttpLimits, type HttpServerOptions, type RunningServer, startHttpS
 export { encodeSse, openSse, SSE_BUFFER_BYTES_MAX, type SseEvent, type SseWriter } from "./http/sse.ts";
 export { fieldOf, parseJson } from "./json-field.ts";
 export { keptConfigText, keptStartSha256 } from "./kept-start.ts";
+export { type LinkedEntry, LinkedList } from "./linked-list.ts";
 export { createLog, type Log, type LogOptions, silentLog } from "./log.ts";
 export type { LogLevel } from "./log-line.ts";
 export { MAILBOX_LENGTH_MAX, Mailbox, type MailboxOptions } from "./mailbox.ts";

@@ -1,10 +1,10 @@
 import { ChunkList, type Clock } from "@queen-and-hive/daemon";
 import { formatDurationMs, QhError } from "@queen-and-hive/protocol";
-import type { Dispatcher } from "undici";
 import type { ReadyWorker, TrafficOutcome } from "../workers/worker-directory.ts";
 import type { AnswerShare } from "./answer-budget.ts";
 import type { ClientAnswer } from "./client-answer.ts";
 import { callEngine, type EngineBreak, type EngineCall, type EngineListener, type EngineRequest } from "./engine-call.ts";
+import type { EngineAccess } from "./engine-pools.ts";
 import { answerOfErrorEvent } from "./error-event.ts";
 import { EventRelay } from "./event-relay.ts";
 import { type HeaderValues, headersForClient } from "./forwarded-headers.ts";
@@ -34,7 +34,7 @@ export type AttemptOutcome =
 
 /** What one try works with. */
 export interface AttemptParts {
-  readonly pool: Dispatcher;
+  readonly engine: EngineAccess;
   readonly worker: ReadyWorker;
   readonly route: GatewayRoute;
   readonly request: EngineRequest;
@@ -59,9 +59,9 @@ const AFTER_LAST_EVENT_MS = 1_000;
 export class Attempt implements EngineListener {
   readonly #parts: AttemptParts;
   readonly #settle: (outcome: AttemptOutcome) => void;
-  readonly #lost = (): void => this.#fail(asError(this.#parts.worker.lost.reason), null, true);
   readonly outcome: Promise<AttemptOutcome>;
   #call: EngineCall | null = null;
+  #untilLost: Disposable | null = null;
   #over = false;
   #status = 0;
   #headers: HeaderValues = {};
@@ -81,11 +81,12 @@ export class Attempt implements EngineListener {
 
   /** Begins. */
   start(): void {
-    const { worker, pool, request } = this.#parts;
-    if (worker.lost.aborted) this.#lost();
+    const { worker, engine, request } = this.#parts;
+    const lost = (): void => this.#fail(asError(worker.lost.reason), null, true);
+    if (worker.lost.aborted) lost();
     else {
-      worker.lost.addEventListener("abort", this.#lost, { once: true });
-      this.#call = callEngine(pool, request, this);
+      this.#untilLost = engine.onLost.add(lost);
+      this.#call = callEngine(engine.pool, request, this);
     }
   }
 
@@ -262,8 +263,7 @@ export class Attempt implements EngineListener {
   #finish(outcome: AttemptOutcome): void {
     if (this.#over) return;
     this.#over = true;
-    const { worker } = this.#parts;
-    worker.lost.removeEventListener("abort", this.#lost);
+    this.#untilLost?.[Symbol.dispose]();
     this.#firstByte?.[Symbol.dispose]();
     this.#idle?.[Symbol.dispose]();
     this.#tail?.[Symbol.dispose]();

@@ -1,3 +1,4 @@
+import { LinkedList } from "@queen-and-hive/daemon";
 import { Pool } from "undici";
 import { incarnationKey } from "../dispatch/worker-occupancy.ts";
 import type { ReadyWorker } from "../workers/worker-directory.ts";
@@ -10,19 +11,26 @@ export interface EnginePoolsParts {
   readonly connectionsChanged: (server: string, difference: 1 | -1) => void;
 }
 
+/** The way to one incarnation of a worker. */
+export interface EngineAccess {
+  readonly pool: Pool;
+  /** Called when the worker is lost. */
+  readonly onLost: LinkedList<() => void>;
+}
+
 /** The connections to workers: one undici Pool per incarnation, gone with it. */
 export class EnginePools {
   readonly #parts: EnginePoolsParts;
-  readonly #pools = new Map<string, Pool>();
+  readonly #accesses = new Map<string, EngineAccess>();
 
   constructor(parts: EnginePoolsParts) {
     this.#parts = parts;
   }
 
-  /** The pool of a worker; made at its first request. */
-  of(worker: ReadyWorker): Pool {
+  /** The way to a worker; made at its first request. */
+  of(worker: ReadyWorker): EngineAccess {
     const key = incarnationKey(worker);
-    const known = this.#pools.get(key);
+    const known = this.#accesses.get(key);
     if (known !== undefined) return known;
     const pool = new Pool(worker.url, {
       // Dispatch never gives a worker more requests than it has slots.
@@ -37,26 +45,30 @@ export class EnginePools {
     const server = worker.hiveId ?? worker.workerId;
     pool.on("connect", () => this.#parts.connectionsChanged(server, 1));
     pool.on("disconnect", () => this.#parts.connectionsChanged(server, -1));
-    this.#pools.set(key, pool);
-    const lost = (): void => void this.#drop(key);
+    const access = { pool, onLost: new LinkedList<() => void>() };
+    this.#accesses.set(key, access);
+    const lost = (): void => {
+      for (const call of access.onLost.values()) call();
+      void this.#drop(key);
+    };
     if (worker.lost.aborted) queueMicrotask(lost);
     else worker.lost.addEventListener("abort", lost, { once: true });
-    return pool;
+    return access;
   }
 
   /** How many pools there are. */
   get size(): number {
-    return this.#pools.size;
+    return this.#accesses.size;
   }
 
   /** Closes every connection; calls in progress fail. */
   async close(): Promise<void> {
-    await Promise.all([...this.#pools.keys()].map((key) => this.#drop(key)));
+    await Promise.all([...this.#accesses.keys()].map((key) => this.#drop(key)));
   }
 
   async #drop(key: string): Promise<void> {
-    const pool = this.#pools.get(key);
-    this.#pools.delete(key);
-    await pool?.destroy();
+    const access = this.#accesses.get(key);
+    this.#accesses.delete(key);
+    await access?.pool.destroy();
   }
 }

@@ -189,7 +189,7 @@ export class Exchange {
     const body = inference.bodyFor(worker.model);
     if (this.#attempt !== null) this.#usage = new UsageReader();
     const attempt = new Attempt({
-      pool: pools.of(worker),
+      engine: pools.of(worker),
       worker,
       route,
       request: {

@@ -1,16 +1,16 @@
-import type { Deadline } from "@queen-and-hive/daemon";
+import { type Deadline, LinkedList } from "@queen-and-hive/daemon";
 import type { Exchange } from "./exchange.ts";
 
 /** The requests that have arrived and not ended. */
 export class OpenExchanges {
-  readonly #open = new Set<Exchange>();
+  readonly #open = new LinkedList<Exchange>();
   #whenEmpty: (() => void)[] = [];
 
   /** Notes a request; the result forgets it. */
   enter(exchange: Exchange): () => void {
-    this.#open.add(exchange);
+    const entry = this.#open.add(exchange);
     return () => {
-      this.#open.delete(exchange);
+      entry[Symbol.dispose]();
       if (this.#open.size > 0) return;
       const waiters = this.#whenEmpty;
       this.#whenEmpty = [];
@@ -23,7 +23,7 @@ export class OpenExchanges {
   }
 
   [Symbol.iterator](): IterableIterator<Exchange> {
-    return [...this.#open].values();
+    return this.#open.values().values();
   }
 
   /** Resolves when none is open. */

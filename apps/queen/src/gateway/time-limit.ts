@@ -1,27 +1,11 @@
-import type { Clock } from "@queen-and-hive/daemon";
+import { type Clock, LinkedList } from "@queen-and-hive/daemon";
 import type { StreamLimits } from "./settings.ts";
 
 const NEVER: Disposable = { [Symbol.dispose]: () => undefined };
 
-/** A wait that has begun; `previous` and `next` make the list. */
-class Wait implements Disposable {
-  readonly list: TimeLimit;
+interface Wait {
   readonly endsAtMs: number;
   readonly run: () => void;
-  previous: Wait | null;
-  next: Wait | null = null;
-  isOver = false;
-
-  constructor(list: TimeLimit, endsAtMs: number, run: () => void, previous: Wait | null) {
-    this.list = list;
-    this.endsAtMs = endsAtMs;
-    this.run = run;
-    this.previous = previous;
-  }
-
-  [Symbol.dispose](): void {
-    this.list.end(this);
-  }
 }
 
 /**
@@ -31,8 +15,7 @@ class Wait implements Disposable {
 export class TimeLimit implements Disposable {
   readonly limitMs: number;
   readonly #clock: Clock;
-  #first: Wait | null = null;
-  #last: Wait | null = null;
+  readonly #waits = new LinkedList<Wait>();
   /** Not null while `#look` runs: what begins meanwhile is armed for at its end. */
   #timer: Disposable | null = null;
 
@@ -45,29 +28,17 @@ export class TimeLimit implements Disposable {
   /** Calls `run` once after `limitMs`; disposing the result cancels it. */
   start(run: () => void): Disposable {
     if (this.limitMs === Number.POSITIVE_INFINITY) return NEVER;
-    const wait = new Wait(this, this.#clock.monotonicMs() + this.limitMs, run, this.#last);
-    if (this.#last === null) this.#first = wait;
-    else this.#last.next = wait;
-    this.#last = wait;
+    const wait = this.#waits.add({ endsAtMs: this.#clock.monotonicMs() + this.limitMs, run });
+    // The clock's timer stays as it is when a wait ends: it looks again when it fires.
     if (this.#timer === null) this.#arm(this.limitMs);
     return wait;
-  }
-
-  /** The clock's timer stays as it is: it looks again when it fires. */
-  end(wait: Wait): void {
-    if (wait.isOver) return;
-    wait.isOver = true;
-    if (wait.previous === null) this.#first = wait.next;
-    else wait.previous.next = wait.next;
-    if (wait.next === null) this.#last = wait.previous;
-    else wait.next.previous = wait.previous;
   }
 
   /** Ends all waits. */
   [Symbol.dispose](): void {
     this.#timer?.[Symbol.dispose]();
     this.#timer = null;
-    while (this.#first !== null) this.end(this.#first);
+    for (let wait = this.#waits.first; wait !== null; wait = this.#waits.first) wait[Symbol.dispose]();
   }
 
   #arm(afterMs: number): void {
@@ -77,13 +48,14 @@ export class TimeLimit implements Disposable {
   #look(): void {
     try {
       const nowMs = this.#clock.monotonicMs();
-      for (let wait = this.#first; wait !== null && wait.endsAtMs <= nowMs; wait = this.#first) {
-        this.end(wait);
-        wait.run();
+      for (let wait = this.#waits.first; wait !== null && wait.value.endsAtMs <= nowMs; wait = this.#waits.first) {
+        wait[Symbol.dispose]();
+        wait.value.run();
       }
     } finally {
       this.#timer = null;
-      if (this.#first !== null) this.#arm(this.#first.endsAtMs - this.#clock.monotonicMs());
+      const { first } = this.#waits;
+      if (first !== null) this.#arm(first.value.endsAtMs - this.#clock.monotonicMs());
     }
   }
 }

@@ -16,7 +16,7 @@ export class Tries {
   #isPlaced = false;
   #count = 0;
   #countMax: number;
-  #outlook: () => QueueOutlook | null = () => null;
+  #outlook: (() => QueueOutlook | null) | null = null;
 
   constructor(around: ExchangeSurroundings, given: ExchangeRequest) {
     this.#around = around;
@@ -41,7 +41,7 @@ export class Tries {
 
   /** Where it stands in the queue, as the words of a comment; empty while it waits for nothing. */
   get outlook(): string {
-    const outlook = this.#outlook();
+    const outlook = this.#outlook?.() ?? null;
     if (outlook === null) return "";
     const { position, waitsFor, estimateMs } = outlook;
     const estimate = estimateMs === null ? "" : ` estimate_ms=${Math.round(estimateMs)}`;
@@ -63,7 +63,7 @@ export class Tries {
         this.#outlook = outlook;
       },
     });
-    this.#outlook = () => null;
+    this.#outlook = null;
     if (this.#place === null) metrics.waited(lease.place.waited);
     this.#place = lease.place;
     this.#worker = lease.worker;

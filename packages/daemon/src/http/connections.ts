@@ -1,9 +1,10 @@
 import type { Server, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
+import { LinkedList } from "../linked-list.ts";
 
 /** The open connections of a server and the requests in flight on each, so that closing can tell idle from busy. */
 export class Connections {
-  readonly #inFlight = new Map<Duplex, Set<ServerResponse>>();
+  readonly #inFlight = new Map<Duplex, LinkedList<ServerResponse>>();
   readonly #perIp = new Map<string, number>();
   readonly #closedBehind = new WeakSet<Duplex>();
   #closing = false;
@@ -20,17 +21,17 @@ export class Connections {
   /** A request has begun; it counts until its answer is out or its connection is gone. */
   began(socket: Duplex, response: ServerResponse): void {
     const responses = this.#inFlight.get(socket);
-    responses?.add(response);
+    const entry = responses?.add(response);
     if (this.#closing && !response.headersSent) response.setHeader("connection", "close");
     response.once("close", () => {
-      responses?.delete(response);
+      entry?.[Symbol.dispose]();
       if (this.#closing && responses?.size === 0) endSoon(socket);
     });
   }
 
   /** An answer has begun on this connection and is not out yet. */
   isAnswering(socket: Duplex): boolean {
-    return [...(this.#inFlight.get(socket) ?? [])].some((response) => response.headersSent && !response.writableFinished);
+    return this.#answersOf(socket).some((response) => response.headersSent && !response.writableFinished);
   }
 
   /**
@@ -38,7 +39,7 @@ export class Connections {
    * there is none such, or what came is a part of the last one.
    */
   closeBehindAnswers(socket: Duplex): boolean {
-    const waiting = [...(this.#inFlight.get(socket) ?? [])].filter((response) => !response.writableFinished);
+    const waiting = this.#answersOf(socket).filter((response) => !response.writableFinished);
     if (waiting.length === 0 || !waiting.every(({ req }) => req.complete)) return false;
     if (this.#closedBehind.has(socket)) return true;
     if (waiting.some((response) => response.headersSent)) return false;
@@ -52,7 +53,7 @@ export class Connections {
     this.#closing = true;
     for (const [socket, responses] of this.#inFlight) {
       if (responses.size === 0) socket.destroy();
-      for (const response of responses) if (!response.headersSent) response.setHeader("connection", "close");
+      for (const response of responses.values()) if (!response.headersSent) response.setHeader("connection", "close");
     }
   }
 
@@ -68,8 +69,12 @@ export class Connections {
     for (const socket of this.#inFlight.keys()) socket.destroy();
   }
 
+  #answersOf(socket: Duplex): readonly ServerResponse[] {
+    return this.#inFlight.get(socket)?.values() ?? [];
+  }
+
   #opened(socket: Duplex): void {
-    this.#inFlight.set(socket, new Set());
+    this.#inFlight.set(socket, new LinkedList());
     const address = remoteAddressOf(socket);
     if (address !== undefined) this.#perIp.set(address, this.countOf(address) + 1);
     socket.once("close", () => {
