@@ -1,5 +1,5 @@
-import { Agent } from "node:http";
-import { setFlagsFromString } from "node:v8";
+import { Agent, type ServerResponse } from "node:http";
+import { getHeapSpaceStatistics, setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import OpenAI from "openai";
 import { describe, expect, it } from "vitest";
@@ -13,6 +13,11 @@ function heapAfterCollection(): number {
   if (typeof collectGarbage === "function") collectGarbage();
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
+}
+
+/** What has outlived its youth: only a collection of everything takes it away. */
+function oldGenerationBytes(): number {
+  return getHeapSpaceStatistics().find(({ space_name }) => space_name === "old_space")?.space_used_size ?? Number.NaN;
 }
 
 describe("the gateway under load", () => {
@@ -93,6 +98,42 @@ describe("the gateway under load", () => {
     await eventually(() => engine.sockets.size === 0, "the lost worker's connections are closed");
     agent.destroy();
   });
+});
+
+it("has requests that are over collected while they are young, also when an older one has just ended", async () => {
+  const stream = streams(token("a"), DONE);
+  const old: ServerResponse[] = [];
+  await using engine = await TestEngine.start((call) => {
+    if (!call.body.includes('"old":true')) return stream(call);
+    beginEvents(call.response);
+    call.response.write(token("old"));
+    old.push(call.response);
+  });
+  await using queen = await GatewayHarness.start();
+  queen.directory.add("chat", { url: engine.url, slots: 64 });
+  const agent = new Agent({ keepAlive: true, maxSockets: 32 });
+  const round = async (count: number): Promise<void> => {
+    for (let done = 0; done < count; done += 32) {
+      await Promise.all(Array.from({ length: 32 }, async () => (await queen.chat({ stream: true }, { agent })).text()));
+      engine.calls.length = 0;
+      queen.rows.length = 0;
+      queen.directory.reports.length = 0;
+    }
+  };
+  const answer = await queen.chat({ stream: true, old: true });
+  await answer.until("old");
+  await round(1_500);
+  heapAfterCollection();
+  const before = oldGenerationBytes();
+  const others = round(1_500);
+  // While others are there, so that it has had neighbours that are younger.
+  await eventually(() => queen.gateway.activeCount() > 10, "others are there");
+  for (const response of old) response.end(DONE);
+  await Promise.all([answer.text(), others]);
+  const left = (oldGenerationBytes() - before) / 1_500;
+  agent.destroy();
+  // A request is some 14 kB in all.
+  expect(left).toBeLessThan(2_500);
 });
 
 describe("the official openai client", () => {
