@@ -2,6 +2,7 @@ import type { ServerResponse } from "node:http";
 import type { Clock } from "@queen-and-hive/daemon";
 import { type ErrorKind, QhError } from "@queen-and-hive/protocol";
 import { lastWords, type SaidError, type StreamDialect } from "../domain/stream-dialect.ts";
+import { needsDrain, onDrain, writeBody } from "./chunk-frame.ts";
 import { Reading } from "./reading.ts";
 import { Silence } from "./silence.ts";
 import type { TimeLimit } from "./time-limit.ts";
@@ -75,7 +76,7 @@ export class ClientAnswer {
 
   /** The engine's event stream begins. After `commit` its headers are too late, and `comment` tells what they would have. */
   beginEvents(status: number, headers: AnswerHeaders, comment: string): void {
-    if (this.committed) this.#write(`: ${comment}\n\n`);
+    if (this.committed) this.#writeText(`: ${comment}\n\n`);
     else {
       this.#writeHead(status, { ...headers, ...EVENT_STREAM_HEADERS, "content-type": contentType(headers) });
       this.#openEventStream();
@@ -92,13 +93,13 @@ export class ClientAnswer {
   /** The next bytes of the engine. False: the client is slow, `onDrain` tells when to go on. */
   write(chunk: Uint8Array): boolean {
     this.#keepAlive?.touch();
-    return this.#write(chunk);
+    return this.writable ? writeBody(this.#parts.response, chunk) : true;
   }
 
   /** Calls `resume` once the client has read what was written. */
   onDrain(resume: () => void): void {
     const reading = this.#expectReading();
-    this.#parts.response.once("drain", () => {
+    onDrain(this.#parts.response, () => {
       reading.expectNothing();
       resume();
     });
@@ -178,12 +179,12 @@ export class ClientAnswer {
     const { clock, keepAlive, response } = this.#parts;
     this.#isEventStream = true;
     this.#keepAlive = new Silence(clock, keepAlive, () => {
-      if (!response.writableNeedDrain) this.#comment();
+      if (!needsDrain(response)) this.#comment();
     });
   }
 
   #comment(): void {
-    this.#write(`: ${`keep-alive ${this.#parts.outlook()}`.trimEnd()}\n\n`);
+    this.#writeText(`: ${`keep-alive ${this.#parts.outlook()}`.trimEnd()}\n\n`);
   }
 
   #writeHead(status: number, headers: AnswerHeaders): void {
@@ -193,8 +194,8 @@ export class ClientAnswer {
     response.setHeader("x-request-id", requestId);
   }
 
-  #write(bytes: Uint8Array | string): boolean {
-    return this.writable ? this.#parts.response.write(bytes) : true;
+  #writeText(text: string): void {
+    if (this.writable) this.#parts.response.write(text);
   }
 }
 

@@ -3,7 +3,7 @@ import type { ReadyWorker } from "../workers/worker-directory.ts";
 
 /** How undici opens connections to an engine, within so many milliseconds (Infinity: no limit): its own way, or TCP from here. */
 export function connectorOf(
-  { connect }: Pick<ReadyWorker, "connect">,
+  { connect }: { readonly connect?: ReadyWorker["connect"] | undefined },
   connectMs: number,
 ): buildConnector.BuildOptions | buildConnector.connector {
   if (connect === undefined) return { timeout: Number.isFinite(connectMs) ? connectMs : 0 };

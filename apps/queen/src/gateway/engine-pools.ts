@@ -3,6 +3,7 @@ import { Pool } from "undici";
 import { incarnationKey } from "../dispatch/worker-occupancy.ts";
 import type { ReadyWorker } from "../workers/worker-directory.ts";
 import { connectorOf } from "./engine-connector.ts";
+import { connectEngine } from "./engine-socket.ts";
 
 /** What the pools of all workers are made with. */
 export interface EnginePoolsParts {
@@ -37,7 +38,7 @@ export class EnginePools {
       connections: worker.slots,
       pipelining: 1,
       allowH2: false,
-      connect: connectorOf(worker, this.#parts.connectMs),
+      connect: connectorOf({ connect: wayTo(worker) }, this.#parts.connectMs),
       // Our own limits apply; undici's would cut an answer that thinks for five minutes.
       headersTimeout: 0,
       bodyTimeout: 0,
@@ -71,4 +72,8 @@ export class EnginePools {
     this.#accesses.delete(key);
     await access?.pool.destroy();
   }
+}
+
+function wayTo({ connect, url }: ReadyWorker): ReadyWorker["connect"] {
+  return connect ?? (url.startsWith("http:") ? connectEngine : undefined);
 }

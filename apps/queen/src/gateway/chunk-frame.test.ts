@@ -1,0 +1,100 @@
+import { once } from "node:events";
+import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { RawClient } from "@queen-and-hive/dev-env";
+import { expect, it } from "vitest";
+import { needsDrain, onDrain, writeBody } from "./chunk-frame.ts";
+
+const PIECES = [1, 9, 10, 15, 16, 17, 255, 256, 4_095, 4_096, 70_000].map((length, index) =>
+  Buffer.alloc(length, "abcdefghijk"[index]),
+);
+const WHOLE = Buffer.concat(PIECES);
+
+async function serve(answer: (response: ServerResponse, request: IncomingMessage) => void) {
+  const server = createServer((message, response) => answer(response, message));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+it("gives a client whose HTTP is Node's the same bytes, piece by piece, and trailers of Node's own behind", async () => {
+  await using server = await serve((response) => {
+    for (const piece of [Buffer.alloc(0), ...PIECES]) writeBody(response, piece);
+    response.end("last");
+  });
+  const asked = request(server.url).end();
+  const [answer]: IncomingMessage[] = await once(asked, "response");
+  const chunks: Buffer[] = [];
+  for await (const chunk of answer ?? []) chunks.push(chunk);
+  expect(Buffer.concat(chunks).equals(Buffer.concat([WHOLE, Buffer.from("last")]))).toBe(true);
+  expect(answer?.complete).toBe(true);
+});
+
+it("makes one chunk of each piece", async () => {
+  await using server = await serve((response) => {
+    for (const text of ["a".repeat(9), "b".repeat(17), "c".repeat(256)]) writeBody(response, Buffer.from(text));
+    response.end();
+  });
+  using client = new RawClient(server.url).read();
+  await client.send("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+  const body = (await client.end()).split("\r\n\r\n").slice(1).join("\r\n\r\n");
+  expect(body).toBe(`9\r\n${"a".repeat(9)}\r\n11\r\n${"b".repeat(17)}\r\n100\r\n${"c".repeat(256)}\r\n0\r\n\r\n`);
+});
+
+it("makes no chunks for a client of HTTP/1.0, nor of an answer whose length is known", async () => {
+  await using server = await serve((response, { url }) => {
+    if (url === "/length") response.setHeader("content-length", WHOLE.length);
+    for (const piece of PIECES) writeBody(response, piece);
+    response.end();
+  });
+  for (const head of ["GET / HTTP/1.0\r\n\r\n", "GET /length HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"]) {
+    using client = new RawClient(server.url).read();
+    await client.send(head);
+    const answer = await client.end();
+    expect(answer.slice(answer.indexOf("\r\n\r\n") + 4) === WHOLE.toString("latin1")).toBe(true);
+  }
+});
+
+it("keeps the answers of one connection in order, also when a later one is written first", async () => {
+  const waiting: ServerResponse[] = [];
+  await using server = await serve((response) => {
+    waiting.push(response);
+    if (waiting.length < 2) return;
+    for (const [index, each] of [...waiting.entries()].reverse()) {
+      for (const text of ["one", "two", "three"]) writeBody(each, Buffer.from(`${index} ${text} `));
+      each.end();
+    }
+  });
+  using client = new RawClient(server.url).read();
+  await client.send("GET / HTTP/1.1\r\nhost: x\r\n\r\nGET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+  const words = [...(await client.end()).matchAll(/\d (?:one|two|three)/g)].map(([word]) => word);
+  expect(words).toEqual(["0 one", "0 two", "0 three", "1 one", "1 two", "1 three"]);
+});
+
+it("says when the client is slow, and when it has read", async () => {
+  const drained = Promise.withResolvers<void>();
+  const stuck = Promise.withResolvers<ServerResponse>();
+  await using server = await serve((response) => {
+    writeBody(response, Buffer.from("begun"));
+    setImmediate(() => {
+      // More than all buffers of the operating system.
+      expect(writeBody(response, Buffer.alloc(50_000_000))).toBe(false);
+      onDrain(response, () => drained.resolve());
+      stuck.resolve(response);
+    });
+  });
+  using client = new RawClient(server.url);
+  await client.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+  const response = await stuck.promise;
+  expect(needsDrain(response)).toBe(true);
+  client.read();
+  await drained.promise;
+  expect(needsDrain(response)).toBe(false);
+});

@@ -1,0 +1,173 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Socket } from "node:net";
+import { freePort } from "@queen-and-hive/dev-env";
+import { Pool } from "undici";
+import { expect, it } from "vitest";
+import { callEngine, type EngineCall } from "./engine-call.ts";
+import { connectorOf } from "./engine-connector.ts";
+import { connectEngine } from "./engine-socket.ts";
+
+const REQUEST = { path: "/", headers: { "content-length": "2" }, chunks: [Buffer.from("{}")] };
+
+/** An engine that is nothing but sockets: `answer` is called with each request's connection. */
+async function engine(answer: (socket: Socket) => void) {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on("error", () => undefined);
+    socket.on("data", () => answer(socket));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const pool = new Pool(`http://127.0.0.1:${port}`, {
+    connections: 1,
+    pipelining: 1,
+    connect: connectorOf({ connect: connectEngine }, 2_000),
+  });
+  return {
+    pool,
+    connections: () => sockets.size,
+    [Symbol.asyncDispose]: async () => {
+      await pool.destroy();
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+interface Heard {
+  readonly head: () => Readonly<Record<string, unknown>>;
+  readonly body: () => Buffer;
+  readonly end: Promise<string>;
+  readonly call: EngineCall;
+}
+
+function ask(pool: Pool, onData: (call: EngineCall, bytes: number) => void = () => undefined): Heard {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  let head: Readonly<Record<string, unknown>> = {};
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const call: EngineCall = callEngine(pool, REQUEST, {
+    sent: () => undefined,
+    head: (status, headers) => {
+      head = { status, ...headers };
+    },
+    data: (chunk) => {
+      chunks.push(chunk);
+      bytes += chunk.length;
+      onData(call, bytes);
+    },
+    ended: () => resolve("ended"),
+    broken: (how) => resolve(how),
+  });
+  return { head: () => head, body: () => Buffer.concat(chunks), end: promise, call };
+}
+
+const BODY = Buffer.from(Array.from({ length: 3_000_000 }, (_, index) => index % 251));
+const ANSWER = Buffer.concat([
+  Buffer.from(`HTTP/1.1 200 OK\r\nx-long-name: a long value\r\ncontent-length: ${BODY.length}\r\n\r\n`),
+  BODY,
+]);
+
+it("brings an answer byte for byte, and the next one on the same connection", async () => {
+  await using one = await engine((socket) => void socket.write(ANSWER));
+  for (let round = 0; round < 3; round += 1) {
+    const heard = ask(one.pool);
+    expect(await heard.end).toBe("ended");
+    expect(heard.body().equals(BODY)).toBe(true);
+  }
+  expect(one.connections()).toBe(1);
+});
+
+it("brings headers that come byte by byte, while other connections read", async () => {
+  const text = "HTTP/1.1 200 OK\r\nx-long-name: a long value\r\ncontent-length: 4\r\n\r\ngood";
+  await using slow = await engine(async (socket) => {
+    for (const byte of text) {
+      socket.write(byte);
+      await new Promise(setImmediate);
+    }
+  });
+  await using other = await engine((socket) => void socket.write(ANSWER));
+  const heard = ask(slow.pool);
+  const others = ask(other.pool);
+  expect([await heard.end, await others.end]).toEqual(["ended", "ended"]);
+  expect(heard.head()).toMatchObject({ status: 200, "x-long-name": "a long value", "content-length": "4" });
+  expect(heard.body().toString()).toBe("good");
+});
+
+it("reads no more while it is paused, and loses nothing by it", async () => {
+  let written = 0;
+  await using one = await engine((socket) => {
+    const total = 40 * BODY.length;
+    socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${total}\r\n\r\n`);
+    const write = (): void => {
+      if (written >= total || socket.destroyed) return;
+      written += BODY.length;
+      if (socket.write(BODY)) setImmediate(write);
+      else socket.once("drain", write);
+    };
+    write();
+  });
+  let pauses = 0;
+  let isPaused = false;
+  let readWhilePaused = 0;
+  const heard = ask(one.pool, (call, bytes) => {
+    if (isPaused) readWhilePaused += 1;
+    // At the end of what has arrived, and in its middle.
+    if (bytes < pauses * 7_000_000) return;
+    pauses += 1;
+    isPaused = true;
+    call.pause();
+    setTimeout(() => {
+      isPaused = false;
+      call.resume();
+    }, 20);
+  });
+  expect(await heard.end).toBe("ended");
+  expect(pauses).toBeGreaterThan(10);
+  expect(readWhilePaused).toBe(0);
+  expect(heard.body().equals(Buffer.concat(Array.from({ length: 40 }, () => BODY)))).toBe(true);
+});
+
+it("makes an engine wait whose answer nobody takes", async () => {
+  let written = 0;
+  await using one = await engine((socket) => {
+    socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${100 * BODY.length}\r\n\r\n`);
+    const write = (): void => {
+      if (socket.destroyed || written >= 100 * BODY.length) return;
+      written += BODY.length;
+      if (socket.write(BODY)) setImmediate(write);
+      else socket.once("drain", write);
+    };
+    write();
+  });
+  const heard = ask(one.pool, (call) => call.pause());
+  let last = -1;
+  for (let looks = 0; looks < 20; looks = written === last ? looks + 1 : 0) {
+    last = written;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  // What the kernel takes is a few megabytes of three hundred.
+  expect(written).toBeLessThan(50_000_000);
+  expect(heard.body().length).toBeLessThan(1_000_000);
+  heard.call.cancel();
+});
+
+it("tells a connection that is closed from one that is refused and one that never comes about", async () => {
+  await using half = await engine((socket) => void socket.end("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf"));
+  expect(await ask(half.pool).end).toBe("reset");
+  await using cut = await engine((socket) => void socket.resetAndDestroy());
+  expect(await ask(cut.pool).end).toBe("reset");
+  const port = await freePort();
+  await expect(connectEngine({ host: "127.0.0.1", port }, 2_000)).rejects.toMatchObject({ code: "ECONNREFUSED" });
+  // An address of TEST-NET (RFC 5737): nobody answers there, or the network says so at once.
+  await expect(connectEngine({ host: "192.0.2.1", port: 9 }, 100)).rejects.toThrow(/no connection within 100 ms|EN|EH|ECONN/);
+});
+
+it("takes an answer without a length to end with its connection", async () => {
+  await using one = await engine((socket) => void socket.end("HTTP/1.1 200 OK\r\n\r\nall of it"));
+  const heard = ask(one.pool);
+  expect(await heard.end).toBe("ended");
+  expect(heard.body().toString()).toBe("all of it");
+});
