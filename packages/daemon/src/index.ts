@@ -1,5 +1,6 @@
 export { type BackoffPolicy, backoffMs } from "./backoff.ts";
 export { Broadcast } from "./broadcast.ts";
+export { Cancellation, type CancelSignal } from "./cancellation.ts";
 export { ChunkList } from "./chunk-list.ts";
 export { type Clock, systemClock, untilNextRound } from "./clock.ts";
 export { addToList, type ListEntry, removeFromList } from "./config/edit-list.ts";

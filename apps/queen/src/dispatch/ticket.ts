@@ -1,3 +1,4 @@
+import type { CancelSignal } from "@queen-and-hive/daemon";
 import type { QhError } from "@queen-and-hive/protocol";
 import type { Waited, WaitMode } from "../domain/queue.ts";
 import type { ReadyWorker } from "../workers/worker-directory.ts";
@@ -41,7 +42,7 @@ export interface LeaseRequest {
   /** What is said when only excluded workers are left and no other comes; null on the first try. */
   readonly lastError: QhError | null;
   /** Aborted with a QhError when the request has ended otherwise; it leaves the queue at once. */
-  readonly signal: AbortSignal;
+  readonly signal: CancelSignal;
   /** Told when it has to wait; `outlook` says where it stands whenever it is asked, null once it waits no more. */
   readonly onQueued?: (outlook: () => QueueOutlook | null) => void;
 }

@@ -52,9 +52,6 @@ export interface AttemptParts {
   readonly ourHeaders: () => { readonly headers: Readonly<Record<string, string>>; readonly comment: string };
 }
 
-/** How long an engine may still talk, or keep its connection to itself, after the last event of its answer. */
-const AFTER_LAST_EVENT_MS = 1_000;
-
 /** One try of a request on one worker: from the connection to the last byte, or to what went wrong. */
 export class Attempt implements EngineListener {
   readonly #parts: AttemptParts;
@@ -164,7 +161,7 @@ export class Attempt implements EngineListener {
       // Nothing more of the answer will come; the connection is kept when the engine ends it in good order.
       this.#parts.answer.end();
       this.#idle?.[Symbol.dispose]();
-      this.#tail ??= this.#parts.clock.after(AFTER_LAST_EVENT_MS, () => this.#complete(true));
+      this.#tail ??= this.#parts.times.tail.start(() => this.#complete(true));
     }
     if (!this.#hold(events.pendingBytes) || !events.isOverfull) return;
     const message = `cannot pass on the answer: one event is larger than ${this.#parts.limits.eventBytes} bytes`;

@@ -1,14 +1,14 @@
 import type { ServerResponse } from "node:http";
-import type { Clock } from "@queen-and-hive/daemon";
+import type { CancelSignal, Clock } from "@queen-and-hive/daemon";
 import { type ErrorKind, QhError } from "@queen-and-hive/protocol";
 import { lastWords, type SaidError, type StreamDialect } from "../domain/stream-dialect.ts";
-import { needsDrain, onDrain, writeBody } from "./chunk-frame.ts";
+import { BodyWriter } from "./body-writer.ts";
 import { Reading } from "./reading.ts";
 import { Silence } from "./silence.ts";
 import type { TimeLimit } from "./time-limit.ts";
 
 /** Header values as Node takes them. */
-export type AnswerHeaders = Readonly<Record<string, string | readonly string[]>>;
+export type AnswerHeaders = Readonly<Record<string, string | string[]>>;
 
 /** What an answer is written with. */
 export interface ClientAnswerParts {
@@ -42,6 +42,7 @@ const LAST_WORDS_MS = 2_000;
  */
 export class ClientAnswer {
   readonly #parts: ClientAnswerParts;
+  readonly #body: BodyWriter;
   #reading: Reading | null = null;
   #keepAlive: Silence | null = null;
   #isEventStream = false;
@@ -50,6 +51,7 @@ export class ClientAnswer {
 
   constructor(parts: ClientAnswerParts) {
     this.#parts = parts;
+    this.#body = new BodyWriter(parts.response);
   }
 
   /** The status line is out: a failure can no longer be a status. */
@@ -69,7 +71,7 @@ export class ClientAnswer {
 
   /** Promises an event stream before the engine has said anything, and keeps it alive with comments. */
   commit(headers: AnswerHeaders): void {
-    this.#writeHead(200, { ...headers, ...EVENT_STREAM_HEADERS });
+    this.#writeHead(200, headers, EVENT_STREAM_HEADERS);
     this.#openEventStream();
     this.#comment();
   }
@@ -78,7 +80,7 @@ export class ClientAnswer {
   beginEvents(status: number, headers: AnswerHeaders, comment: string): void {
     if (this.committed) this.#writeText(`: ${comment}\n\n`);
     else {
-      this.#writeHead(status, { ...headers, ...EVENT_STREAM_HEADERS, "content-type": contentType(headers) });
+      this.#writeHead(status, headers, { ...EVENT_STREAM_HEADERS, "content-type": contentType(headers) });
       this.#openEventStream();
     }
     this.#begun = true;
@@ -93,13 +95,13 @@ export class ClientAnswer {
   /** The next bytes of the engine. False: the client is slow, `onDrain` tells when to go on. */
   write(chunk: Uint8Array): boolean {
     this.#keepAlive?.touch();
-    return this.writable ? writeBody(this.#parts.response, chunk) : true;
+    return this.writable ? this.#body.write(chunk) : true;
   }
 
   /** Calls `resume` once the client has read what was written. */
   onDrain(resume: () => void): void {
     const reading = this.#expectReading();
-    onDrain(this.#parts.response, () => {
+    this.#body.onDrain(() => {
       reading.expectNothing();
       resume();
     });
@@ -107,7 +109,7 @@ export class ClientAnswer {
 
   /** A whole answer at once. */
   whole(status: number, headers: AnswerHeaders, body: Uint8Array): void {
-    this.#writeHead(status, { ...headers, "content-length": String(body.length) });
+    this.#writeHead(status, headers, { "content-length": String(body.length) });
     this.#begun = true;
     this.end(body);
   }
@@ -131,7 +133,7 @@ export class ClientAnswer {
    * Resolves when all is handed to the operating system (null), or when the connection is gone before (why). What ends the
    * request now (`ending`) can only cut it; what has ended it before leaves its last words a moment; a stop lets it go on.
    */
-  async flushed(ending: AbortSignal): Promise<ErrorKind | null> {
+  async flushed(ending: CancelSignal): Promise<ErrorKind | null> {
     const { response, clock } = this.#parts;
     this.dispose();
     if (!response.writableFinished && !response.closed && !response.destroyed) {
@@ -176,10 +178,10 @@ export class ClientAnswer {
   }
 
   #openEventStream(): void {
-    const { clock, keepAlive, response } = this.#parts;
+    const { clock, keepAlive } = this.#parts;
     this.#isEventStream = true;
     this.#keepAlive = new Silence(clock, keepAlive, () => {
-      if (!needsDrain(response)) this.#comment();
+      if (!this.#body.needsDrain) this.#comment();
     });
   }
 
@@ -187,18 +189,16 @@ export class ClientAnswer {
     this.#writeText(`: ${`keep-alive ${this.#parts.outlook()}`.trimEnd()}\n\n`);
   }
 
-  #writeHead(status: number, headers: AnswerHeaders): void {
+  #writeHead(status: number, headers: AnswerHeaders, more: AnswerHeaders = {}): void {
     const { response, requestId } = this.#parts;
-    response.statusCode = status;
-    for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
-    response.setHeader("x-request-id", requestId);
+    response.writeHead(status, { ...headers, ...more, "x-request-id": requestId });
   }
 
   #writeText(text: string): void {
-    if (this.writable) this.#parts.response.write(text);
+    if (this.writable) this.#body.writeByNode(text);
   }
 }
 
-function contentType(headers: AnswerHeaders): string | readonly string[] {
+function contentType(headers: AnswerHeaders): string | string[] {
   return headers["content-type"] ?? EVENT_STREAM_HEADERS["content-type"];
 }

@@ -33,6 +33,4 @@ export interface ExchangeRequest {
   readonly response: ServerResponse;
   /** What is held of its answer. */
   readonly held: AnswerShare;
-  /** Aborted when the client has left. */
-  readonly clientGone: AbortSignal;
 }

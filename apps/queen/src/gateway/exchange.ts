@@ -1,3 +1,4 @@
+import { Cancellation, type CancelSignal } from "@queen-and-hive/daemon";
 import { errorBody, type OpenRequest, QhError, type RequestState } from "@queen-and-hive/protocol";
 import type { Lease } from "../dispatch/ticket.ts";
 import type { ReadyWorker } from "../workers/worker-directory.ts";
@@ -18,7 +19,7 @@ import { errorOf, judgeAnswer, type WholeAnswer } from "./whole-answer.ts";
 export class Exchange {
   readonly #around: ExchangeSurroundings;
   readonly #given: ExchangeRequest;
-  readonly #ending = new AbortController();
+  readonly #ending = new Cancellation();
   readonly #timeline: Timeline;
   /** Of the present try: what a failed one has said is not the answer's. */
   #usage = new UsageReader();
@@ -75,12 +76,14 @@ export class Exchange {
    * Reads (with `read`), dispatches and answers the request. Resolves when the answer is over and handed to the operating
    * system. Rejects with a QhError as long as no status was sent: then the server says it.
    */
-  async run(read: (signal: AbortSignal) => Promise<InferenceRequest>): Promise<void> {
-    const { clientGone, request } = this.#given;
+  async run(read: (signal: CancelSignal) => Promise<InferenceRequest>): Promise<void> {
+    const { request, response } = this.#given;
     const { clock, stream, times } = this.#around;
-    const leave = (): void => this.end(new QhError("client_closed", "cannot answer: the client has left"));
-    if (clientGone.aborted) leave();
-    clientGone.addEventListener("abort", leave, { once: true });
+    const closed = (): void => {
+      if (!response.writableFinished) this.end(new QhError("client_closed", "cannot answer: the client has left"));
+    };
+    if (response.closed) closed();
+    else response.on("close", closed);
     using total = new DisposableStack();
     try {
       using _commit = times.commit.start(() => this.#commit());
@@ -91,9 +94,8 @@ export class Exchange {
       this.#sayFailure(error);
     } finally {
       // Its limits hold until the last byte is out.
-      const lostBy = this.#answer.committed ? await this.#answer.flushed(this.#ending.signal) : null;
+      const lostBy = this.#answer.committed ? await this.#answer.flushed(this.#ending) : null;
       this.#errorKind ??= lostBy;
-      clientGone.removeEventListener("abort", leave);
       this.#answer.dispose();
     }
   }
@@ -145,9 +147,9 @@ export class Exchange {
     return this.#around.directory.ready(this.#inference.modelId).length > 0 ? "queued" : "waiting_for_worker";
   }
 
-  async #read(read: (signal: AbortSignal) => Promise<InferenceRequest>): Promise<InferenceRequest> {
+  async #read(read: (signal: CancelSignal) => Promise<InferenceRequest>): Promise<InferenceRequest> {
     using _receive = startReceiveLimit(this.#around.times.receive, (late) => this.end(late));
-    return await read(this.#ending.signal);
+    return await read(this.#ending);
   }
 
   async #serve(inference: InferenceRequest): Promise<void> {
@@ -155,7 +157,7 @@ export class Exchange {
     if (this.#timeline.elapsedMs >= stream.commitAfterMs) this.#commit();
     let lastError: QhError | null = null;
     do {
-      const lease = await this.#tries.next(inference, lastError, this.#ending.signal);
+      const lease = await this.#tries.next(inference, lastError, this.#ending);
       this.#timeline.waited = lease.place.waited;
       lastError = await this.#try(inference, lease, clock.monotonicMs());
     } while (lastError !== null);
@@ -271,7 +273,7 @@ export class Exchange {
   }
 
   #mayTryAgain(): boolean {
-    return !this.#answer.begun && this.#tries.mayGoOn && !this.#ending.signal.aborted;
+    return !this.#answer.begun && this.#tries.mayGoOn && !this.#ending.aborted;
   }
 
   #hasAnother(worker: ReadyWorker): boolean {

@@ -91,10 +91,10 @@ export function headersForEngine(client: HeaderValues, { requestId, key, body, d
 }
 
 /** What of an engine's headers goes to the client. */
-export function headersForClient(engine: HeaderValues): Record<string, string | readonly string[]> {
-  const headers: Record<string, string | readonly string[]> = {};
+export function headersForClient(engine: HeaderValues): Record<string, string | string[]> {
+  const headers: Record<string, string | string[]> = {};
   keep(engine, NOT_TO_CLIENT, (name, value) => {
-    if (!name.startsWith("access-control-")) headers[name] = value;
+    if (!name.startsWith("access-control-")) headers[name] = typeof value === "string" ? value : [...value];
   });
   return headers;
 }

@@ -36,7 +36,6 @@ export interface GatewayParts<Identity> {
 export interface GatewayContext<Identity> {
   readonly identity: Identity;
   readonly requestId: RequestId;
-  readonly signal: AbortSignal;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
 }
@@ -103,7 +102,7 @@ export function createGateway<Identity>(parts: GatewayParts<Identity>): Gateway<
 
   const handler =
     (route: GatewayRoute): GatewayHandler<Identity> =>
-    async ({ identity, requestId, signal, request, response }) => {
+    async ({ identity, requestId, request, response }) => {
       if (refusal !== null) throw refusal;
       using held = answers.open();
       const exchange = new Exchange(around, {
@@ -113,7 +112,6 @@ export function createGateway<Identity>(parts: GatewayParts<Identity>): Gateway<
         client: parts.clientOf(identity),
         request,
         response,
-        clientGone: signal,
       });
       metrics.started();
       const leave = open.enter(exchange);

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import { readChunks, requireJson } from "@queen-and-hive/daemon";
+import { type CancelSignal, readChunks, requireJson } from "@queen-and-hive/daemon";
 import { QhError } from "@queen-and-hive/protocol";
 import { type BodyFields, type ByteSpan, JsonScanner } from "../domain/json-scanner.ts";
 import type { BodyShare } from "./body-budget.ts";
@@ -32,7 +32,7 @@ export interface ReadOptions {
   readonly allowed: AllowedModels;
   readonly bodyBytes: number;
   readonly share: BodyShare;
-  readonly signal: AbortSignal;
+  readonly signal: CancelSignal;
 }
 
 /**

@@ -70,7 +70,11 @@ export interface TimeLimits extends Disposable {
   /** Between two bytes of an engine's answer. */
   readonly idle: TimeLimit;
   readonly keepAlive: TimeLimit;
+  /** For an engine to talk on, or keep its connection to itself, after the last event of its answer. */
+  readonly tail: TimeLimit;
 }
+
+const TAIL_MS = 1_000;
 
 /** One of each, for all requests of a gateway. */
 export function createTimeLimits(clock: Clock, stream: StreamLimits, receiveMs: number): TimeLimits {
@@ -80,6 +84,7 @@ export function createTimeLimits(clock: Clock, stream: StreamLimits, receiveMs: 
     firstByte: new TimeLimit(clock, stream.firstByteMs),
     idle: new TimeLimit(clock, stream.idleMs),
     keepAlive: new TimeLimit(clock, stream.keepAliveMs),
+    tail: new TimeLimit(clock, TAIL_MS),
   };
   return {
     ...limits,

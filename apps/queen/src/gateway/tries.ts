@@ -1,3 +1,4 @@
+import type { CancelSignal } from "@queen-and-hive/daemon";
 import type { QhError } from "@queen-and-hive/protocol";
 import type { Lease, QueueOutlook, QueuePlace } from "../dispatch/ticket.ts";
 import { incarnationKey } from "../dispatch/worker-occupancy.ts";
@@ -49,7 +50,7 @@ export class Tries {
   }
 
   /** A slot for the next try. `lastError` is what it has to do better than. Rejects as `ModelQueue.lease` does. */
-  async next(inference: InferenceRequest, lastError: QhError | null, signal: AbortSignal): Promise<Lease> {
+  async next(inference: InferenceRequest, lastError: QhError | null, signal: CancelSignal): Promise<Lease> {
     const { dispatcher, metrics } = this.#around;
     this.#isPlaced = false;
     const lease = await dispatcher.lease(inference.modelId, {

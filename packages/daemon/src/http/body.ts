@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { QhError } from "@queen-and-hive/protocol";
+import type { CancelSignal } from "../cancellation.ts";
 import { ChunkList } from "../chunk-list.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import { LoopShare } from "./loop-share.ts";
@@ -20,7 +21,7 @@ const loopShare = new LoopShare();
 export function readChunks(
   request: IncomingMessage,
   limitBytes: number,
-  signal: AbortSignal,
+  signal: CancelSignal,
   look: (chunk: Buffer) => void = () => undefined,
 ): Promise<readonly Buffer[]> {
   return new Promise((resolve, reject) => {

@@ -23,7 +23,7 @@ export class Connections {
     const responses = this.#inFlight.get(socket);
     const entry = responses?.add(response);
     if (this.#closing && !response.headersSent) response.setHeader("connection", "close");
-    response.once("close", () => {
+    response.on("close", () => {
       entry?.[Symbol.dispose]();
       if (this.#closing && responses?.size === 0) endSoon(socket);
     });

@@ -56,16 +56,28 @@ export function endpointRunner<Identity>(
   return async (request, response, path, params, rawQuery) => {
     const requestId = requestIdOf(request);
     const startedMs = performance.now();
-    const signal = clientSignal(response);
-    response.once("close", () => around.onAnswer(name, response.statusCode, (performance.now() - startedMs) / 1_000));
+    let signal: AbortSignal | null = null;
+    const signalOnce = (): AbortSignal => {
+      signal ??= clientSignal(response);
+      return signal;
+    };
+    response.on("close", () => around.onAnswer(name, response.statusCode, (performance.now() - startedMs) / 1_000));
     try {
       const facts = factsOf(name, request, path, params, requestId);
       const identity = await around.authorize(row.caller, facts);
       if (identity === null) throw unauthenticated(row, facts);
       const query = checkQuery === null ? {} : accept(checkQuery, rawQuery, "invalid_query");
       const body =
-        checkBody === null ? undefined : accept(checkBody, await readJsonBody(request, around.bodyBytes, signal), "invalid_body");
-      const context = { params, query, body, identity, requestId, signal, closing: around.closing, request, response };
+        checkBody === null
+          ? undefined
+          : accept(checkBody, await readJsonBody(request, around.bodyBytes, signalOnce()), "invalid_body");
+      const context = {
+        ...{ params, query, body, identity, requestId, closing: around.closing, request, response },
+        /** Made for whoever asks. */
+        get signal() {
+          return signalOnce();
+        },
+      };
       const answer = await handler(context as HandlerContext<never, Identity>);
       if (answer !== HANDLED) sendAnswer(response, row, answer);
     } catch (thrown) {
@@ -80,9 +92,11 @@ export function endpointRunner<Identity>(
 /** Aborted with `client_closed` when the connection ends before the answer is out. */
 export function clientSignal(response: ServerResponse): AbortSignal {
   const controller = new AbortController();
-  response.once("close", () => {
+  const closed = (): void => {
     if (!response.writableFinished) controller.abort(new QhError("client_closed", "cannot go on: the client has left"));
-  });
+  };
+  if (response.closed) closed();
+  else response.on("close", closed);
   return controller.signal;
 }
 

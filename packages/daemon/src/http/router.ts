@@ -70,8 +70,11 @@ export function createRouter<Table extends EndpointTable, Identity>(
   app.use((thrown: unknown, request: Request, response: Response, _next: NextFunction) => fail(thrown, request, response));
   return (request, response) => {
     const run = literal.get(`${request.method ?? ""} ${request.url ?? ""}`);
-    if (run === undefined) app(request, response);
-    else run(request, response).catch((thrown: unknown) => fail(thrown, request, response));
+    if (run === undefined) {
+      // Express makes an answer of its own class of it.
+      response.setHeader("x-request-id", requestIdOf(request));
+      app(request, response);
+    } else run(request, response).catch((thrown: unknown) => fail(thrown, request, response));
   };
 }
 

@@ -8,6 +8,7 @@ import { discardRest } from "./body.ts";
 import { Connections, remoteAddressOf } from "./connections.ts";
 import { answerError, toQhError } from "./error-answer.ts";
 import type { Authorize, Handlers } from "./handler.ts";
+import { IdentifiedResponse } from "./identified-response.ts";
 import { bind, type Listen } from "./listen.ts";
 import { answerRaw, isParserError, onClientError } from "./raw-answer.ts";
 import { requestIdOf } from "./request-id.ts";
@@ -67,7 +68,7 @@ export async function startHttpServer<Table extends EndpointTable, Identity>(
     closing: closing.signal,
     ...observers(options),
   });
-  const server = createServer(serverOptions(options.limits));
+  const server = createServer({ ...serverOptions(options.limits), ServerResponse: IdentifiedResponse });
   const connections = new Connections(server);
   limitConnections(server, connections, options.limits.connectionsPerIp);
   server.on("clientError", (error, socket) => {
@@ -146,7 +147,6 @@ function serve<Table extends EndpointTable, Identity>(
 }
 
 function prepare(request: IncomingMessage, response: ServerResponse): void {
-  response.setHeader("x-request-id", requestIdOf(request));
   // A client that resets its connection is an everyday event; without a listener it would end the process.
   request.on("error", () => undefined);
   response.on("error", () => undefined);

@@ -3,15 +3,15 @@ import { createServer, type IncomingMessage, request, type ServerResponse } from
 import type { AddressInfo } from "node:net";
 import { RawClient } from "@queen-and-hive/dev-env";
 import { expect, it } from "vitest";
-import { needsDrain, onDrain, writeBody } from "./chunk-frame.ts";
+import { BodyWriter } from "./body-writer.ts";
 
 const PIECES = [1, 9, 10, 15, 16, 17, 255, 256, 4_095, 4_096, 70_000].map((length, index) =>
   Buffer.alloc(length, "abcdefghijk"[index]),
 );
 const WHOLE = Buffer.concat(PIECES);
 
-async function serve(answer: (response: ServerResponse, request: IncomingMessage) => void) {
-  const server = createServer((message, response) => answer(response, message));
+async function serve(answer: (response: ServerResponse, request: IncomingMessage, body: BodyWriter) => void) {
+  const server = createServer((message, response) => answer(response, message, new BodyWriter(response)));
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
@@ -25,8 +25,8 @@ async function serve(answer: (response: ServerResponse, request: IncomingMessage
 }
 
 it("gives a client whose HTTP is Node's the same bytes, piece by piece, and trailers of Node's own behind", async () => {
-  await using server = await serve((response) => {
-    for (const piece of [Buffer.alloc(0), ...PIECES]) writeBody(response, piece);
+  await using server = await serve((response, _request, body) => {
+    for (const piece of [Buffer.alloc(0), ...PIECES]) body.write(piece);
     response.end("last");
   });
   const asked = request(server.url).end();
@@ -38,8 +38,9 @@ it("gives a client whose HTTP is Node's the same bytes, piece by piece, and trai
 });
 
 it("makes one chunk of each piece", async () => {
-  await using server = await serve((response) => {
-    for (const text of ["a".repeat(9), "b".repeat(17), "c".repeat(256)]) writeBody(response, Buffer.from(text));
+  await using server = await serve((response, _request, body) => {
+    response.writeHead(200);
+    for (const text of ["a".repeat(9), "b".repeat(17), "c".repeat(256)]) body.write(Buffer.from(text));
     response.end();
   });
   using client = new RawClient(server.url).read();
@@ -49,9 +50,9 @@ it("makes one chunk of each piece", async () => {
 });
 
 it("makes no chunks for a client of HTTP/1.0, nor of an answer whose length is known", async () => {
-  await using server = await serve((response, { url }) => {
+  await using server = await serve((response, { url }, body) => {
     if (url === "/length") response.setHeader("content-length", WHOLE.length);
-    for (const piece of PIECES) writeBody(response, piece);
+    for (const piece of PIECES) body.write(piece);
     response.end();
   });
   for (const head of ["GET / HTTP/1.0\r\n\r\n", "GET /length HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"]) {
@@ -63,13 +64,13 @@ it("makes no chunks for a client of HTTP/1.0, nor of an answer whose length is k
 });
 
 it("keeps the answers of one connection in order, also when a later one is written first", async () => {
-  const waiting: ServerResponse[] = [];
-  await using server = await serve((response) => {
-    waiting.push(response);
+  const waiting: { readonly response: ServerResponse; readonly body: BodyWriter }[] = [];
+  await using server = await serve((response, _request, body) => {
+    waiting.push({ response, body });
     if (waiting.length < 2) return;
     for (const [index, each] of [...waiting.entries()].reverse()) {
-      for (const text of ["one", "two", "three"]) writeBody(each, Buffer.from(`${index} ${text} `));
-      each.end();
+      for (const text of ["one", "two", "three"]) each.body.write(Buffer.from(`${index} ${text} `));
+      each.response.end();
     }
   });
   using client = new RawClient(server.url).read();
@@ -80,21 +81,21 @@ it("keeps the answers of one connection in order, also when a later one is writt
 
 it("says when the client is slow, and when it has read", async () => {
   const drained = Promise.withResolvers<void>();
-  const stuck = Promise.withResolvers<ServerResponse>();
-  await using server = await serve((response) => {
-    writeBody(response, Buffer.from("begun"));
+  const stuck = Promise.withResolvers<BodyWriter>();
+  await using server = await serve((_response, _request, body) => {
+    body.write(Buffer.from("begun"));
     setImmediate(() => {
       // More than all buffers of the operating system.
-      expect(writeBody(response, Buffer.alloc(50_000_000))).toBe(false);
-      onDrain(response, () => drained.resolve());
-      stuck.resolve(response);
+      expect(body.write(Buffer.alloc(50_000_000))).toBe(false);
+      body.onDrain(() => drained.resolve());
+      stuck.resolve(body);
     });
   });
   using client = new RawClient(server.url);
   await client.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
-  const response = await stuck.promise;
-  expect(needsDrain(response)).toBe(true);
+  const body = await stuck.promise;
+  expect(body.needsDrain).toBe(true);
   client.read();
   await drained.promise;
-  expect(needsDrain(response)).toBe(false);
+  expect(body.needsDrain).toBe(false);
 });
