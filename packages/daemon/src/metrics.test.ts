@@ -40,6 +40,29 @@ describe("metrics", () => {
     expect(await metrics.render()).toContain("up_seconds 2");
   });
 
+  it.each([0, 1, 63, 64, 65, 200])("show all of %i gathered entries in the scrape that follows, each once", async (count) => {
+    const metrics = createMetrics();
+    const total = metrics.counter("entries_total", "Entries.");
+    const seen: number[] = [];
+    const add = metrics.gathered<number>((entries) => {
+      seen.push(...entries);
+      total.inc(entries.length);
+    });
+    for (let entry = 0; entry < count; entry++) add(entry);
+    expect(await metrics.render()).toContain(`entries_total ${count}\n`);
+    expect(await metrics.render()).toContain(`entries_total ${count}\n`);
+    expect(seen).toEqual(Array.from({ length: count }, (_, entry) => entry));
+  });
+
+  it("hold back few gathered entries although nobody scrapes", () => {
+    let fed = 0;
+    const add = createMetrics().gathered<number>((entries) => {
+      fed += entries.length;
+    });
+    for (let entry = 0; entry < 10_000; entry++) add(entry);
+    expect(fed).toBeGreaterThan(9_900);
+  });
+
   it("wake an idle process for none of them", async () => {
     createMetrics().observeDefaultProcessMetrics();
     const before = performance.nodeTiming.uvMetricsInfo.loopCount;

@@ -165,14 +165,23 @@ function observers<Table extends EndpointTable, Identity>({ metrics, onUnknownFi
     "endpoint",
     "status",
   ]);
+  const answered = metrics?.gathered<Answered>((entries) => {
+    for (const { endpoint, status, tookS } of entries) seconds?.observe({ endpoint, status }, tookS);
+  });
   const unknown = metrics?.counter("http_unknown_fields_total", "Fields of peers' messages that we do not know.", ["endpoint"]);
   return {
-    onAnswer: (endpoint: string, status: number, tookS: number): void => seconds?.observe({ endpoint, status }, tookS),
+    onAnswer: (endpoint: string, status: number, tookS: number): void => answered?.({ endpoint, status, tookS }),
     onUnknownFields: (endpoint: string, count: number): void => {
       unknown?.inc({ endpoint }, count);
       onUnknownFields?.(endpoint, count);
     },
   };
+}
+
+interface Answered {
+  readonly endpoint: string;
+  readonly status: number;
+  readonly tookS: number;
 }
 
 function limitConnections(server: Server, connections: Connections, perIp: number | undefined): void {
