@@ -1,5 +1,4 @@
 import type { Metrics } from "@queen-and-hive/daemon";
-import type { ErrorKind } from "@queen-and-hive/protocol";
 import type { Waited } from "../domain/queue.ts";
 import type { RequestRow } from "./request-row.ts";
 
@@ -39,7 +38,8 @@ export function createGatewayMetrics(metrics: Metrics): GatewayMetrics {
   );
   const depth = metrics.gauge("queen_queue_depth", "Requests that wait", ["model"]);
   const wait = metrics.histogram("queen_queue_wait_seconds", "Time a request waited until its first try", ["for"]);
-  const active = metrics.gauge("queen_active_requests", "Requests that have arrived and not ended");
+  let active = 0;
+  metrics.gauge("queen_active_requests", "Requests that have arrived and not ended", [], (gauge) => gauge.set(active));
   const connections = metrics.gauge("queen_upstream_connections", "Open connections to workers", ["hive"]);
   const errors = metrics.counter<"kind">("queen_errors_total", "Requests that ended with an error", ["kind"]);
   const tokens = metrics.counter<"model" | "kind">("queen_tokens_total", "Tokens that engines have reported", ["model", "kind"]);
@@ -49,28 +49,53 @@ export function createGatewayMetrics(metrics: Metrics): GatewayMetrics {
     [],
     RESUME_BUCKETS_S,
   );
-  const failed = (kind: ErrorKind | null): void => {
-    if (kind !== null) errors.inc({ kind });
-  };
+  const ended = metrics.gathered<Ended>((entries) => {
+    for (const { overheadMs } of entries) if (overheadMs !== null) overhead.observe(overheadMs / 1_000);
+    for (const { row } of entries) if (row.error_kind !== null) errors.inc({ kind: row.error_kind });
+    for (const [model, ofModel] of Map.groupBy(entries, ({ row }) => row.model ?? NO_MODEL)) {
+      for (const { row } of ofModel) if (row.ttft_ms !== null) firstToken.observe({ model }, row.ttft_ms / 1_000);
+      const prompt = sumOf(ofModel, ({ row }) => row.prompt_tokens);
+      if (prompt !== null) tokens.inc({ model, kind: "prompt" }, prompt);
+      const completion = sumOf(ofModel, ({ row }) => row.completion_tokens);
+      if (completion !== null) tokens.inc({ model, kind: "completion" }, completion);
+      for (const [route, ofRoute] of Map.groupBy(ofModel, ({ row }) => row.route)) {
+        for (const { row } of ofRoute) duration.observe({ model, route }, row.duration_ms / 1_000);
+        for (const [status, same] of Map.groupBy(ofRoute, ({ row }) => row.status)) {
+          requests.inc({ model, route, status }, same.length);
+        }
+      }
+    }
+  });
+  const waited = metrics.gathered<Waited>((entries) => {
+    for (const { slotMs } of entries) wait.observe({ for: "slot" }, slotMs / 1_000);
+    for (const { loadMs } of entries) if (loadMs > 0) wait.observe({ for: "load" }, loadMs / 1_000);
+  });
   return {
-    started: () => active.inc(),
+    started: () => {
+      active += 1;
+    },
     ended: (row, overheadMs) => {
-      const model = row.model ?? NO_MODEL;
-      active.dec();
-      requests.inc({ model, route: row.route, status: row.status });
-      duration.observe({ model, route: row.route }, row.duration_ms / 1_000);
-      if (row.ttft_ms !== null) firstToken.observe({ model }, row.ttft_ms / 1_000);
-      if (overheadMs !== null) overhead.observe(overheadMs / 1_000);
-      if (row.prompt_tokens !== null) tokens.inc({ model, kind: "prompt" }, row.prompt_tokens);
-      if (row.completion_tokens !== null) tokens.inc({ model, kind: "completion" }, row.completion_tokens);
-      failed(row.error_kind);
+      active -= 1;
+      ended({ row, overheadMs });
     },
-    waited: ({ slotMs, loadMs }) => {
-      wait.observe({ for: "slot" }, slotMs / 1_000);
-      if (loadMs > 0) wait.observe({ for: "load" }, loadMs / 1_000);
-    },
+    waited,
     resumed: (afterMs) => resume.observe(afterMs / 1_000),
     queueDepth: (modelId, waiting) => depth.set({ model: modelId }, waiting),
     connections: (server, difference) => connections.inc({ hive: server }, difference),
   };
+}
+
+interface Ended {
+  readonly row: RequestRow;
+  readonly overheadMs: number | null;
+}
+
+/** The sum of the values that are there; null when none is. */
+function sumOf<Entry>(entries: readonly Entry[], pick: (entry: Entry) => number | null): number | null {
+  let sum: number | null = null;
+  for (const entry of entries) {
+    const value = pick(entry);
+    if (value !== null) sum = (sum ?? 0) + value;
+  }
+  return sum;
 }
