@@ -29,6 +29,11 @@ describe("UsageReader", () => {
     expect(read(JSON.stringify({ content: '"prompt_tokens": 99' }))).toEqual({ promptTokens: null, completionTokens: null });
   });
 
+  it("does not put together what stood apart", () => {
+    const said = read(`${"x".repeat(2_030)}"prompt_tokens": 1`, "2".repeat(20_000));
+    expect(said).toEqual({ promptTokens: 1, completionTokens: null });
+  });
+
   it("keeps the end whole however it was cut", () => {
     const usage = '{"usage":{"prompt_tokens":12,"completion_tokens":34}}';
     const pieces = fc.array(fc.integer({ min: 1, max: 9_000 }), { maxLength: 12 });

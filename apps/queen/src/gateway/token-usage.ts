@@ -4,43 +4,64 @@ export interface TokenUsage {
   readonly completionTokens: number | null;
 }
 
+const NOTHING_SAID: TokenUsage = { promptTokens: null, completionTokens: null };
+
 /** `usage` stands near the start (some embeddings) or near the end (all else) of an answer. */
 const HEAD_BYTES = 2_048;
 const TAIL_BYTES = 4_096;
-const FIRST_TAIL_BYTES = 1_024;
+const FIRST_BYTES = 1_024;
+/** Twice the tail, so that what is kept of it is moved only now and then. */
+const KEPT_BYTES_MAX = HEAD_BYTES + 2 * TAIL_BYTES;
 
 /** Keeps the two ends of an answer that passes by, and finds its usage there. */
 export class UsageReader {
-  #head = "";
-  /** The last bytes, up to `#filled`; it grows to twice what is kept, so that they are moved only now and then. */
-  #tail: Buffer | null = null;
+  /** The first bytes of the answer, and its last behind them, up to `#filled`. */
+  #kept: Buffer | null = null;
   #filled = 0;
+  #hasGap = false;
 
   /** The next bytes of the answer. The few that matter are copied: a chunk that is kept would outlive its moment, a thousand times. */
   take(chunk: Uint8Array): void {
-    if (this.#head.length < HEAD_BYTES) this.#head += latin1(chunk.subarray(0, HEAD_BYTES - this.#head.length));
-    const end = chunk.length > TAIL_BYTES ? chunk.subarray(-TAIL_BYTES) : chunk;
-    this.#roomFor(end.length).set(end, this.#filled);
-    this.#filled += end.length;
+    const ofHead = Math.max(0, Math.min(chunk.length, HEAD_BYTES - this.#filled));
+    if (ofHead > 0) this.#append(chunk.subarray(0, ofHead));
+    if (ofHead === chunk.length) return;
+    const from = Math.max(ofHead, chunk.length - TAIL_BYTES);
+    if (from > ofHead) this.#hasGap = true;
+    this.#append(from === 0 ? chunk : chunk.subarray(from));
   }
 
   /** The newest usage that was said. */
   read(): TokenUsage {
-    const text = `${this.#head}\n${this.#tail?.toString("latin1", 0, this.#filled) ?? ""}`;
-    return { promptTokens: lastNumber(text, PROMPT_TOKENS), completionTokens: lastNumber(text, COMPLETION_TOKENS) };
+    if (this.#kept === null) return NOTHING_SAID;
+    const kept = this.#kept.subarray(0, this.#filled);
+    if (!kept.includes('_tokens"')) return NOTHING_SAID;
+    const text = kept.toString("latin1");
+    const parts = this.#hasGap ? `${text.slice(0, HEAD_BYTES)}\n${text.slice(HEAD_BYTES)}` : text;
+    return { promptTokens: lastNumber(parts, PROMPT_TOKENS), completionTokens: lastNumber(parts, COMPLETION_TOKENS) };
+  }
+
+  #append(bytes: Uint8Array): void {
+    this.#roomFor(bytes.length).set(bytes, this.#filled);
+    this.#filled += bytes.length;
   }
 
   #roomFor(bytes: number): Buffer {
-    this.#tail ??= Buffer.allocUnsafe(FIRST_TAIL_BYTES);
-    const tail = this.#tail;
-    if (this.#filled + bytes <= tail.length) return tail;
-    const keep = Math.min(this.#filled, TAIL_BYTES);
-    const isFull = tail.length >= 2 * TAIL_BYTES;
-    const next = isFull ? tail : Buffer.allocUnsafe(Math.min(2 * TAIL_BYTES, 2 * (keep + bytes)));
-    tail.copy(next, 0, this.#filled - keep, this.#filled);
-    this.#filled = keep;
-    this.#tail = next;
-    return next;
+    this.#kept ??= Buffer.allocUnsafe(FIRST_BYTES);
+    const kept = this.#kept;
+    const needed = this.#filled + bytes;
+    if (needed <= kept.length) return kept;
+    const room = kept.length === KEPT_BYTES_MAX ? kept : Buffer.allocUnsafe(Math.min(KEPT_BYTES_MAX, 2 * needed));
+    this.#kept = room;
+    if (needed <= KEPT_BYTES_MAX) {
+      kept.copy(room, 0, 0, this.#filled);
+      return room;
+    }
+    const tail = Math.min(TAIL_BYTES, this.#filled - HEAD_BYTES);
+    kept.copy(room, HEAD_BYTES, this.#filled - tail, this.#filled);
+    if (room !== kept) kept.copy(room, 0, 0, HEAD_BYTES);
+    this.#filled = HEAD_BYTES + tail;
+    this.#hasGap = true;
+    return room;
   }
 }
 
@@ -53,8 +74,4 @@ function lastNumber(text: string, pattern: RegExp): number | null {
   let value: string | undefined;
   for (const match of text.matchAll(pattern)) value = match[1];
   return value === undefined ? null : Number(value);
-}
-
-function latin1(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
 }
