@@ -158,6 +158,7 @@ class QueenBuild {
       health: settings.health,
       restart: settings.restart,
       hives: () => hives.forWorkers(),
+      hive: (hiveId) => hives.forWorker(hiveId),
       queen,
       inFlight: (workerId) => gateway?.inFlight(workerId) ?? 0,
       lastUsedMs: (workerId) => gateway?.lastUsedMs(workerId) ?? null,

@@ -127,6 +127,7 @@ export class FleetWorld implements AsyncDisposable {
       eviction: settings.eviction,
       drainMs: settings.drainMs,
       hives: () => this.hives,
+      hive: (hiveId) => this.hives.find((hive) => hive.hiveId === hiveId) ?? null,
       queen: this.hive.queen,
       inFlight: (workerId) => this.dispatcher.inFlight(workerId),
       lastUsedMs: (workerId) => this.dispatcher.lastUsedMs(workerId),

@@ -4,10 +4,10 @@ import type { HiveSettings, QueenSettings } from "../config/settings.ts";
 import type { HiveLoss } from "../domain/mass-loss.ts";
 import { createHost } from "../hosts/create-host.ts";
 import { createHiveCommands } from "../hosts/hive-commands.ts";
-import type { Host } from "../hosts/host.ts";
 import type { HiveRow, Store } from "../store/store.ts";
 import type { FleetHive } from "../workers/fleet-context.ts";
 import { type CallbackWays, createTransport } from "./create-transport.ts";
+import { fleetHiveOf, type HiveParts } from "./fleet-hive.ts";
 import { forgetWorkers } from "./forget-workers.ts";
 import { needsWorker } from "./hive-installation.ts";
 import { HiveKeeper } from "./hive-keeper.ts";
@@ -16,7 +16,6 @@ import { openHiveToken } from "./hive-token.ts";
 import { type LeavingHive, LeavingHives } from "./leaving-hives.ts";
 import { MassLossGuard } from "./mass-loss-guard.ts";
 import type { StoppableHive } from "./stop-cascade.ts";
-import type { HiveTransport } from "./transport.ts";
 import type { WorkerNewsReceiver } from "./worker-news-receiver.ts";
 
 /** What the hives need to know. */
@@ -32,11 +31,9 @@ export interface HiveFleetOptions {
 }
 
 /** One hive of the configuration. */
-export interface FleetMember {
-  readonly settings: HiveSettings;
-  readonly host: Host;
-  readonly transport: HiveTransport;
-  readonly keeper: HiveKeeper;
+export interface FleetMember extends HiveParts {
+  /** As the workers' fleet sees it. */
+  readonly seen: FleetHive;
 }
 
 /** What a stop call keeps in hand beside `stop.term` and `stop.verify`, milliseconds. */
@@ -154,25 +151,14 @@ export class HiveFleet implements AsyncDisposable {
     return [...kept, ...this.#leaving.all().map(({ record }) => record)];
   }
 
-  /** Hives as the workers' fleet sees them. */
+  /** Hives as the workers' fleet sees them, each always as it is now. */
   forWorkers(): readonly FleetHive[] {
-    return [...this.#hives.values()].map(({ settings, host, keeper, transport }) => ({
-      hiveId: keeper.hiveId,
-      hostName: host.name,
-      labels: settings.labels,
-      bootId: keeper.bootId,
-      usable: keeper.usable,
-      inDoubt: keeper.inDoubt,
-      arriving: keeper.arriving,
-      hopeful: keeper.hopeful,
-      isReplaced: keeper.isReplaced,
-      replacedSince: keeper.replacedSince,
-      standInsEnded: () => keeper.standInsEnded(),
-      calls: keeper.calls,
-      queen: () => transport.lastAddress(),
-      connect: transport.connectEngine,
-      workerKey: (workerId) => this.#workerKey(keeper.hiveId, workerId),
-    }));
+    return [...this.#hives.values()].map(({ seen }) => seen);
+  }
+
+  /** One of them; null when there is none of this name. */
+  forWorker(hiveId: string): FleetHive | null {
+    return this.#hives.get(hiveId)?.seen ?? null;
   }
 
   /** Hives as the stop cascade sees them. */
@@ -275,7 +261,8 @@ export class HiveFleet implements AsyncDisposable {
       },
       known,
     );
-    return { settings, host, transport, keeper };
+    const parts = { settings, host, transport, keeper };
+    return { ...parts, seen: fleetHiveOf(parts, (workerId) => this.#workerKey(hiveId, workerId)) };
   }
 
   /** The hives whose loss says something: a host that may be off, and one that an operator stopped, say nothing. */

@@ -39,6 +39,7 @@ export interface WorkerFleetOptions {
   readonly health: HealthSettings;
   readonly restart: RestartSettings;
   readonly hives: () => readonly FleetHive[];
+  readonly hive: (hiveId: string) => FleetHive | null;
   readonly queen: () => QueenAddress;
   /** Requests that a worker serves now. */
   readonly inFlight: (workerId: string) => number;
@@ -81,14 +82,14 @@ export class WorkerFleet implements Disposable {
   constructor(options: WorkerFleetOptions) {
     this.#options = options;
     const models = new Map(options.models.map((model) => [model.id, model]));
-    const { store, clock, log, restart, random } = options;
+    const { store, clock, log, restart, random, hives, hive, queen, inFlight, lastUsedMs, waiting } = options;
     this.#table = new WorkerTable({
       store,
       clock,
       log,
       slotsOf: (model, said) => slotsOf(models.get(model), said),
       wayTo: (hiveId, workerId) => {
-        const hive = options.hives().find((one) => one.hiveId === hiveId);
+        const hive = options.hive(hiveId);
         return { connect: hive?.connect ?? null, key: hive?.workerKey(workerId) ?? null };
       },
     });
@@ -97,12 +98,7 @@ export class WorkerFleet implements Disposable {
       table: this.#table,
       models,
       restart,
-      hives: options.hives,
-      hive: (hiveId) => options.hives().find((hive) => hive.hiveId === hiveId) ?? null,
-      queen: options.queen,
-      inFlight: options.inFlight,
-      lastUsedMs: options.lastUsedMs,
-      waiting: options.waiting,
+      ...{ hives, hive, queen, inFlight, lastUsedMs, waiting },
       eviction: options.eviction,
       drainMs: options.drainMs,
       metrics: createFleetMetrics(options.metrics),
