@@ -1,9 +1,15 @@
 import type { Clock } from "@queen-and-hive/daemon";
 import type { ReadyWorker } from "../workers/worker-directory.ts";
 
+const keys = new WeakMap<ReadyWorker, string>();
+
 /** One incarnation of a worker, as a key: a restarted worker starts with empty slots and a clean record. */
 export function incarnationKey(worker: ReadyWorker): string {
-  return `${worker.workerId}#${worker.incarnation}`;
+  const known = keys.get(worker);
+  if (known !== undefined) return known;
+  const key = `${worker.workerId}#${worker.incarnation}`;
+  keys.set(worker, key);
+  return key;
 }
 
 interface Occupied {

@@ -136,6 +136,8 @@ export class ClientAnswer {
   async flushed(ending: CancelSignal): Promise<ErrorKind | null> {
     const { response, clock } = this.#parts;
     this.dispose();
+    // The operating system has it all, and Node says so a tick later.
+    if (response.writableLength === 0) await new Promise<void>((resolve) => process.nextTick(resolve));
     if (!response.writableFinished && !response.closed && !response.destroyed) {
       this.#isFlushing = true;
       const cut = (): void => this.endLast(ending.reason);

@@ -37,7 +37,12 @@ export class UsageReader {
     if (!kept.includes('_tokens"')) return NOTHING_SAID;
     const text = kept.toString("latin1");
     const parts = this.#hasGap ? `${text.slice(0, HEAD_BYTES)}\n${text.slice(HEAD_BYTES)}` : text;
-    return { promptTokens: lastNumber(parts, PROMPT_TOKENS), completionTokens: lastNumber(parts, COMPLETION_TOKENS) };
+    let { promptTokens, completionTokens } = NOTHING_SAID;
+    for (const [, word, number] of parts.matchAll(TOKENS)) {
+      if (word === "prompt" || word === "input") promptTokens = Number(number);
+      else completionTokens = Number(number);
+    }
+    return { promptTokens, completionTokens };
   }
 
   #append(bytes: Uint8Array): void {
@@ -67,11 +72,4 @@ export class UsageReader {
 
 // OpenAI's chats and Anthropic's messages (and OpenAI's responses) have a word each. Inside a JSON string the quotes would be
 // escaped, so that text which speaks of usage is not taken for it.
-const PROMPT_TOKENS = /"(?:prompt|input)_tokens"\s*:\s*([0-9]{1,12})/g;
-const COMPLETION_TOKENS = /"(?:completion|output)_tokens"\s*:\s*([0-9]{1,12})/g;
-
-function lastNumber(text: string, pattern: RegExp): number | null {
-  let value: string | undefined;
-  for (const match of text.matchAll(pattern)) value = match[1];
-  return value === undefined ? null : Number(value);
-}
+const TOKENS = /"(prompt|input|completion|output)_tokens"\s*:\s*([0-9]{1,12})/g;
