@@ -15,8 +15,8 @@ async function readBody(request: IncomingMessage, limitBytes: number, signal: Ab
 const loopShare = new LoopShare();
 
 /**
- * Reads a whole body as the chunks in which it came, so that a large one is never copied; `look` sees each on its arrival,
- * and what it throws ends the reading. Large bodies wait for their turn of the event loop. Throws what `readBody` throws.
+ * Reads a whole body as the chunks in which it came, so that a large one is never copied; `look` sees each in order,
+ * and what it throws ends the reading. Large bodies wait for their turns of the event loop. Throws what `readBody` throws.
  */
 export function readChunks(
   request: IncomingMessage,
@@ -27,6 +27,9 @@ export function readChunks(
   return new Promise((resolve, reject) => {
     const chunks = new ChunkList();
     let isSettled = false;
+    let hasEnded = false;
+    /** A chunk waits for its turn; no other comes meanwhile, only the end. */
+    let isHolding = false;
     const settle = (finish: () => void): void => {
       isSettled = true;
       request.off("data", onData).off("end", onEnd).off("error", onGone).off("close", onGone);
@@ -38,29 +41,56 @@ export function readChunks(
       look(chunk);
       chunks.add(chunk);
     };
-    const onData = (chunk: Buffer): void => {
+    const take = (chunk: Buffer): void => {
       try {
         keep(chunk);
       } catch (error) {
         settle(() => reject(error));
+      }
+    };
+    const finish = (): void => settle(() => resolve(chunks.takeAll()));
+    const onData = (chunk: Buffer): void => {
+      if (!loopShare.isSpent) {
+        take(chunk);
         return;
       }
-      if (loopShare.take(chunk.length)) return;
-      request.pause();
-      // Whoever throws the rest away reads it without us.
+      const goOn = hold(request);
+      isHolding = true;
       loopShare.afterTurn(() => {
-        if (!isSettled) request.resume();
+        isHolding = false;
+        if (!isSettled) take(chunk);
+        if (hasEnded && !isSettled) finish();
+        // Also behind a failure: whoever throws the rest away reads it without us.
+        goOn();
       });
     };
-    const onEnd = (): void => settle(() => resolve(chunks.takeAll()));
-    const onGone = (): void =>
-      settle(() => reject(new QhError("client_closed", "cannot read the body: the client left while it was sent")));
+    const onEnd = (): void => {
+      hasEnded = true;
+      if (!isHolding) finish();
+    };
+    const onGone = (): void => {
+      if (!hasEnded)
+        settle(() => reject(new QhError("client_closed", "cannot read the body: the client left while it was sent")));
+    };
     const onAbort = (): void => settle(() => reject(signal.reason));
     if (signal.aborted) return reject(signal.reason);
     if (Number(request.headers["content-length"] ?? 0) > limitBytes) return reject(tooLarge(limitBytes));
     signal.addEventListener("abort", onAbort, { once: true });
     request.on("data", onData).on("end", onEnd).on("error", onGone).on("close", onGone);
   });
+}
+
+/** Reads no more of it until what comes back is called. */
+function hold(request: IncomingMessage): () => void {
+  const { socket } = request;
+  const stop = (): void => void socket.pause();
+  request.pause();
+  // Node reads on until its buffer is full, which takes tens of thousands of chunks when each has one byte.
+  socket.pause().on("resume", stop);
+  return () => {
+    socket.off("resume", stop).resume();
+    request.resume();
+  };
 }
 
 /** Reads a body that must be a JSON text. Throws `unsupported_media_type`, `malformed_json` and what `readBody` throws. */

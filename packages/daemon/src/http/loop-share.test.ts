@@ -1,51 +1,101 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { type AddressInfo, connect } from "node:net";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { readChunks } from "./body.ts";
+import { LoopShare } from "./loop-share.ts";
 
-const BODY_BYTES = 16 * 1_048_576;
 const HEAD = "POST / HTTP/1.1\r\nhost: localhost\r\n";
-/** Chunks of one byte. */
-const SMALL_BYTES = 50_000;
-const SMALL = Buffer.from(`${HEAD}transfer-encoding: chunked\r\n\r\n${"1\r\n \r\n".repeat(SMALL_BYTES)}0\r\n\r\n`);
-const LARGE = Buffer.concat([Buffer.from(`${HEAD}content-length: ${BODY_BYTES}\r\n\r\n`), Buffer.alloc(BODY_BYTES, " ")]);
+const SENDERS = 3;
+/** More than a turn of the event loop is given. */
+const LONG_MS = 6;
+/** What Node reads of a connection at once. */
+const READ_BYTES = 65_536;
 
-it.each([
-  ["large chunks", LARGE, BODY_BYTES],
-  ["chunks of one byte", SMALL, SMALL_BYTES],
-])(
-  "several bodies in %s are read whole, and in no turn of the event loop all that has come of them",
-  async (_what, bytes, length) => {
-    let inTurn = 0;
-    let mostInTurn = 0;
-    const lengths: number[] = [];
-    const server = createServer(async (request, response) => {
-      const chunks = await readChunks(request, 64 * 1_048_576, AbortSignal.timeout(20_000), (chunk) => {
-        if (inTurn === 0) setImmediate(() => (inTurn = 0));
-        inTurn += chunk.length + 128;
-        mostInTurn = Math.max(mostInTurn, inTurn);
-      });
-      lengths.push(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
-      response.end();
-    }).listen(0, "127.0.0.1");
-    await once(server, "listening");
-    const { port } = server.address() as AddressInfo;
-    try {
-      await Promise.all(
-        Array.from({ length: 6 }, async () => {
-          const socket = connect(port, "127.0.0.1");
-          socket.write(bytes);
-          await once(socket, "data");
-          socket.destroy();
-        }),
-      );
-    } finally {
-      server.closeAllConnections();
-      server.close();
-    }
-    expect(lengths).toEqual(Array.from({ length: 6 }, () => length));
-    // The bound, and a chunk more of each.
-    expect(mostInTurn).toBeLessThan(1_048_576 + 6 * 2 * 65_536);
-  },
-);
+it("what waits is done turn by turn in the order in which it came, and nothing that comes meanwhile overtakes it", async () => {
+  const share = new LoopShare();
+  const done: number[] = [];
+  for (const work of [1, 2, 3]) {
+    share.afterTurn(() => {
+      done.push(work);
+      passTime();
+    });
+  }
+  expect(share.isSpent).toBe(true);
+  await nextTurn();
+  expect(done).toEqual([1]);
+  await nextTurn();
+  expect(done).toEqual([1, 2]);
+  await nextTurn();
+  expect(done).toEqual([1, 2, 3]);
+  await nextTurn();
+  expect(share.isSpent).toBe(false);
+});
+
+it("bodies whose every chunk is much work are read whole, chunk by chunk in turns of the event loop, each in its turn", async () => {
+  const chunk = `2710\r\n${" ".repeat(10_000)}\r\n`;
+  const body = Buffer.from(`${HEAD}transfer-encoding: chunked\r\n\r\n${chunk.repeat(12)}0\r\n\r\n`);
+  let inTurn = 0;
+  let mostInTurn = 0;
+  const order: number[] = [];
+  const lengths = await serveBodies(body, (sender) => {
+    if (inTurn === 0) setImmediate(() => (inTurn = 0));
+    inTurn += 1;
+    mostInTurn = Math.max(mostInTurn, inTurn);
+    order.push(sender);
+    passTime();
+  });
+  expect(lengths).toEqual(Array.from({ length: SENDERS }, () => 120_000));
+  // One, and the first of the next turn, which begins before ours is counted.
+  expect(mostInTurn).toBeLessThanOrEqual(2);
+  // Nobody's body is over before another's has begun.
+  expect(new Set(order.slice(0, SENDERS * 3)).size).toBe(SENDERS);
+});
+
+it("of bodies in chunks of one byte no more is kept back than Node has read of them at once", async () => {
+  const count = 40_000;
+  const body = Buffer.from(`${HEAD}transfer-encoding: chunked\r\n\r\n${"1\r\n \r\n".repeat(count)}0\r\n\r\n`);
+  let mostWaiting = 0;
+  const lengths = await serveBodies(body, (_sender, waitingBytes) => {
+    mostWaiting = Math.max(mostWaiting, waitingBytes);
+  });
+  expect(lengths).toEqual(Array.from({ length: SENDERS }, () => count));
+  // Each chunk takes six bytes of what is read.
+  expect(mostWaiting).toBeLessThan((2 * READ_BYTES) / 6);
+});
+
+function passTime(): void {
+  const untilMs = performance.now() + LONG_MS;
+  while (performance.now() < untilMs);
+}
+
+/** Several clients send these bytes at once; what is seen of each chunk before it is kept. Returns the lengths of the bodies. */
+async function serveBodies(bytes: Buffer, look: (sender: number, waitingBytes: number) => void): Promise<readonly number[]> {
+  const lengths: number[] = [];
+  let senders = 0;
+  const server = createServer(async (request, response) => {
+    senders += 1;
+    const sender = senders;
+    const chunks = await readChunks(request, 64 * 1_048_576, AbortSignal.timeout(20_000), () => {
+      look(sender, request.readableLength);
+    });
+    lengths.push(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
+    response.end();
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  try {
+    const send = async (): Promise<void> => {
+      const socket = connect(port, "127.0.0.1");
+      socket.write(bytes);
+      await once(socket, "data");
+      socket.destroy();
+    };
+    await Promise.all(Array.from({ length: SENDERS }, send));
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+  return lengths;
+}

@@ -1,37 +1,41 @@
-/** What is read in one turn of the event loop: some 2 to 5 ms of work. */
-const TURN_BYTES = 1_048_576;
-/** What a chunk costs beside its bytes, in bytes: many small ones are as much work as a large one. */
-const CHUNK_BYTES = 128;
+/** How long what comes may keep everything else waiting in one turn of the event loop. */
+const TURN_MS = 4;
 
 /**
- * How much of the event loop those may have who read what comes. A socket gives Node up to 2 MiB at a time, and a body may
- * come in chunks of one byte: what a few such clients send would keep everybody else waiting.
+ * How much of the event loop those may have who read what comes. A socket gives Node up to 2 MiB at a time, a body may come in
+ * chunks of one byte, and a byte of JSON costs more or less by what it is: so it is time that is shared, not bytes. Work that
+ * has to wait is done in the order in which it came, in the next turns.
  */
 export class LoopShare {
-  #left = TURN_BYTES;
+  #endsMs = 0;
   #isOpen = false;
   readonly #waiting: (() => void)[] = [];
 
-  /** Counts a chunk that has been read in this turn. False: read no more before `afterTurn`. */
-  take(bytes: number): boolean {
-    this.#left -= bytes + CHUNK_BYTES;
+  /** The time of this turn is over, or others wait already: whatever has come now has to wait by `afterTurn`. */
+  get isSpent(): boolean {
     this.#awaitTurn();
-    return this.#left > 0;
+    return this.#waiting.length > 0 || performance.now() >= this.#endsMs;
   }
 
-  /** Calls back in the next turn, when everything else has had its own. */
-  afterTurn(resume: () => void): void {
-    this.#waiting.push(resume);
+  /** Does this work in one of the next turns, when everything else has had its own. */
+  afterTurn(work: () => void): void {
+    this.#waiting.push(work);
     this.#awaitTurn();
   }
 
   #awaitTurn(): void {
     if (this.#isOpen) return;
     this.#isOpen = true;
+    this.#endsMs = performance.now() + TURN_MS;
     setImmediate(() => {
       this.#isOpen = false;
-      this.#left = TURN_BYTES;
-      for (const resume of this.#waiting.splice(0)) resume();
+      if (this.#waiting.length > 0) this.#work();
     });
+  }
+
+  #work(): void {
+    this.#awaitTurn();
+    do this.#waiting.shift()?.();
+    while (this.#waiting.length > 0 && performance.now() < this.#endsMs);
   }
 }
