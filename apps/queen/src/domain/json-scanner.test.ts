@@ -47,6 +47,7 @@ describe("JsonScanner", () => {
       model: "mödel ü",
       wantsStream: false,
     });
+    expect(scan('{"model":"a\\/\\"b\\\\"}')).toMatchObject({ model: 'a/"b\\' });
     const decoy = '{"messages":[{"model":"inner","stream":true},"\\"model\\":\\"x\\""],"x":{"model":1},"model":"outer"}';
     expect(scan(decoy)).toMatchObject({ model: "outer", wantsStream: false });
     expect(spansOf(decoy)).toEqual(['"outer"']);
@@ -89,6 +90,16 @@ describe("JsonScanner", () => {
       }),
       { numRuns: 2_000 },
     );
+  });
+
+  it("takes what stands behind a backslash as JSON.parse does, in strings that it needs and in others", () => {
+    const behind = [...Array(0x80).keys()].map((code) => String.fromCharCode(code));
+    for (const rest of [...behind, "u00e9", "u00E9", "u00g9", "u00", "\\\\", '\\"']) {
+      for (const text of [`{"a":"x\\${rest}"}`, `{"a":["\\${rest}y"]}`, `{"model":"\\${rest}y"}`]) {
+        expect([text, kindOf(text)]).toEqual([text, parsed(text)]);
+        expect([text, kindOf(text, [1])]).toEqual([text, parsed(text)]);
+      }
+    }
   });
 
   it("finds the same model as JSON.parse in any object", () => {

@@ -1,5 +1,6 @@
 import { QhError } from "@queen-and-hive/protocol";
 import { isDigit, mayEndNumber, type NumberPart, nextNumberPart, ZERO } from "./json-number.ts";
+import { decodeString, isHex, isShortEscape, LETTER_U } from "./json-string.ts";
 
 /** Where something stands in a body, in bytes from its beginning. */
 export interface ByteSpan {
@@ -44,6 +45,7 @@ export class JsonScanner {
   #expects: Expects = "value";
   #number: NumberPart = "minus";
   #word = "";
+  #wordLength = 0;
   #hexLeft = 0;
   #offset = 0;
   #isObject = false;
@@ -62,7 +64,11 @@ export class JsonScanner {
     let index = 0;
     while (index < chunk.length) {
       if (this.#expects === "string") index = this.#takeString(chunk, index);
-      else if (this.#takeByte(chunk[index] ?? 0, this.#offset + index)) index += 1;
+      else if (this.#expects === "number") index = this.#takeNumber(chunk, index);
+      else {
+        this.#takeByte(chunk[index] ?? 0, this.#offset + index);
+        index += 1;
+      }
     }
     this.#offset += chunk.length;
     this.#checkUtf8(chunk);
@@ -85,8 +91,9 @@ export class JsonScanner {
     let byte = 0;
     for (; index < chunk.length; index += 1) {
       byte = chunk[index] ?? 0;
-      if (byte === QUOTE || byte === BACKSLASH || byte < 0x20) break;
       if (byte > 0x7f) this.#decoder ??= new TextDecoder("utf-8", { fatal: true });
+      else if (byte === BACKSLASH && isShortEscape(chunk[index + 1] ?? 0)) index += 1;
+      else if (byte === QUOTE || byte === BACKSLASH || byte < 0x20) break;
     }
     if (this.#kept !== null) for (const kept of chunk.subarray(start, index)) this.#keep(kept);
     if (index === chunk.length) return index;
@@ -98,28 +105,25 @@ export class JsonScanner {
     return index + 1;
   }
 
-  /** Outside of a string's plain text. False: the byte has ended a number and is still to be taken. */
-  #takeByte(byte: number, at: number): boolean {
+  /** Outside of a string's plain text and of numbers. */
+  #takeByte(byte: number, at: number): void {
     switch (this.#expects) {
       case "escape":
         this.#takeEscape(byte, at);
-        return true;
+        break;
       case "hex":
         if (!isHex(byte)) throw unexpected(byte, at);
         this.#keep(byte);
         this.#hexLeft -= 1;
         if (this.#hexLeft === 0) this.#expects = "string";
-        return true;
-      case "number":
-        return this.#takeNumber(byte, at);
+        break;
       case "word":
-        if (byte !== this.#word.charCodeAt(0)) throw unexpected(byte, at);
-        this.#word = this.#word.slice(1);
-        if (this.#word === "") this.#expects = "after";
-        return true;
+        if (byte !== this.#word.charCodeAt(this.#wordLength)) throw unexpected(byte, at);
+        this.#wordLength += 1;
+        if (this.#wordLength === this.#word.length) this.#expects = "after";
+        break;
       default:
         if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) this.#takeStructure(byte, at);
-        return true;
     }
   }
 
@@ -192,6 +196,7 @@ export class JsonScanner {
         }
         this.#word = WORDS[byte] ?? "";
         if (this.#word === "") throw unexpected(byte, at);
+        this.#wordLength = 0;
         this.#expects = "word";
     }
   }
@@ -202,21 +207,25 @@ export class JsonScanner {
   }
 
   #takeEscape(byte: number, at: number): void {
-    if (!ESCAPES.has(byte)) throw unexpected(byte, at);
+    if (byte !== LETTER_U && !isShortEscape(byte)) throw unexpected(byte, at);
     this.#keep(byte);
     this.#hexLeft = 4;
-    this.#expects = byte === 0x75 ? "hex" : "string";
+    this.#expects = byte === LETTER_U ? "hex" : "string";
   }
 
-  #takeNumber(byte: number, at: number): boolean {
-    const next = nextNumberPart(this.#number, byte);
-    if (next === null) {
-      if (!mayEndNumber(this.#number)) throw unexpected(byte, at);
-      this.#endNumber();
-      return false;
+  /** Returns the index of the first byte that does not belong to the number. */
+  #takeNumber(chunk: Uint8Array, start: number): number {
+    for (let index = start; index < chunk.length; index += 1) {
+      const byte = chunk[index] ?? 0;
+      const next = nextNumberPart(this.#number, byte);
+      if (next === null) {
+        if (!mayEndNumber(this.#number)) throw unexpected(byte, this.#offset + index);
+        this.#endNumber();
+        return index;
+      }
+      this.#number = next;
     }
-    this.#number = next;
-    return true;
+    return chunk.length;
   }
 
   #endNumber(): void {
@@ -259,24 +268,6 @@ export class JsonScanner {
 
 /** The other words of JSON without their first letter, by that letter. */
 const WORDS: Readonly<Record<number, string>> = { 116: "rue", 102: "alse", 110: "ull" };
-/** What may follow a backslash: `"\/bfnrtu`. */
-const ESCAPES: ReadonlySet<number> = new Set([...'"\\/bfnrtu'].map((character) => character.charCodeAt(0)));
-
-function isHex(byte: number): boolean {
-  return isDigit(byte) || (byte >= 0x41 && byte <= 0x46) || (byte >= 0x61 && byte <= 0x66);
-}
-
-/** The text of a string as it is written between its quotes; a longer one than is kept is shortened, and so is nobody's name. */
-function decodeString(written: readonly number[]): string {
-  const isAscii = written.every((byte) => byte < 0x80);
-  const raw = isAscii ? String.fromCharCode(...written) : new TextDecoder().decode(Uint8Array.from(written));
-  if (!raw.includes("\\")) return raw;
-  try {
-    return String(JSON.parse(`"${raw}"`));
-  } catch {
-    return raw;
-  }
-}
 
 /**
  * Engines in Go read `MODEL` as `model` (encoding/json ignores case): a body that says both would let a key that may not use
