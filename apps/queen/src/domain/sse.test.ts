@@ -30,6 +30,17 @@ describe("scanSse", () => {
     expect(after('data: { "error": 1}\n\ndata: {"choices":[]}\n\n').failed).toBe(false);
     expect(after('data: {"error": null,"choices":[]}\n\n').failed).toBe(false);
     expect(after('data: {"error" :\tnull}\n\n').failed).toBe(false);
+    expect(after('data: {"error":1}\n\ndata: {"id":1}\n\n').failed).toBe(false);
+    expect(after('data: {"error":1}\n\ndato: {"id":1}\n\n').failed).toBe(true);
+    expect(after('event: error\ndata: {"id":1}\n\n').failed).toBe(true);
+  });
+
+  it("knows a line that is cut into chunks by its beginning", () => {
+    const failed = after('data: {"error":1}\n\n');
+    const afterBoth = (one: string, other: string): SseState =>
+      scanSse(scanSse(failed, bytes(one), ENDS).state, bytes(other), ENDS).state;
+    expect(afterBoth('data: {"id":1', "}\n\n").failed).toBe(false);
+    expect(afterBoth(": ", 'data: {"id":1}\n\n').failed).toBe(true);
   });
 
   it("sees the last event of a dialect only when it is whole, and an error by its name", () => {
@@ -62,6 +73,10 @@ describe("scanSse", () => {
       ": comment",
       "",
       'data: {"error":1}',
+      'data: {"id":1}',
+      'data: {"end":1}',
+      'data: {"',
+      'dato: {"id":1}',
       "data: äöü",
     );
     const end = fc.constantFrom("\n", "\r\n", "\r");
@@ -69,7 +84,7 @@ describe("scanSse", () => {
       .array(fc.tuple(line, end), { maxLength: 12 })
       .map((lines) => lines.map(([text, stop]) => text + stop).join(""));
     fc.assert(
-      fc.property(stream, fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 40 }), (text, sizes) => {
+      fc.property(stream, fc.array(fc.integer({ min: 1, max: 24 }), { minLength: 1, maxLength: 40 }), (text, sizes) => {
         const whole = bytes(text);
         const once = scanSse(SSE_START, whole, ENDS);
         let state: SseState = SSE_START;

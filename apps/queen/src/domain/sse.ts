@@ -64,12 +64,13 @@ export function scanSse(start: SseState, chunk: Uint8Array, lastEvents: readonly
     const isOver = done && atBoundary;
     afterCr = false;
     if (isOver) break;
-    if (lf < index) lf = positionOf(LF, chunk, index);
+    if (lf < index) lf = chunk[index] === LF ? index : positionOf(LF, chunk, index);
     if (cr < index) cr = positionOf(CR, chunk, index);
     const end = Math.min(lf, cr);
+    const isOrdinary = lineBytes === 0 && end < chunk.length && isOrdinaryData(chunk, index, end);
     if (end > index) {
       atBoundary = false;
-      if (lineBytes < HEAD_BYTES) lineHead += textAt(chunk, index, Math.min(end, index + HEAD_BYTES - lineBytes));
+      if (lineBytes < HEAD_BYTES && !isOrdinary) lineHead += textAt(chunk, index, Math.min(end, index + HEAD_BYTES - lineBytes));
       lineBytes += end - index;
     }
     if (end === chunk.length) break;
@@ -80,6 +81,8 @@ export function scanSse(start: SseState, chunk: Uint8Array, lastEvents: readonly
       completeBytes = index;
       if (event === "last") done = true;
       event = "any";
+    } else if (isOrdinary) {
+      failed = event === "error";
     } else if (lineHead.startsWith("data:")) {
       if (isDone(lineHead, lineBytes)) done = true;
       else failed = event === "error" || isError(lineHead);
@@ -92,6 +95,17 @@ export function scanSse(start: SseState, chunk: Uint8Array, lastEvents: readonly
     lineHead = "";
   }
   return { state: { lineBytes, lineHead, afterCr, atBoundary, event, done, failed }, completeBytes };
+}
+
+/** The beginning of the data of nearly every token. */
+const ORDINARY = [...'data: {"'].map((character) => character.charCodeAt(0));
+const LETTER_E = 0x65;
+
+/** A whole line of data that is neither `[DONE]` nor an error: an object whose first field begins otherwise than `error`. */
+function isOrdinaryData(chunk: Uint8Array, start: number, end: number): boolean {
+  if (end - start <= ORDINARY.length || chunk[start + ORDINARY.length] === LETTER_E) return false;
+  for (let index = 0; index < ORDINARY.length; index += 1) if (chunk[start + index] !== ORDINARY[index]) return false;
+  return true;
 }
 
 /** Bytes as characters; several times as fast as to spread them, and this is done for every token. */
