@@ -9,7 +9,7 @@ import { LoopShare } from "./loop-share.ts";
 const HEAD = "POST / HTTP/1.1\r\nhost: localhost\r\n";
 const SENDERS = 3;
 /** More than a turn of the event loop is given. */
-const LONG_MS = 6;
+const LONG_MS = 4;
 /** What Node reads of a connection at once. */
 const READ_BYTES = 65_536;
 

@@ -1,5 +1,5 @@
-/** How long what comes may keep everything else waiting in one turn of the event loop. */
-const TURN_MS = 4;
+/** How long what comes may keep everything else waiting in one turn of the event loop; shorter turns are not noticed by large bodies. */
+const TURN_MS = 2;
 
 /**
  * How much of the event loop those may have who read what comes. A socket gives Node up to 2 MiB at a time, a body may come in
