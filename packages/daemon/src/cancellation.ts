@@ -8,7 +8,7 @@ export interface CancelSignal {
 
 /** Cancels once, like an AbortController with its signal. Those cost several microseconds a piece, and each request has some. */
 export class Cancellation implements CancelSignal {
-  #listeners: (() => void)[] = [];
+  readonly #listeners: (() => void)[] = [];
   #aborted = false;
   #reason: unknown;
 
@@ -21,14 +21,13 @@ export class Cancellation implements CancelSignal {
     return this.#reason;
   }
 
-  /** Tells the listeners, in the order in which they came; only the first time. */
+  /** Tells the listeners, in the order in which they came; only the first time. They must not throw. */
   abort(reason: unknown): void {
     if (this.#aborted) return;
     this.#aborted = true;
     this.#reason = reason;
-    const listeners = this.#listeners;
-    this.#listeners = [];
-    for (const listener of listeners) listener();
+    // One of them may take another one away.
+    for (let next = this.#listeners.shift(); next !== undefined; next = this.#listeners.shift()) next();
   }
 
   /** Each listener is called once; one that comes after `abort` never. */
@@ -38,7 +37,6 @@ export class Cancellation implements CancelSignal {
 
   removeEventListener(_type: "abort", listener: () => void): void {
     const index = this.#listeners.indexOf(listener);
-    // A new list, since `abort` may be going through the old one.
-    if (index >= 0) this.#listeners = this.#listeners.toSpliced(index, 1);
+    if (index >= 0) this.#listeners.splice(index, 1);
   }
 }

@@ -141,9 +141,9 @@ export function createMetrics(): Metrics {
         if (waiting.push(entry) >= GATHERED_MAX) feedAll();
       };
     },
-    render: () => {
+    render: async () => {
       for (const feedAll of feeders) feedAll();
-      return registry.metrics();
+      return await registry.metrics();
     },
     contentType: registry.contentType,
     observeDefaultProcessMetrics: () => observeProcess(registry),

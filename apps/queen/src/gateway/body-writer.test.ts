@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { RawClient } from "@queen-and-hive/dev-env";
+import { RawClient, until } from "@queen-and-hive/dev-env";
 import { expect, it } from "vitest";
 import { BodyWriter } from "./body-writer.ts";
 
@@ -24,7 +24,7 @@ async function serve(answer: (response: ServerResponse, request: IncomingMessage
   };
 }
 
-it("gives a client whose HTTP is Node's the same bytes, piece by piece, and trailers of Node's own behind", async () => {
+it("gives a client whose HTTP is Node's the same bytes, and what Node itself writes behind them", async () => {
   await using server = await serve((response, _request, body) => {
     for (const piece of [Buffer.alloc(0), ...PIECES]) body.write(piece);
     response.end("last");
@@ -98,4 +98,22 @@ it("says when the client is slow, and when it has read", async () => {
   client.read();
   await drained.promise;
   expect(body.needsDrain).toBe(false);
+});
+
+it("leaves a client that has ended its half all that was written before", async () => {
+  const begun = Promise.withResolvers<{ readonly response: ServerResponse; readonly body: BodyWriter }>();
+  await using server = await serve((response, _request, body) => begun.resolve({ response, body }));
+  using client = new RawClient(server.url);
+  await client.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+  const { response, body } = await begun.promise;
+  const much = Buffer.alloc(20_000_000, "x");
+  body.write(Buffer.from("begun"));
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  body.write(much);
+  client.socket.end();
+  await until(() => response.socket?.writable === false, 5_000, "the server knows of the end");
+  body.write(Buffer.from("late"));
+  client.read();
+  const text = await client.end();
+  expect(text.length).toBeGreaterThan(much.length);
 });

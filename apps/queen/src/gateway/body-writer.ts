@@ -6,7 +6,7 @@ const HEX = Buffer.from("0123456789abcdef");
 
 /**
  * Writes the body of an answer. Once its head is with the connection a piece goes there as one chunk in one buffer: Node makes
- * four of it, and a tick of the event loop, which costs a sixth of a token.
+ * four of it, and a tick of the event loop.
  */
 export class BodyWriter {
   readonly #response: ServerResponse;
@@ -21,8 +21,8 @@ export class BodyWriter {
     const response = this.#response;
     const { socket } = response;
     // Before an earlier answer on the same connection is out there is none, or Node still keeps something back.
-    const isOurs = this.#begun && socket !== null && response.chunkedEncoding;
-    if (!isOurs || response.writableLength > socket.writableLength) return this.writeByNode(bytes);
+    if (!this.#begun || socket?.writable !== true || !response.chunkedEncoding) return this.writeByNode(bytes);
+    if (response.writableLength > socket.writableLength) return this.writeByNode(bytes);
     return bytes.length === 0 || socket.write(chunkOf(bytes));
   }
 
@@ -32,7 +32,7 @@ export class BodyWriter {
     return this.#response.write(piece);
   }
 
-  /** Calls `resume` once what was written is with the operating system. */
+  /** Calls `resume` once more can be written. */
   onDrain(resume: () => void): void {
     (this.#response.socket ?? this.#response).once("drain", resume);
   }

@@ -1,4 +1,5 @@
 import { Socket } from "node:net";
+import { systemClock } from "@queen-and-hive/daemon";
 
 const READ_BYTES = 65_536;
 /** Of all engine sockets: what one has read is copied before the next one reads. */
@@ -21,12 +22,15 @@ export class EngineSocket extends Socket {
     this.setKeepAlive(true, KEEP_ALIVE_MS);
   }
 
-  /** All that has arrived, or null. `read(0)` is Node's own word for "begin to read". */
+  /**
+   * All that has arrived, or null; after null more is read. undici reads until null, unless it is paused: then it may give back
+   * the rest of what it has. `read(0)` is Node's own word for "begin to read".
+   */
   override read(size?: number): Buffer | null {
     if (size === 0) return super.read(0);
     const chunk = this.#unread;
     this.#unread = null;
-    if (chunk !== null && this.#stopped) {
+    if (chunk === null && this.#stopped) {
       this.#stopped = false;
       this.resume();
     }
@@ -40,8 +44,9 @@ export class EngineSocket extends Socket {
 
   /** False: read no more. */
   #arrived(bytes: number): boolean {
-    // undici keeps pieces of the headers until they are whole.
-    this.#unread = Buffer.from(buffer.subarray(0, bytes));
+    // A copy: undici keeps pieces of the headers until they are whole.
+    const chunk = Buffer.from(buffer.subarray(0, bytes));
+    this.#unread = this.#unread === null ? chunk : Buffer.concat([this.#unread, chunk]);
     this.emit("readable");
     this.#stopped = this.#unread !== null;
     return !this.#stopped;
@@ -59,11 +64,12 @@ export function connectEngine(
       socket.destroy();
       reject(error);
     };
-    // Without a listener of undici's own, an error would end the process.
+    const limit = systemClock.after(withinMs, () => refuse(new Error(`no connection within ${withinMs} ms`)));
+    // It stays: without a listener, undici's or ours, an error would end the process.
     socket.on("error", refuse);
-    if (Number.isFinite(withinMs)) socket.setTimeout(withinMs, () => refuse(new Error(`no connection within ${withinMs} ms`)));
+    socket.once("close", () => limit[Symbol.dispose]());
     socket.once("connect", () => {
-      socket.setTimeout(0);
+      limit[Symbol.dispose]();
       resolve(socket);
     });
     socket.connect(address);

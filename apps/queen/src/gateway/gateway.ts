@@ -125,8 +125,8 @@ export function createGateway<Identity>(parts: GatewayParts<Identity>): Gateway<
       } finally {
         leave();
         const { row, overheadMs } = exchange;
-        metrics.ended(row, overheadMs);
         parts.recordRequest(row);
+        metrics.ended(row, overheadMs);
       }
     };
 

@@ -6,7 +6,7 @@ type Headers = OutgoingHttpHeaders | OutgoingHttpHeader[];
 
 /**
  * An answer that says its request's id, whoever writes its head. Who gives all headers to `writeHead`, the id among them, saves
- * Node the list that it keeps of headers which were set one by one.
+ * Node the list that it keeps of headers which were set one by one; `getHeader` knows none of them then.
  */
 export class IdentifiedResponse<Request extends IncomingMessage = IncomingMessage> extends ServerResponse<Request> {
   override writeHead(status: number, reason?: string, headers?: Headers): this;
