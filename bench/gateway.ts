@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { TestQueen } from "@queen-and-hive/dev-env";
 import { measureAffinity } from "./gateway/affinity.ts";
+import { collectGarbage } from "./gateway/collect-garbage.ts";
 import { type Load, runLoad } from "./gateway/load.ts";
 import { misbehavingRows } from "./gateway/misbehaving.ts";
 import { cpuMicroseconds, descriptors, residentBytes } from "./gateway/process-cost.ts";
@@ -35,6 +37,9 @@ const QUICK: Extent = {
 };
 
 const CONNECTIONS = 32;
+/** Looks at the heap, and what lies between two of them, milliseconds. */
+const LOOKS = 10;
+const LOOK_MS = 200;
 const TOKEN_MS = 20;
 const OPEN_TOKEN_MS = 50;
 
@@ -217,7 +222,7 @@ async function withMemoryOf<T>(
 async function leakRows({ queen, testQueen }: Targets, extent: Extent): Promise<readonly Row[]> {
   const load = (count: number) => runLoad(queen, { connections: CONNECTIONS, requests: count, tokens: 1, intervalMs: 0 });
   await load(Math.min(20_000, extent.leakRequests));
-  const rest = async () => ({ heap: await leastHeapBytes(testQueen.url), open: descriptors(queen.pid ?? 0) });
+  const rest = async () => ({ heap: await leastHeapBytes(testQueen), open: descriptors(queen.pid ?? 0) });
   const before = await rest();
   await load(extent.leakRequests);
   const after = await rest();
@@ -235,13 +240,14 @@ async function leakRows({ queen, testQueen }: Targets, extent: Extent): Promise<
   ];
 }
 
-/** The least of several looks: what a collection has left. Each look is a scrape, which makes garbage and so collections. */
-async function leastHeapBytes(url: string): Promise<number> {
+/** The least of several looks, each right behind a collection of everything. */
+async function leastHeapBytes(queen: TestQueen): Promise<number> {
   let least = Number.POSITIVE_INFINITY;
-  for (let look = 0; look < 60; look += 1) {
-    const text = await (await fetch(`${url}/metrics`)).text();
+  for (let look = 0; look < LOOKS; look += 1) {
+    await collectGarbage(queen);
+    const text = await (await fetch(`${queen.url}/metrics`)).text();
     least = Math.min(least, Number(/^nodejs_heap_size_used_bytes (\S+)/m.exec(text)?.[1]));
-    await sleep(100);
+    await sleep(LOOK_MS);
   }
   return least;
 }

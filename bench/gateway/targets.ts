@@ -17,6 +17,7 @@ import {
   until,
 } from "@queen-and-hive/dev-env";
 import { QUEEN_ENDPOINTS } from "@queen-and-hive/protocol";
+import { DEBUGGABLE } from "./collect-garbage.ts";
 
 /** Something that answers chats. */
 export interface Target {
@@ -98,6 +99,7 @@ export async function startTargets(): Promise<Targets> {
 async function startQueen(): Promise<TestQueen> {
   const command = [process.execPath, join(REPOSITORY, "bench", "gateway", "engine.ts"), "--host", "{host}", "--port", "{port}"];
   const queen = await startTestQueen({
+    env: DEBUGGABLE,
     config: {
       models: [{ id: "bench", runtime: "bench", slots: SLOTS, workers: { min: 1 } }],
       runtimes: { bench: { command, env: COMPILE_CACHE, ready: { http: "/health" } } },
