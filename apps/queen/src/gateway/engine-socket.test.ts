@@ -178,7 +178,8 @@ it("gives up on a connection that does not come about in time", async () => {
     `const server = require("node:net").createServer();
      server.listen({ port: 0, host: "127.0.0.1", backlog: 1 }, () => {
        require("node:fs").writeSync(1, server.address().port + "\\n");
-       for (;;);
+       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 30_000);
+       process.exit();
      });`,
   ]);
   try {
