@@ -27,7 +27,7 @@ export class EventRelay {
       this.#pending.add(chunk);
       return NOTHING;
     }
-    const complete = chunk.subarray(0, completeBytes);
+    const complete = completeBytes === chunk.length ? chunk : chunk.subarray(0, completeBytes);
     const events = this.#pending.bytes === 0 ? complete : Buffer.concat([...this.#pending.takeAll(), complete]);
     if (!this.isOver && completeBytes < chunk.length) this.#pending.add(chunk.subarray(completeBytes));
     return [events];

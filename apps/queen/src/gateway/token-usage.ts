@@ -23,8 +23,11 @@ export class UsageReader {
   /** The next bytes of the answer. The few that matter are copied: a chunk that is kept would outlive its moment, a thousand times. */
   take(chunk: Uint8Array): void {
     const ofHead = Math.max(0, Math.min(chunk.length, HEAD_BYTES - this.#filled));
+    if (ofHead === chunk.length) {
+      this.#append(chunk);
+      return;
+    }
     if (ofHead > 0) this.#append(chunk.subarray(0, ofHead));
-    if (ofHead === chunk.length) return;
     const from = Math.max(ofHead, chunk.length - TAIL_BYTES);
     if (from > ofHead) this.#hasGap = true;
     this.#append(from === 0 ? chunk : chunk.subarray(from));
