@@ -33,6 +33,7 @@ export {
   type IncomingRequestFacts,
 } from "./http/handler.ts";
 export type { Listen } from "./http/listen.ts";
+export { LoopShare } from "./http/loop-share.ts";
 export { requestIdOf } from "./http/request-id.ts";
 export type { MoreEndpoint } from "./http/router.ts";
 export { isLoopbackName } from "./http/same-site.ts";

@@ -1,4 +1,5 @@
 import { Readable } from "node:stream";
+import { LoopShare } from "@queen-and-hive/daemon";
 import type { Dispatcher } from "undici";
 import type { HeaderValues } from "./forwarded-headers.ts";
 
@@ -80,5 +81,27 @@ function bodyOf(chunks: readonly Uint8Array[]): Uint8Array | Readable {
   const [first, ...more] = chunks;
   if (more.length === 0) return first ?? new Uint8Array();
   const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-  return bytes <= ONE_PIECE_BYTES ? Buffer.concat(chunks, bytes) : Readable.from(chunks, { objectMode: false });
+  return bytes <= ONE_PIECE_BYTES ? Buffer.concat(chunks, bytes) : new SharedBody(chunks);
+}
+
+/** All large bodies together: an engine nearby takes the whole of one in one turn of the event loop if it is let. */
+const share = new LoopShare();
+
+class SharedBody extends Readable {
+  readonly #chunks: readonly Uint8Array[];
+  #next = 0;
+
+  constructor(chunks: readonly Uint8Array[]) {
+    super();
+    this.#chunks = chunks;
+  }
+
+  override _read(): void {
+    if (share.isSpent) share.afterTurn(() => this.#pushNext());
+    else this.#pushNext();
+  }
+
+  #pushNext(): void {
+    if (!this.destroyed) this.push(this.#chunks[this.#next++] ?? null);
+  }
 }

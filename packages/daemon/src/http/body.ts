@@ -3,16 +3,14 @@ import { QhError } from "@queen-and-hive/protocol";
 import type { CancelSignal } from "../cancellation.ts";
 import { ChunkList } from "../chunk-list.ts";
 import { type Clock, systemClock } from "../clock.ts";
-import { LoopShare } from "./loop-share.ts";
+import { LoopShare, loopShare } from "./loop-share.ts";
+import { holdSocket } from "./socket-hold.ts";
 
 /** Reads a whole body. Throws `body_too_large` (also when only announced) and `client_closed`, or the signal's reason. */
 async function readBody(request: IncomingMessage, limitBytes: number, signal: AbortSignal): Promise<Buffer> {
   const [first, ...more] = await readChunks(request, limitBytes, signal);
   return more.length === 0 ? (first ?? Buffer.alloc(0)) : Buffer.concat([first ?? Buffer.alloc(0), ...more]);
 }
-
-/** All bodies of the process together: what else waits for the event loop does not wait for all that has come of them. */
-const loopShare = new LoopShare();
 
 /**
  * Reads a whole body as the chunks in which it came, so that a large one is never copied; `look` sees each in order,
@@ -82,13 +80,11 @@ export function readChunks(
 
 /** Reads no more of it until what comes back is called. */
 function hold(request: IncomingMessage): () => void {
-  const { socket } = request;
-  const stop = (): void => void socket.pause();
   request.pause();
   // Node reads on until its buffer is full, which takes tens of thousands of chunks when each has one byte.
-  socket.pause().on("resume", stop);
+  const release = holdSocket(request.socket);
   return () => {
-    socket.off("resume", stop).resume();
+    release();
     request.resume();
   };
 }
@@ -123,6 +119,8 @@ export function requireJson(request: IncomingMessage): void {
 /** How much of an unwanted body is thrown away, and for how long, before the connection is. */
 const DISCARD_BYTES_MAX = 64 * 1024 * 1024;
 const DISCARD_MS_MAX = 5_000;
+/** It does not keep those waiting whose bodies are wanted. */
+const discardShare = new LoopShare();
 
 /**
  * Throws the rest of a body away after an early answer. Closing at once would reset the connection and the client could lose
@@ -135,6 +133,7 @@ export function discardRest(request: IncomingMessage, clock: Clock = systemClock
   request.on("data", (chunk: Buffer) => {
     bytes += chunk.length;
     if (bytes > DISCARD_BYTES_MAX) request.socket.destroy();
+    else if (discardShare.isSpent) discardShare.afterTurn(hold(request));
   });
   request.once("close", () => timer[Symbol.dispose]());
   request.resume();

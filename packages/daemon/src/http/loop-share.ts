@@ -39,3 +39,6 @@ export class LoopShare {
     while (this.#waiting.length > 0 && performance.now() < this.#endsMs);
   }
 }
+
+/** All bodies of the process together: what else waits for the event loop does not wait for all that has come of them. */
+export const loopShare = new LoopShare();

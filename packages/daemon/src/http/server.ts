@@ -7,13 +7,16 @@ import type { Metrics } from "../metrics.ts";
 import { discardRest } from "./body.ts";
 import { Connections, remoteAddressOf } from "./connections.ts";
 import { answerError, toQhError } from "./error-answer.ts";
+import { gatherChunks } from "./gathered-body.ts";
 import type { Authorize, Handlers } from "./handler.ts";
 import { IdentifiedResponse } from "./identified-response.ts";
 import { bind, type Listen } from "./listen.ts";
+import { loopShare } from "./loop-share.ts";
 import { answerRaw, isParserError, onClientError } from "./raw-answer.ts";
 import { requestIdOf } from "./request-id.ts";
 import { createRouter, type MoreEndpoint } from "./router.ts";
 import { refuseCrossSite } from "./same-site.ts";
+import { endSlices, readInSlices } from "./sliced-reading.ts";
 
 /** The limits of a server. */
 export interface HttpLimits {
@@ -72,6 +75,7 @@ export async function startHttpServer<Table extends EndpointTable, Identity>(
   const connections = new Connections(server);
   limitConnections(server, connections, options.limits.connectionsPerIp);
   server.on("clientError", (error, socket) => {
+    endSlices(socket);
     if (!isParserError(error) || !connections.closeBehindAnswers(socket)) {
       onClientError(error, socket, connections.isAnswering(socket));
     }
@@ -83,11 +87,16 @@ export async function startHttpServer<Table extends EndpointTable, Identity>(
     refuse(options.log, request, response, new QhError("expectation_failed", message));
   });
   server.on("connect", (request: IncomingMessage, socket: Duplex) => {
+    endSlices(socket);
     const message = `cannot connect to ${request.url}: this is no proxy; use the paths of its API`;
     answerRaw(socket, 405, new QhError("method_not_allowed", message));
   });
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {
     connections.began(request.socket, response);
+    if (request.headers["transfer-encoding"] !== undefined) {
+      gatherChunks(request);
+      readInSlices(request.socket, loopShare);
+    }
     serve(options, router, request, response);
   });
   const bound = await bind(server, options.listen);
