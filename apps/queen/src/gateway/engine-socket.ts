@@ -45,7 +45,8 @@ export class EngineSocket extends Socket {
   /** False: read no more. */
   #arrived(bytes: number): boolean {
     // A copy: undici keeps pieces of the headers until they are whole.
-    const chunk = Buffer.from(buffer.subarray(0, bytes));
+    const chunk = Buffer.allocUnsafe(bytes);
+    buffer.copy(chunk, 0, 0, bytes);
     this.#unread = this.#unread === null ? chunk : Buffer.concat([this.#unread, chunk]);
     this.emit("readable");
     this.#stopped = this.#unread !== null;
