@@ -1,3 +1,4 @@
+import { fork } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -31,10 +32,14 @@ export async function misbehavingRows(quick: boolean): Promise<readonly Row[]> {
       stream: { first_byte: "2s", idle: "2s" },
     },
   });
+  await using bare = await startBareServer();
   const calm = await healthDuring(queen.url, () => sleep(CALM_MS));
-  const seen = await healthDuring(queen.url, () =>
-    misbehaveFor(quick ? 6_000 : 15_000, queen.url, [...BAD_CLIENTS, ...engines.misbehaviours]),
-  );
+  let seen = calm;
+  const beside = await healthDuring(bare.url, async () => {
+    seen = await healthDuring(queen.url, () =>
+      misbehaveFor(quick ? 6_000 : 15_000, queen.url, [...BAD_CLIENTS, ...engines.misbehaviours]),
+    );
+  });
   const common = { unit: "ms", samples: seen.samples } as const;
   return [
     {
@@ -52,7 +57,15 @@ export async function misbehavingRows(quick: boolean): Promise<readonly Row[]> {
       ...common,
       atMost: 50,
     },
-    { id: "health_misbehaving", what: "the same, the slowest", value: seen.worstMs, ...common, atMost: 50 },
+    {
+      id: "health_bare",
+      what: "a server beside it that does nothing else, the slowest answer meanwhile",
+      value: beside.worstMs,
+      unit: "ms",
+      atMost: null,
+      samples: beside.samples,
+    },
+    { id: "health_misbehaving", what: "/health while they misbehave, the slowest", value: seen.worstMs, ...common, atMost: 50 },
     {
       id: "health_misbehaving_failures",
       what: "the same, answered with anything but 200",
@@ -95,6 +108,19 @@ async function misbehaveFor(durationMs: number, url: string, all: readonly Misbe
   }
   const missing = [...neverDone].map(({ what }) => what);
   if (missing.length > 0) throw new Error(`cannot measure: there was no time for ${missing.join("; ")}`);
+}
+
+async function startBareServer(): Promise<{ readonly url: string } & AsyncDisposable> {
+  const server = fork(new URL("./bare-server.ts", import.meta.url));
+  const [port] = await once(server, "message");
+  return {
+    url: `http://127.0.0.1:${port}`,
+    [Symbol.asyncDispose]: async () => {
+      const gone = once(server, "exit");
+      server.disconnect();
+      await gone;
+    },
+  };
 }
 
 /** Takes whatever comes, without looking at it. */
