@@ -23,7 +23,7 @@ const FULL: Extent = {
   rounds: 5,
   sequential: 400,
   concurrent: 4_000,
-  streams: { count: 100, tokens: 60 },
+  streams: { count: 100, tokens: 240 },
   open: { count: 1_000, tokens: 80, rounds: 5 },
   leakRequests: 100_000,
 };
