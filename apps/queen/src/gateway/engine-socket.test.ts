@@ -37,6 +37,44 @@ async function engine(answer: (socket: Socket) => void) {
   };
 }
 
+it("what an engine sends at once is read whole, by turns of the event loop", async () => {
+  await using served = await engineProcess(8_000_000);
+  let inTurn = 0;
+  let mostInTurn = 0;
+  const heard = ask(served.pool, () => {
+    if (inTurn === 0) setImmediate(() => (inTurn = 0));
+    inTurn += 1;
+    mostInTurn = Math.max(mostInTurn, inTurn);
+    // More than a turn of the event loop is given.
+    const untilMs = performance.now() + 4;
+    while (performance.now() < untilMs);
+  });
+  expect(await heard.end).toBe("ended");
+  expect(heard.body().every((byte, index) => byte === index % 251)).toBe(true);
+  expect(heard.body().length).toBe(8_000_000);
+  // One, and the first of the next turn, which begins before ours is counted.
+  expect(mostInTurn).toBeLessThanOrEqual(2);
+});
+
+/** An engine in a process of its own, which fills a connection while ours is busy. It answers with so many bytes that count up. */
+async function engineProcess(bodyBytes: number) {
+  const answers = `const body = Buffer.alloc(${bodyBytes}); for (let at = 0; at < body.length; at += 1) body[at] = at % 251;
+    const server = require("node:http").createServer((request, response) => response.end(body));
+    server.listen(0, "127.0.0.1", () => console.log(server.address().port));`;
+  const child = spawn(process.execPath, ["-e", answers], { stdio: ["ignore", "pipe", "inherit"] });
+  const gone = once(child, "exit");
+  const [port] = await once(child.stdout, "data");
+  const pool = new Pool(`http://127.0.0.1:${String(port).trim()}`, { connect: connectorOf({ connect: connectEngine }, 2_000) });
+  return {
+    pool,
+    [Symbol.asyncDispose]: async () => {
+      await pool.destroy();
+      child.kill("SIGKILL");
+      await gone;
+    },
+  };
+}
+
 interface Heard {
   readonly head: () => Readonly<Record<string, unknown>>;
   readonly body: () => Buffer;

@@ -1,9 +1,11 @@
 import { Socket } from "node:net";
-import { systemClock } from "@queen-and-hive/daemon";
+import { LoopShare, systemClock } from "@queen-and-hive/daemon";
 
 const READ_BYTES = 65_536;
 /** Of all engine sockets: what one has read is copied before the next one reads. */
 const buffer = Buffer.allocUnsafe(READ_BYTES);
+/** What engines send faster than it is passed on is read by turns: Node reads 2 MiB of a socket at a time. */
+const share = new LoopShare();
 /** Silence after which the operating system asks whether the other end is still there. */
 const KEEP_ALIVE_MS = 60_000;
 
@@ -15,6 +17,7 @@ const KEEP_ALIVE_MS = 60_000;
 export class EngineSocket extends Socket {
   #unread: Buffer | null = null;
   #stopped = false;
+  #awaitsTurn = false;
 
   constructor() {
     super({ onread: { buffer, callback: (bytes) => this.#arrived(bytes) } });
@@ -30,10 +33,7 @@ export class EngineSocket extends Socket {
     if (size === 0) return super.read(0);
     const chunk = this.#unread;
     this.#unread = null;
-    if (chunk === null && this.#stopped) {
-      this.#stopped = false;
-      this.resume();
-    }
+    if (chunk === null) this.#goOn();
     return chunk;
   }
 
@@ -49,8 +49,22 @@ export class EngineSocket extends Socket {
     buffer.copy(chunk, 0, 0, bytes);
     this.#unread = this.#unread === null ? chunk : Buffer.concat([this.#unread, chunk]);
     this.emit("readable");
-    this.#stopped = this.#unread !== null;
+    // A full buffer: there is more.
+    if (bytes === READ_BYTES && share.isSpent) {
+      this.#awaitsTurn = true;
+      share.afterTurn(() => {
+        this.#awaitsTurn = false;
+        if (this.#unread === null) this.#goOn();
+      });
+    }
+    this.#stopped = this.#unread !== null || this.#awaitsTurn;
     return !this.#stopped;
+  }
+
+  #goOn(): void {
+    if (!this.#stopped || this.#awaitsTurn || this.destroyed) return;
+    this.#stopped = false;
+    this.resume();
   }
 }
 

@@ -119,7 +119,7 @@ export function requireJson(request: IncomingMessage): void {
 /** How much of an unwanted body is thrown away, and for how long, before the connection is. */
 const DISCARD_BYTES_MAX = 64 * 1024 * 1024;
 const DISCARD_MS_MAX = 5_000;
-/** It does not keep those waiting whose bodies are wanted. */
+/** Of its own: nobody whose body is wanted waits for it. */
 const discardShare = new LoopShare();
 
 /**

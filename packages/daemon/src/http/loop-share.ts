@@ -40,5 +40,5 @@ export class LoopShare {
   }
 }
 
-/** All bodies of the process together: what else waits for the event loop does not wait for all that has come of them. */
+/** All bodies of the process that are wanted, and the parsing of all chunks: what else waits for the event loop does not wait for all that has come of them. */
 export const loopShare = new LoopShare();

@@ -7,7 +7,6 @@ import type { Metrics } from "../metrics.ts";
 import { discardRest } from "./body.ts";
 import { Connections, remoteAddressOf } from "./connections.ts";
 import { answerError, toQhError } from "./error-answer.ts";
-import { gatherChunks } from "./gathered-body.ts";
 import type { Authorize, Handlers } from "./handler.ts";
 import { IdentifiedResponse } from "./identified-response.ts";
 import { bind, type Listen } from "./listen.ts";
@@ -16,7 +15,7 @@ import { answerRaw, isParserError, onClientError } from "./raw-answer.ts";
 import { requestIdOf } from "./request-id.ts";
 import { createRouter, type MoreEndpoint } from "./router.ts";
 import { refuseCrossSite } from "./same-site.ts";
-import { endSlices, readInSlices } from "./sliced-reading.ts";
+import { endSlices, readChunksByTurns } from "./sliced-reading.ts";
 
 /** The limits of a server. */
 export interface HttpLimits {
@@ -82,6 +81,7 @@ export async function startHttpServer<Table extends EndpointTable, Identity>(
   });
   server.on("checkExpectation", (request: IncomingMessage, response: ServerResponse) => {
     connections.began(request.socket, response);
+    readChunksByTurns(request, loopShare);
     prepare(request, response);
     const message = `cannot do what the header expect asks for: ${request.headers.expect}; send 100-continue or nothing`;
     refuse(options.log, request, response, new QhError("expectation_failed", message));
@@ -93,10 +93,7 @@ export async function startHttpServer<Table extends EndpointTable, Identity>(
   });
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {
     connections.began(request.socket, response);
-    if (request.headers["transfer-encoding"] !== undefined) {
-      gatherChunks(request);
-      readInSlices(request.socket, loopShare);
-    }
+    readChunksByTurns(request, loopShare);
     serve(options, router, request, response);
   });
   const bound = await bind(server, options.listen);

@@ -2,35 +2,22 @@ import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { type AddressInfo, connect } from "node:net";
-import { PassThrough } from "node:stream";
+import { duplexPair, PassThrough } from "node:stream";
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { expect, it } from "vitest";
-import { gatherChunks } from "./gathered-body.ts";
 import { LoopShare } from "./loop-share.ts";
-import { endSlices, readInSlices } from "./sliced-reading.ts";
+import { endSlices, readChunksByTurns, readInSlices } from "./sliced-reading.ts";
 import { holdSocket } from "./socket-hold.ts";
 
 const POST = "POST /in HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n";
 const GET = "GET /out HTTP/1.1\r\nhost: localhost\r\n\r\n";
 const LAST = "GET /out HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
 const LARGE = "x".repeat(50_000);
-/** A share of which nothing is left behind the first slice of each turn. */
-const oneSliceATurn = (): Pick<LoopShare, "isSpent" | "afterTurn"> => {
-  let isSpent = false;
-  const share = {
-    get isSpent(): boolean {
-      const was = isSpent;
-      isSpent = true;
-      return was;
-    },
-    afterTurn: (work: () => void): void =>
-      void setImmediate(() => {
-        isSpent = false;
-        work();
-      }),
-  };
-  return share;
-};
+/** A share of which nothing is ever left: only those have a slice whose turn it is. */
+const oneSliceATurn = (): Pick<LoopShare, "isSpent" | "afterTurn"> => ({
+  isSpent: true,
+  afterTurn: (work) => void setImmediate(work),
+});
 
 it("no more than a slice is parsed ahead of the next turn, and everything comes in order", async () => {
   const socket = new PassThrough({ highWaterMark: 1_000_000 });
@@ -86,20 +73,57 @@ it("hundreds of requests behind such a body, whose answers nobody reads for a wh
   expect(bodiesOf(await readAll(socket)).map(short)).toEqual(["a", ...Array.from({ length: count }, () => LARGE)].map(short));
 });
 
+it("a connection that the server has stopped reading just then is read again", async () => {
+  await using served = await serve(new LoopShare(), 9_000_000);
+  const socket = connect(served.port);
+  socket.pause();
+  // The first answer is more than the connection holds: the second request stops the server's reading.
+  socket.write(GET);
+  await sleep(100);
+  socket.write(`${POST}1\r\na\r\n`);
+  await sleep(100);
+  const answer = readAll(socket);
+  await sleep(100);
+  socket.write(`1\r\nb\r\n0\r\n\r\n${LAST}`);
+  expect(bodiesOf(await answer).map(({ length }) => length)).toEqual([9_000_000, 2, 9_000_000]);
+});
+
+it("connections have their slices in turns, however much one of them sends", async () => {
+  const share = new LoopShare();
+  const order: string[] = [];
+  const reading = ["a", "b"].map((name) => {
+    const socket = new PassThrough({ highWaterMark: 1_000_000 });
+    socket.on("data", () => {
+      order.push(name);
+      const untilMs = performance.now() + 4;
+      while (performance.now() < untilMs);
+    });
+    readInSlices(socket, share);
+    socket.end(Buffer.alloc(10 * 4_096));
+    return once(socket, "end");
+  });
+  await Promise.all(reading);
+  expect(order.slice(2, 12).join("")).toMatch(/^(ab){5}$|^(ba){5}$/);
+});
+
 it("what follows a request that ends the HTTP of its connection is parsed by nobody", async () => {
   await using served = await serve(oneSliceATurn());
   const socket = connect(served.port);
   const answer = readAll(socket);
+  let failures = 0;
+  served.server.on("clientError", () => (failures += 1));
   served.server.on("connect", (_request, connection) => {
     endSlices(connection);
     connection.write("tunnel");
+    // Takes the parser that has become free: what it is fed now would be this connection's.
+    served.server.emit("connection", duplexPair()[1]);
     connection.on("data", () => undefined).once("end", () => connection.end());
   });
   socket.write(`${POST}1\r\na\r\n0\r\n\r\n`);
   await served.answered();
   socket.end(`CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\n\r\n${GET.repeat(500)}`);
   expect((await answer).endsWith("tunnel")).toBe(true);
-  expect(served.requests()).toBe(1);
+  expect([served.requests(), failures]).toEqual([1, 0]);
 });
 
 it("a parser that has failed is asked no further, whatever else has come with it", async () => {
@@ -160,15 +184,12 @@ interface Served extends AsyncDisposable {
 }
 
 /** A server that gives back what it is sent, and 50 kB to who sends nothing. */
-async function serve(share: Pick<LoopShare, "isSpent" | "afterTurn">): Promise<Served> {
+async function serve(share: Pick<LoopShare, "isSpent" | "afterTurn">, answerBytes = LARGE.length): Promise<Served> {
   let requests = 0;
   let pieces = 0;
   const server = createServer((request: IncomingMessage, response: ServerResponse) => {
     requests += 1;
-    if (request.headers["transfer-encoding"] !== undefined) {
-      gatherChunks(request);
-      readInSlices(request.socket, share);
-    }
+    readChunksByTurns(request, share);
     server.emit("begun");
     const chunks: Buffer[] = [];
     request.on("data", (chunk: Buffer) => {
@@ -178,7 +199,7 @@ async function serve(share: Pick<LoopShare, "isSpent" | "afterTurn">): Promise<S
     });
     request.on("end", () => {
       const body = Buffer.concat(chunks).toString();
-      response.end(body === "" ? LARGE : body, () => server.emit("answered"));
+      response.end(body === "" ? "x".repeat(answerBytes) : body, () => server.emit("answered"));
     });
   });
   server.listen(0, "127.0.0.1");

@@ -1,4 +1,6 @@
+import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
+import { gatherChunks } from "./gathered-body.ts";
 import type { LoopShare } from "./loop-share.ts";
 import { holdSocket, isPausedByServer } from "./socket-hold.ts";
 
@@ -11,26 +13,46 @@ type OnData = (this: Duplex, bytes: Buffer) => void;
 const sliced = new WeakSet<Duplex>();
 
 /**
- * From now on, what comes on a connection of an HTTP server is parsed as far as there is time in a turn of the event loop.
- * Node parses 64 KiB in one go, and each chunk of a body costs it a call: 10,000 chunks of one byte take tens of milliseconds.
+ * Has a body that comes in chunks of the sender's choice, and whatever follows on its connection, read by turns of the event
+ * loop, and its chunks gathered. Node parses 64 KiB in one go, and each chunk costs it a call: 10,000 chunks of one byte take
+ * tens of milliseconds. What has come together with the headers is parsed already.
  */
+export function readChunksByTurns(request: IncomingMessage, share: Pick<LoopShare, "isSpent" | "afterTurn">): void {
+  if (request.headers["transfer-encoding"] === undefined) return;
+  gatherChunks(request);
+  readInSlices(request.socket, share);
+}
+
+/** From now on, what comes on a connection of an HTTP server is parsed as far as there is time in a turn of the event loop. */
 export function readInSlices(socket: Duplex, share: Pick<LoopShare, "isSpent" | "afterTurn">): void {
-  // The server's own: it is there for streams that its parser does not read natively, which it does until another one listens.
+  // The server's own listener, for streams that its parser does not read natively; once another listens it reads none natively.
   const [parse, ...others] = socket.listeners("data") as OnData[];
   if (parse === undefined || others.length > 0 || sliced.has(socket)) return;
+  /** The next slice is this connection's, whatever time is left. */
+  let hasTurn = false;
   const onData = (bytes: Buffer): void => {
     let at = 0;
-    while (at < bytes.length && !share.isSpent && !isPausedByServer(socket) && sliced.has(socket)) {
+    while (at < bytes.length && (hasTurn || !share.isSpent) && !isPausedByServer(socket) && sliced.has(socket)) {
+      hasTurn = false;
       parse.call(socket, bytes.subarray(at, at + SLICE_BYTES));
       at += SLICE_BYTES;
     }
     if (at >= bytes.length || !sliced.has(socket) || socket.destroyed) return;
     const release = holdSocket(socket);
     socket.unshift(bytes.subarray(at));
-    share.afterTurn(release);
+    share.afterTurn(() => {
+      release();
+      // Others hold it as well, or the server has paused it: they let it go on.
+      if (socket.readableFlowing !== true) return;
+      hasTurn = true;
+      socket.read();
+      hasTurn = false;
+    });
   };
   sliced.add(socket);
   socket.on("data", onData).off("data", parse);
+  // The native parser has left a read outstanding, beside which the stream would begin no other.
+  socket.push("");
 }
 
 /** What else comes on a connection is not parsed: it is no HTTP, or has failed to be. */

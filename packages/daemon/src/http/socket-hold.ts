@@ -5,7 +5,8 @@ const holders = new WeakMap<Duplex, number>();
 
 /**
  * Reads no more of a connection until what comes back is called, by everyone who holds it. Whoever reads a body resumes its
- * connection all the time: that has no effect meanwhile.
+ * connection all the time: that has no effect meanwhile. It goes on even if Node has stopped it because nobody takes a body:
+ * Node stops it again at the next read.
  */
 export function holdSocket(socket: Duplex): () => void {
   const before = holders.get(socket) ?? 0;
