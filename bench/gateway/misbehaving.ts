@@ -11,7 +11,6 @@ import { BAD_CLIENTS, type Misbehaviour } from "./bad-clients.ts";
 import { startBadEngines } from "./bad-engines.ts";
 
 const CALM_MS = 2_000;
-const ALONE_MS = 1_000;
 /** So long for all to come round, on a machine that does other work. */
 const LONGEST_MS = 90_000;
 const ANSWER = '{"object":"chat.completion","choices":[]}';
@@ -35,9 +34,7 @@ export async function misbehavingRows(quick: boolean): Promise<readonly Row[]> {
   });
   await using bare = await startBareServer();
   const all = [...BAD_CLIENTS, ...engines.misbehaviours];
-  const alone: HealthSeen[] = [];
   const calm = await healthDuring(queen.url, () => sleep(CALM_MS));
-  for (const one of all) alone.push(await healthDuring(queen.url, () => misbehaveFor(ALONE_MS, queen.url, [one])));
   let seen = calm;
   const beside = await healthDuring(bare.url, async () => {
     seen = await healthDuring(queen.url, () => misbehaveFor(quick ? 6_000 : 15_000, queen.url, all));
@@ -51,14 +48,6 @@ export async function misbehavingRows(quick: boolean): Promise<readonly Row[]> {
       unit: "ms",
       atMost: null,
       samples: calm.samples,
-    },
-    {
-      id: "health_alone",
-      what: "/health while one client or engine misbehaves, each in its turn, the slowest",
-      value: Math.max(...alone.map(({ worstMs }) => worstMs)),
-      unit: "ms",
-      atMost: 50,
-      samples: alone.reduce((sum, { samples }) => sum + samples, 0),
     },
     {
       id: "health_misbehaving_p99",
