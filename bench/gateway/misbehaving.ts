@@ -51,7 +51,7 @@ export async function misbehavingRows(quick: boolean): Promise<readonly Row[]> {
     },
     {
       id: "health_misbehaving_p99",
-      what: "/health while all of them do at once, p99",
+      what: "/health while clients and engines misbehave, p99",
       value: percentile(seen.timesMs, 0.99),
       ...common,
       atMost: 50,
@@ -66,7 +66,7 @@ export async function misbehavingRows(quick: boolean): Promise<readonly Row[]> {
     },
     {
       id: "health_misbehaving",
-      what: "/health while all of them do at once, the slowest",
+      what: "/health while clients and engines misbehave, the slowest",
       value: seen.worstMs,
       ...common,
       atMost: 50,
