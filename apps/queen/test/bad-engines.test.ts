@@ -184,6 +184,16 @@ describe("a stream of an engine", () => {
     expect(answer).toEqual({ status: 200, text: good.replaceAll("\n", "\r\n") });
   });
 
+  it("whose last LF comes late passes unchanged, and one whose last LF never comes is whole", async () => {
+    const bytes = STREAM_HEAD + good.replaceAll("\n", "\r\n");
+    const late = await ask((socket) => {
+      socket.write(bytes.slice(0, -1), () => setTimeout(() => socket.end("\n"), 50));
+    }, true);
+    expect(late).toEqual({ status: 200, text: good.replaceAll("\n", "\r\n") });
+    const never = await ask((socket) => void socket.write(bytes.slice(0, -1)), true);
+    expect(never).toEqual({ status: 200, text: good.replaceAll("\n", "\r\n").slice(0, -1) });
+  });
+
   it.each<[string, (socket: Socket) => void, string]>([
     ["that has no [DONE]", says(STREAM_HEAD + token("a")), "without [DONE]"],
     [

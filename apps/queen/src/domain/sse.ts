@@ -14,6 +14,8 @@ export interface SseState {
   readonly lineHead: string;
   /** The last byte was a CR; a LF now belongs to it. */
   readonly afterCr: boolean;
+  /** A line has ended with CRLF: the LF of the next will come as well. */
+  readonly crlf: boolean;
   /** All bytes so far belong to complete events: a comment or an event of ours may stand here. */
   readonly atBoundary: boolean;
   /** The event that has begun is of this kind. */
@@ -36,6 +38,7 @@ export const SSE_START: SseState = {
   lineBytes: 0,
   lineHead: "",
   afterCr: false,
+  crlf: false,
   atBoundary: true,
   event: "any",
   done: false,
@@ -47,7 +50,7 @@ export const SSE_START: SseState = {
  * after the end of an answer is not looked at.
  */
 export function scanSse(start: SseState, chunk: Uint8Array, lastEvents: readonly string[]): SseScan {
-  let { lineBytes, lineHead, afterCr, atBoundary, event, done, failed } = start;
+  let { lineBytes, lineHead, afterCr, crlf, atBoundary, event, done, failed } = start;
   let completeBytes = 0;
   let index = 0;
   // The next LF and the next CR: each byte is searched once for either, however many lines end with the other.
@@ -57,6 +60,7 @@ export function scanSse(start: SseState, chunk: Uint8Array, lastEvents: readonly
     if (afterCr && chunk[index] === LF) {
       // The second half of CRLF: it belongs to the line, and to the event, that the CR has ended.
       index += 1;
+      crlf = true;
       if (atBoundary) completeBytes = index;
       afterCr = false;
       continue;
@@ -94,7 +98,7 @@ export function scanSse(start: SseState, chunk: Uint8Array, lastEvents: readonly
     lineBytes = 0;
     lineHead = "";
   }
-  return { state: { lineBytes, lineHead, afterCr, atBoundary, event, done, failed }, completeBytes };
+  return { state: { lineBytes, lineHead, afterCr, crlf, atBoundary, event, done, failed }, completeBytes };
 }
 
 /** The beginning of the data of nearly every token. */

@@ -242,6 +242,10 @@ export class Attempt implements EngineListener {
   }
 
   #timeOut(what: string, limitMs: number): void {
+    if (this.#events?.isDone === true && this.#events.lacksLineFeed) {
+      this.#complete(true);
+      return;
+    }
     const message = `cannot wait longer than ${formatDurationMs(limitMs)} for the engine to ${what}`;
     this.#fail(new QhError("engine_timeout", message), "timeout", !this.#parts.answer.begun);
   }

@@ -50,7 +50,12 @@ export class EventRelay {
 
   /** The last event was passed on whole: what still comes is not part of the answer. */
   get isOver(): boolean {
-    return this.#state.done && this.#state.atBoundary;
+    return this.#state.done && this.#state.atBoundary && !this.lacksLineFeed;
+  }
+
+  /** Everything has come but the LF of the last CRLF, which is still under way. */
+  get lacksLineFeed(): boolean {
+    return this.#state.afterCr && this.#state.crlf;
   }
 
   /** The last thing that the engine has said was an error. */
