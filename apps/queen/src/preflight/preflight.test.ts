@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { chmod, mkdir, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { Deadline } from "@queen-and-hive/daemon";
@@ -49,6 +51,19 @@ it("sees this machine as it is", async () => {
   expect(report.memory?.totalBytes).toBeGreaterThan(report.memory?.availableBytes ?? Number.POSITIVE_INFINITY);
   expect(report.state.freeBytes).toBeGreaterThan(0);
   expect(Math.abs(report.timeS * 1_000 - Date.now())).toBeLessThan(20_000);
+});
+
+it("knows a good flock though another look at the machine goes on at the same time", async () => {
+  await using directory = await temporaryDirectory("qh-probe");
+  const other = spawn("flock", ["-x", "/", "sh", "-c", "echo locked; exec cat"], { stdio: ["pipe", "pipe", "inherit"] });
+  const gone = once(other, "exit");
+  try {
+    await once(other.stdout, "data");
+    expect((await probe(directory)).flock).toBe(true);
+  } finally {
+    other.stdin.end();
+    await gone;
+  }
 });
 
 it("names the process that listens on the port, and tells our own daemon from a foreign one", async () => {
