@@ -24,7 +24,8 @@ export class EventRelay {
     const { state, completeBytes } = scanSse(this.#state, chunk, this.#lastEvents);
     this.#state = state;
     if (completeBytes === 0) {
-      this.#pending.add(chunk);
+      // Behind the end of the answer, where a LF was due, stands something else.
+      if (!this.isOver) this.#pending.add(chunk);
       return NOTHING;
     }
     const complete = completeBytes === chunk.length ? chunk : chunk.subarray(0, completeBytes);
