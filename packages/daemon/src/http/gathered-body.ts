@@ -4,9 +4,8 @@ import type { IncomingMessage } from "node:http";
 const GATHERED_BYTES = 16_384;
 
 /**
- * From now on, the chunks of a body that come in one turn of the event loop come together, up to 16 KiB
- * at a time. Streams do a good deal of work for
- * each chunk behind it, which with chunks of one byte is all that they do.
+ * From now on, the chunks of a body that come in one turn of the event loop come together, up to 16 KiB at a
+ * time. Streams do a good deal of work for each chunk, which with chunks of one byte is all that they do.
  */
 export function gatherChunks(request: IncomingMessage): void {
   const push = request.push;

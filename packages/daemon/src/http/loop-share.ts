@@ -40,5 +40,5 @@ export class LoopShare {
   }
 }
 
-/** All bodies of the process that are wanted, and the parsing of all chunks: what else waits for the event loop does not wait for all that has come of them. */
+/** For all bodies of the process that are wanted and the parsing of all chunks: nothing else waits for all that has come of them. */
 export const loopShare = new LoopShare();
