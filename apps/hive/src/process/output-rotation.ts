@@ -136,6 +136,8 @@ interface BegunCopy {
 /** A file of more than so many times its limit is a flood; no more is copied of one that grows meanwhile. */
 const FLOOD_FACTOR = 4;
 const COPY_BYTES = 1_048_576;
+/** A flood that is written while it is copied may go on for ever; nobody waits for its end. */
+const REST_ROUNDS_MAX = 16;
 /** As the file that the shim writes to. */
 const OUTPUT_MODE = 0o600;
 
@@ -158,14 +160,23 @@ async function copyMost(file: number, target: number, bytesMax: number): Promise
 const readPiece = promisify(read);
 const writePiece = promisify(write);
 
-/** Copies the last piece; of a file that grew faster than it was copied, the newest bytes. */
-function copyRest(file: number, { target, from, to }: BegunCopy): { readonly hasGap: boolean } {
-  const { size } = fstatSync(file);
-  const at = Math.max(to, size - COPY_BYTES);
-  const buffer = Buffer.alloc(Math.max(0, size - at));
-  const length = readSync(file, buffer, 0, buffer.length, at);
-  for (let done = 0; done < length; ) done += writeSync(target, buffer, done, length - done, to - from + done);
-  return { hasGap: at > to };
+/**
+ * Copies what is left, of a file that grew faster than it was copied the newest bytes, and what is written meanwhile: what
+ * comes between the last look and the cut is lost, so that nothing else may lie between the two.
+ */
+function copyRest(file: number, { target, from, to: begun }: BegunCopy): { readonly hasGap: boolean } {
+  let [to, skipped] = [begun, 0];
+  for (let rounds = 0; rounds < REST_ROUNDS_MAX; rounds += 1) {
+    const { size } = fstatSync(file);
+    if (size <= to) break;
+    const at = Math.max(to, size - COPY_BYTES);
+    skipped += at - to;
+    const buffer = Buffer.allocUnsafe(size - at);
+    const length = readSync(file, buffer, 0, buffer.length, at);
+    for (let done = 0; done < length; ) done += writeSync(target, buffer, done, length - done, at - from - skipped + done);
+    to = at + length;
+  }
+  return { hasGap: skipped > 0 };
 }
 
 /** Whether a file still has this name: the next start puts it aside. */
