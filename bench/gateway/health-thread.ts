@@ -3,6 +3,6 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { HealthSampler } from "@queen-and-hive/dev-env";
 
-const sampler = new HealthSampler(String(workerData));
+const sampler = new HealthSampler(workerData.url, workerData.connections);
 parentPort?.once("message", async () => parentPort?.postMessage(await sampler.stop()));
 parentPort?.postMessage("begun");

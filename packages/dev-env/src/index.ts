@@ -42,7 +42,7 @@ export { skipsWithout } from "./processes/skips-without.ts";
 export { COMPILE_CACHE, programCommand, REPOSITORY, testEnvironment } from "./processes/surroundings.ts";
 export type { QueenHiveCaptures } from "./queen/capture-both-ways.ts";
 export { type FakeReady, fakeModel, fakeRuntime, fakeWorkerCommand } from "./queen/fake-runtime.ts";
-export { HEALTH_MS_MAX, HealthSampler, type HealthSeen } from "./queen/health-sampler.ts";
+export { HEALTH_MS_MAX, HealthSampler, type HealthSeen, type SamplerConnections } from "./queen/health-sampler.ts";
 export { metricOf, type ReadyCounts, readyCounts } from "./queen/metric-of.ts";
 export { readyWorkers } from "./queen/ready-workers.ts";
 export { startTestCluster, type TestCluster, type TestClusterOptions } from "./queen/test-cluster.ts";

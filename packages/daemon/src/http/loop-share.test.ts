@@ -4,10 +4,11 @@ import { type AddressInfo, connect } from "node:net";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { readChunks } from "./body.ts";
-import { LoopShare } from "./loop-share.ts";
+import { hurryTurns, LoopShare } from "./loop-share.ts";
 
 const HEAD = "POST / HTTP/1.1\r\nhost: localhost\r\n";
 const SENDERS = 3;
+const WORKS = 60;
 /** More than a turn of the event loop is given. */
 const LONG_MS = 4;
 /** What Node reads of a connection at once. */
@@ -31,6 +32,27 @@ it("what waits is done turn by turn in the order in which it came, and nothing t
   expect(done).toEqual([1, 2, 3]);
   await nextTurn();
   expect(share.isSpent).toBe(false);
+});
+
+it("turns are short while connections come", async () => {
+  const share = new LoopShare();
+  let turns = 0;
+  let done = 0;
+  const count = (): void => {
+    turns += 1;
+    if (done < WORKS) setImmediate(count);
+  };
+  setImmediate(count);
+  for (let work = 0; work < WORKS; work += 1) {
+    share.afterTurn(() => {
+      done += 1;
+      passTime(0.4);
+      hurryTurns();
+    });
+  }
+  while (done < WORKS) await nextTurn();
+  // One in each, but where the machine let so much time go by that no connection counts as new.
+  expect(turns).toBeGreaterThan(WORKS / 2);
 });
 
 it("bodies whose every chunk is much work are read whole, chunk by chunk in turns of the event loop, each in its turn", async () => {
@@ -65,8 +87,8 @@ it("of bodies in chunks of one byte no more is kept back than Node has read of t
   expect(mostWaiting).toBeLessThan((2 * READ_BYTES) / 6);
 });
 
-function passTime(): void {
-  const untilMs = performance.now() + LONG_MS;
+function passTime(ms = LONG_MS): void {
+  const untilMs = performance.now() + ms;
   while (performance.now() < untilMs);
 }
 

@@ -7,6 +7,7 @@ import type { Metrics } from "../metrics.ts";
 import { discardRest } from "./body.ts";
 import { Connections, remoteAddressOf } from "./connections.ts";
 import { answerError, toQhError } from "./error-answer.ts";
+import { lookAtFirstReads } from "./first-read.ts";
 import type { Authorize, Handlers } from "./handler.ts";
 import { IdentifiedResponse } from "./identified-response.ts";
 import { bind, type Listen } from "./listen.ts";
@@ -71,6 +72,7 @@ export async function startHttpServer<Table extends EndpointTable, Identity>(
     ...observers(options),
   });
   const server = createServer({ ...serverOptions(options.limits), ServerResponse: IdentifiedResponse });
+  lookAtFirstReads(server, loopShare);
   const connections = new Connections(server);
   limitConnections(server, connections, options.limits.connectionsPerIp);
   server.on("clientError", (error, socket) => {

@@ -27,6 +27,7 @@ it("no more than a slice is parsed ahead of the next turn, and everything comes 
   socket.on("data", (bytes: Buffer) => {
     seen.push(bytes);
     sliceOfTurn.push(turn);
+    passTime();
   });
   readInSlices(socket, oneSliceATurn());
   const sent = Buffer.from(Array.from({ length: 50_000 }, (_, index) => index % 251));
@@ -95,8 +96,7 @@ it("connections have their slices in turns, however much one of them sends", asy
     const socket = new PassThrough({ highWaterMark: 1_000_000 });
     socket.on("data", () => {
       order.push(name);
-      const untilMs = performance.now() + 4;
-      while (performance.now() < untilMs);
+      passTime();
     });
     readInSlices(socket, share);
     socket.end(Buffer.alloc(10 * 4_096));
@@ -217,6 +217,12 @@ async function serve(share: Pick<LoopShare, "isSpent" | "afterTurn">, answerByte
       await new Promise((resolve) => server.close(resolve));
     },
   };
+}
+
+/** More than a connection has of a turn. */
+function passTime(): void {
+  const untilMs = performance.now() + 4;
+  while (performance.now() < untilMs);
 }
 
 /** What a person can read when two differ. */

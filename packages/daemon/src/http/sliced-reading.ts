@@ -4,8 +4,11 @@ import { gatherChunks } from "./gathered-body.ts";
 import type { LoopShare } from "./loop-share.ts";
 import { holdSocket, isPausedByServer } from "./socket-hold.ts";
 
-/** So much is parsed before anybody looks at the time: 700 chunks of one byte. */
-const SLICE_BYTES = 4_096;
+/** So much is parsed before anybody looks at the time: 700 chunks of one byte, or a part of a large chunk, which is nearly nothing. */
+export const SLICE_BYTES = 4_096;
+
+/** What a connection has of its turn at least, a slice of whatever it costs. */
+const OWN_MS = 0.2;
 
 type OnData = (this: Duplex, bytes: Buffer) => void;
 
@@ -28,11 +31,13 @@ export function readInSlices(socket: Duplex, share: Pick<LoopShare, "isSpent" | 
   // The server's own listener, for streams that its parser does not read natively; once another listens it reads none natively.
   const [parse, ...others] = socket.listeners("data") as OnData[];
   if (parse === undefined || others.length > 0 || sliced.has(socket)) return;
-  /** The next slice is this connection's, whatever time is left. */
+  /** The next slice is this connection's, whatever time is left, and what there is time for until then. */
   let hasTurn = false;
+  let ownUntilMs = 0;
   const onData = (bytes: Buffer): void => {
     let at = 0;
-    while (at < bytes.length && (hasTurn || !share.isSpent) && !isPausedByServer(socket) && sliced.has(socket)) {
+    const mayGoOn = (): boolean => hasTurn || performance.now() < ownUntilMs || !share.isSpent;
+    while (at < bytes.length && mayGoOn() && !isPausedByServer(socket) && sliced.has(socket)) {
       hasTurn = false;
       parse.call(socket, bytes.subarray(at, at + SLICE_BYTES));
       at += SLICE_BYTES;
@@ -45,6 +50,7 @@ export function readInSlices(socket: Duplex, share: Pick<LoopShare, "isSpent" | 
       // Others hold it as well, or the server has paused it: they let it go on.
       if (socket.readableFlowing !== true) return;
       hasTurn = true;
+      ownUntilMs = performance.now() + OWN_MS;
       socket.read();
       hasTurn = false;
     });

@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { get } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
 
 /** What a sampler has seen. */
@@ -17,16 +19,21 @@ export const HEALTH_MS_MAX = 2_000;
 /** Between two samples. */
 const PAUSE_MS = 5;
 
+/** Whether all samples go over one connection, or each over one of its own, as a person's or a balancer's do. */
+export type SamplerConnections = "one" | "new";
+
 /** Asks a queen for her health, one time after the other, until it is stopped. */
 export class HealthSampler {
   readonly #url: string;
+  readonly #ask: (url: string) => Promise<number>;
   readonly #failures: string[] = [];
   readonly #done: Promise<void>;
   readonly #timesMs: number[] = [];
   #stopped = false;
 
-  constructor(queenUrl: string) {
+  constructor(queenUrl: string, connections: SamplerConnections = "one") {
     this.#url = `${queenUrl}/health`;
+    this.#ask = connections === "one" ? askOverTheSame : askOverNew;
     this.#done = this.#run();
   }
 
@@ -42,9 +49,8 @@ export class HealthSampler {
     do {
       const startedMs = performance.now();
       try {
-        const answer = await fetch(this.#url);
-        await answer.text();
-        if (answer.status !== 200) this.#failures.push(`status ${answer.status}`);
+        const status = await this.#ask(this.#url);
+        if (status !== 200) this.#failures.push(`status ${status}`);
       } catch (error) {
         this.#failures.push(String(error));
       }
@@ -52,4 +58,18 @@ export class HealthSampler {
       await pause(PAUSE_MS);
     } while (!this.#stopped);
   }
+}
+
+/** Returns the status. */
+async function askOverTheSame(url: string): Promise<number> {
+  const answer = await fetch(url);
+  await answer.text();
+  return answer.status;
+}
+
+async function askOverNew(url: string): Promise<number> {
+  const [answer] = await once(get(url, { agent: false }), "response");
+  answer.resume();
+  await once(answer, "end");
+  return answer.statusCode;
 }

@@ -1,0 +1,41 @@
+import type { Server } from "node:http";
+import type { Duplex } from "node:stream";
+import { hurryTurns, type LoopShare } from "./loop-share.ts";
+import { readInSlices, SLICE_BYTES } from "./sliced-reading.ts";
+
+/** A connection of which nothing has come for so long is the server's own, for its limits of time to hold. */
+const SILENT_MS = 1_000;
+
+/**
+ * Looks at what comes first on each connection before the server does: with the headers of a request there may have come 64 KiB
+ * of its body in chunks of one byte, all of which Node parses in one go. Such a connection is read in slices from its beginning;
+ * any other is Node's from then on, which reads it natively. To be called before anybody else hears of connections.
+ */
+export function lookAtFirstReads(server: Server, share: Pick<LoopShare, "isSpent" | "afterTurn">): void {
+  const serve = server.listeners("connection")[0] as (this: Server, socket: Duplex) => void;
+  server.off("connection", serve as () => void);
+  server.on("connection", (socket: Duplex) => {
+    hurryTurns();
+    const handOver = (first: Buffer | null): void => {
+      clearTimeout(silence);
+      socket.off("data", handOver).off("end", end).off("error", ignore).off("close", close);
+      if (socket.destroyed) return;
+      serve.call(server, socket);
+      if (first === null || mayBeFlood(first)) readInSlices(socket, share);
+      if (first !== null) socket.emit("data", first);
+    };
+    const end = (): void => void socket.end();
+    const close = (): void => clearTimeout(silence);
+    const silence = setTimeout(handOver, SILENT_MS, null).unref();
+    socket.on("data", handOver).on("end", end).on("error", ignore).on("close", close);
+  });
+}
+
+/** Chunks of a body may be in it, or behind headers that have not all come: more of them than a slice may have. */
+function mayBeFlood(first: Buffer): boolean {
+  const headersEnd = first.indexOf("\r\n\r\n");
+  if (headersEnd < 0) return true;
+  return first.length > SLICE_BYTES && /^transfer-encoding:/im.test(first.toString("latin1", 0, headersEnd));
+}
+
+function ignore(): void {}
