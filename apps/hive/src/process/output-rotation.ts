@@ -136,8 +136,6 @@ interface BegunCopy {
 /** A file of more than so many times its limit is a flood; no more is copied of one that grows meanwhile. */
 const FLOOD_FACTOR = 4;
 const COPY_BYTES = 1_048_576;
-/** A flood that is written while it is copied may go on for ever; nobody waits for its end. */
-const REST_ROUNDS_MAX = 16;
 /** As the file that the shim writes to. */
 const OUTPUT_MODE = 0o600;
 
@@ -162,19 +160,20 @@ const writePiece = promisify(write);
 
 /**
  * Copies what is left, of a file that grew faster than it was copied the newest bytes, and what is written meanwhile: what
- * comes between the last look and the cut is lost, so that nothing else may lie between the two.
+ * comes between the last look and the cut is lost, so that nothing else may lie between the two. Of a flood no more
+ * than a piece is copied, since it has no end.
  */
 function copyRest(file: number, { target, from, to: begun }: BegunCopy): { readonly hasGap: boolean } {
-  let [to, skipped] = [begun, 0];
-  for (let rounds = 0; rounds < REST_ROUNDS_MAX; rounds += 1) {
-    const { size } = fstatSync(file);
-    if (size <= to) break;
-    const at = Math.max(to, size - COPY_BYTES);
-    skipped += at - to;
-    const buffer = Buffer.allocUnsafe(size - at);
-    const length = readSync(file, buffer, 0, buffer.length, at);
-    for (let done = 0; done < length; ) done += writeSync(target, buffer, done, length - done, at - from - skipped + done);
-    to = at + length;
+  let [to, skipped, room] = [begun, 0, COPY_BYTES];
+  for (let left = fstatSync(file).size - to; left > 0 && room > 0; left = fstatSync(file).size - to) {
+    const length = Math.min(left, room);
+    room -= length;
+    const at = to + left - length;
+    skipped += left - length;
+    const buffer = Buffer.allocUnsafe(length);
+    const read = readSync(file, buffer, 0, length, at);
+    for (let done = 0; done < read; ) done += writeSync(target, buffer, done, read - done, at - from - skipped + done);
+    to = at + read;
   }
   return { hasGap: skipped > 0 };
 }
