@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { lookAtFirstReads } from "./first-read.ts";
 import { readChunksByTurns } from "./sliced-reading.ts";
+import { holdSocket } from "./socket-hold.ts";
 
 const HEAD = "POST / HTTP/1.1\r\nhost: localhost\r\n";
 const CHUNKED = `${HEAD}transfer-encoding: chunked\r\n`;
@@ -17,6 +18,15 @@ it("chunks that come in one write with their headers are parsed by turns", async
   await expectEchoed(served.accept(), `${CHUNKED}\r\n${CHUNKS}`);
   // 48 kB, of which a slice is 4 KiB.
   expect(served.turns()).toBeGreaterThanOrEqual(10);
+});
+
+it("so are those behind an empty line or another request", async () => {
+  for (const ahead of ["\r\n\r\n", `${HEAD}content-length: 0\r\n\r\n`]) {
+    await using served = await serve();
+    const answers = ahead === "\r\n\r\n" ? [BYTES] : [0, BYTES];
+    await expectEchoed(served.accept(), `${ahead}${CHUNKED}\r\n${CHUNKS}`, ...answers);
+    expect(served.turns()).toBeGreaterThanOrEqual(10);
+  }
 });
 
 it("so are those whose headers end in a write of their own", async () => {
@@ -31,7 +41,7 @@ it("so are those whose headers end in a write of their own", async () => {
 it("a body of one length is Node's alone, and so is what follows it", async () => {
   await using served = await serve();
   const client = served.accept();
-  const body = `x${"transfer-encoding: chunked\r\n".repeat(1_000)}`;
+  const body = "x".repeat(50_000);
   for (let times = 0; times < 2; times += 1) {
     await expectEchoed(client, `${HEAD}content-length: ${body.length}\r\n\r\n${body}`, body.length);
   }
@@ -51,6 +61,48 @@ it("real connections are served whichever way they begin, one after the other an
       return expectEchoed(served.connect(), text, text === plain ? 2 : BYTES);
     }),
   );
+});
+
+it("a body that is held when it has begun is not read on", async () => {
+  await using served = await serve();
+  let seen = 0;
+  const held = Promise.withResolvers<() => number>();
+  const released = Promise.withResolvers<void>();
+  served.server.removeAllListeners("request").on("request", (request, response) => {
+    request.on("data", (piece: Buffer) => (seen += piece.length)).on("end", () => response.end());
+    request.once("data", () => {
+      const release = holdSocket(request.pause().socket);
+      held.resolve(() => request.socket.bytesRead);
+      void released.promise.then(() => {
+        release();
+        request.resume();
+      });
+    });
+  });
+  const client = served.connect();
+  const [begun, length] = [20_000, 30_000_000];
+  client.write(Buffer.concat([Buffer.from(`${HEAD}content-length: ${length}\r\n\r\n`), Buffer.alloc(begun)]));
+  const bytesRead = await held.promise;
+  client.write(Buffer.alloc(length - begun));
+  await sleep(200);
+  expect(bytesRead()).toBeLessThan(1_000_000);
+  released.resolve();
+  await until(() => seen === length);
+});
+
+it("requests in one write, whose answers nobody reads for a while, are all answered", async () => {
+  await using served = await serve();
+  served.server.removeAllListeners("request").on("request", (_request, response) => response.end(Buffer.alloc(1_000_000)));
+  const client = served.connect();
+  client.pause();
+  const ten = "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(10);
+  client.write(ten);
+  await sleep(200);
+  client.write(ten);
+  await sleep(200);
+  let bytes = 0;
+  client.on("data", (piece: Buffer) => (bytes += piece.length)).resume();
+  await until(() => bytes > 20_000_000);
 });
 
 it("a connection on which nothing comes for a while is served when something comes", async () => {
@@ -141,19 +193,29 @@ function nextClosed(server: Server): Promise<void> {
   return new Promise((resolve) => server.once("connection", (socket) => socket.once("close", () => resolve())));
 }
 
-async function expectEchoed(client: Duplex, text: string, bytes = BYTES): Promise<void> {
-  let answer = "";
+/** Sends this, and waits for an answer for each of these numbers, with a body of so many bytes. */
+async function expectEchoed(client: Duplex, text: string, ...bodies: number[]): Promise<void> {
+  let answers = "";
   const take = (piece: Buffer): void => {
-    answer += String(piece);
+    answers += String(piece);
   };
   client.on("data", take);
-  const isWhole = (): boolean => {
-    const headersEnd = answer.indexOf("\r\n\r\n");
-    return headersEnd >= 0 && answer.length >= headersEnd + 4 + bytes;
-  };
   client.write(text);
-  while (!isWhole()) await once(client, "data");
+  for (const bytes of bodies.length === 0 ? [BYTES] : bodies) {
+    const headersEnd = await until(() => answers.indexOf("\r\n\r\n") + 1);
+    await until(() => answers.length >= headersEnd + 3 + bytes);
+    expect(answers).toMatch(/^HTTP\/1.1 200 OK\r\n/);
+    expect(Number(/content-length: (\d+)/i.exec(answers)?.[1])).toBe(bytes);
+    answers = answers.slice(headersEnd + 3 + bytes);
+  }
   client.off("data", take);
-  expect(answer).toMatch(/^HTTP\/1.1 200 OK\r\n/);
-  expect(answer.length - answer.indexOf("\r\n\r\n") - 4).toBe(bytes);
+  expect(answers).toBe("");
+}
+
+async function until<T>(condition: () => T): Promise<T> {
+  for (;;) {
+    const said = condition();
+    if (said !== false && said !== 0) return said;
+    await sleep(1);
+  }
 }

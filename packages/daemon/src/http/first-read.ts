@@ -1,4 +1,5 @@
 import type { Server } from "node:http";
+import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { hurryTurns, type LoopShare } from "./loop-share.ts";
 import { readInSlices, SLICE_BYTES } from "./sliced-reading.ts";
@@ -9,7 +10,8 @@ const SILENT_MS = 1_000;
 /**
  * Looks at what comes first on each connection before the server does: with the headers of a request there may have come 64 KiB
  * of its body in chunks of one byte, all of which Node parses in one go. Such a connection is read in slices from its beginning;
- * any other is Node's from then on, which reads it natively. To be called before anybody else hears of connections.
+ * any other is Node's from then on, which reads it natively: where chunks come with a later request for the first time, what
+ * comes together with its headers is parsed in one go. To be called before anybody else hears of connections.
  */
 export function lookAtFirstReads(server: Server, share: Pick<LoopShare, "isSpent" | "afterTurn">): void {
   const serve = server.listeners("connection")[0] as (this: Server, socket: Duplex) => void;
@@ -18,8 +20,12 @@ export function lookAtFirstReads(server: Server, share: Pick<LoopShare, "isSpent
     hurryTurns();
     const handOver = (first: Buffer | null): void => {
       clearTimeout(silence);
-      socket.off("data", handOver).off("end", end).off("error", ignore).off("close", close);
+      socket.off("data", handOver).off("end", end).off("close", close);
       if (socket.destroyed) return;
+      socket.off("error", ignore);
+      // As Node finds a socket of which nothing has come: with a read outstanding. Else the stream would begin one of its own
+      // right behind this, also when it was paused meanwhile, and the native parser would be fed all the same.
+      if (first !== null && socket instanceof Socket) socket.read(0);
       serve.call(server, socket);
       if (first === null || mayBeFlood(first)) readInSlices(socket, share);
       if (first !== null) socket.emit("data", first);
@@ -33,9 +39,9 @@ export function lookAtFirstReads(server: Server, share: Pick<LoopShare, "isSpent
 
 /** Chunks of a body may be in it, or behind headers that have not all come: more of them than a slice may have. */
 function mayBeFlood(first: Buffer): boolean {
-  const headersEnd = first.indexOf("\r\n\r\n");
-  if (headersEnd < 0) return true;
-  return first.length > SLICE_BYTES && /^transfer-encoding:/im.test(first.toString("latin1", 0, headersEnd));
+  // An empty line ahead of a request means nothing.
+  if (first.indexOf("\r\n\r\n") <= 0) return true;
+  return first.length > SLICE_BYTES && /transfer-encoding:/i.test(first.toString("latin1"));
 }
 
 function ignore(): void {}

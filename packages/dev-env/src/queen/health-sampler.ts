@@ -16,6 +16,9 @@ export interface HealthSeen {
 /** More than this is no busy machine but a queen that does not answer. */
 export const HEALTH_MS_MAX = 2_000;
 
+/** No answer over a new connection is none. */
+const NEW_MS_MAX = 10_000;
+
 /** Between two samples. */
 const PAUSE_MS = 5;
 
@@ -68,7 +71,10 @@ async function askOverTheSame(url: string): Promise<number> {
 }
 
 async function askOverNew(url: string): Promise<number> {
-  const [answer] = await once(get(url, { agent: false }), "response");
+  const request = get(url, { agent: false, signal: AbortSignal.timeout(NEW_MS_MAX) });
+  // It breaks once more with its answer.
+  request.on("error", () => undefined);
+  const [answer] = await once(request, "response");
   answer.resume();
   await once(answer, "end");
   return answer.statusCode;
