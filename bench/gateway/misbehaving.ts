@@ -83,6 +83,14 @@ export async function misbehavingRows(quick: boolean): Promise<readonly Row[]> {
       samples: seenNew.samples,
     },
     {
+      id: "health_misbehaving_new_slowest",
+      what: "the same over a new connection each time, the slowest",
+      value: seenNew.worstMs,
+      unit: "ms",
+      atMost: 50,
+      samples: seenNew.samples,
+    },
+    {
       id: "health_misbehaving_failures",
       what: "of all these, answered with anything but 200",
       value: seen.failures.length + seenNew.failures.length,

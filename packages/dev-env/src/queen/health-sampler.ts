@@ -16,7 +16,7 @@ export interface HealthSeen {
 /** More than this is no busy machine but a queen that does not answer. */
 export const HEALTH_MS_MAX = 2_000;
 
-/** No answer over a new connection is none. */
+/** So long a sample over a new connection may take; then it has failed. */
 const NEW_MS_MAX = 10_000;
 
 /** Between two samples. */
