@@ -2,7 +2,7 @@ import type { Server } from "node:http";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { hurryTurns, type LoopShare } from "./loop-share.ts";
-import { readInSlices, SLICE_BYTES } from "./sliced-reading.ts";
+import { readInSlices, sliceOf } from "./sliced-reading.ts";
 
 /** A connection of which nothing has come for so long is the server's own, for its limits of time to hold. */
 const SILENT_MS = 1_000;
@@ -41,7 +41,7 @@ export function lookAtFirstReads(server: Server, share: Pick<LoopShare, "isSpent
 function mayBeFlood(first: Buffer): boolean {
   // An empty line ahead of a request means nothing.
   if (first.indexOf("\r\n\r\n") <= 0) return true;
-  return first.length > SLICE_BYTES && /transfer-encoding:/i.test(first.toString("latin1"));
+  return sliceOf(first, 0).length < first.length && /transfer-encoding:/i.test(first.toString("latin1"));
 }
 
 function ignore(): void {}

@@ -1,15 +1,47 @@
 /** How long what comes may keep everything else waiting in one turn of the event loop; shorter turns are not noticed by large bodies. */
 const TURN_MS = 2;
-/** The same while new connections come: Node takes in one a turn, however many wait, and the next may be anybody's. */
-const HURRIED_TURN_MS = 0.2;
-/** So long after a connection more may be waiting. */
+/** The same while connections come: the next one may be anybody's. */
+const HURRIED_TURN_MS = 0.5;
+/** So long after a connection more may come. */
 const HURRY_MS = 5;
+/** So many turns with a new connection may go by without anything else. */
+const RESTS_MAX = 16;
 
-let hurriesUntilMs = Number.NEGATIVE_INFINITY;
+/**
+ * The connections that have come. Node takes in one a turn, however many wait: all shares rest until a turn has brought none,
+ * or for as long as whoever has work can be asked to wait.
+ */
+class Arrivals {
+  #hurriesUntilMs = Number.NEGATIVE_INFINITY;
+  #inThisTurn = false;
+  #inLastTurn = false;
+  #rests = 0;
 
-/** A connection has come: for a while all shares are small. */
+  come(): void {
+    this.#hurriesUntilMs = performance.now() + HURRY_MS;
+    if (!this.#inThisTurn && !this.#inLastTurn) setImmediate(() => this.#turnOver());
+    this.#inThisTurn = true;
+  }
+
+  /** How long a share may work that begins now, milliseconds; 0: not at all. */
+  workMs(nowMs: number): number {
+    if ((this.#inThisTurn || this.#inLastTurn) && this.#rests < RESTS_MAX) return 0;
+    return nowMs < this.#hurriesUntilMs ? HURRIED_TURN_MS : TURN_MS;
+  }
+
+  #turnOver(): void {
+    this.#inLastTurn = this.#inThisTurn;
+    this.#inThisTurn = false;
+    this.#rests = this.#inLastTurn && this.#rests < RESTS_MAX ? this.#rests + 1 : 0;
+    if (this.#inLastTurn) setImmediate(() => this.#turnOver());
+  }
+}
+
+const arrivals = new Arrivals();
+
+/** A connection has come: shares rest or are small until no more come. */
 export function hurryTurns(): void {
-  hurriesUntilMs = performance.now() + HURRY_MS;
+  arrivals.come();
 }
 
 /**
@@ -38,7 +70,7 @@ export class LoopShare {
     if (this.#isOpen) return;
     this.#isOpen = true;
     const nowMs = performance.now();
-    this.#endsMs = nowMs + (nowMs < hurriesUntilMs ? HURRIED_TURN_MS : TURN_MS);
+    this.#endsMs = nowMs + arrivals.workMs(nowMs);
     setImmediate(() => {
       this.#isOpen = false;
       if (this.#waiting.length > 0) this.#work();
@@ -47,8 +79,7 @@ export class LoopShare {
 
   #work(): void {
     this.#awaitTurn();
-    do this.#waiting.shift()?.();
-    while (this.#waiting.length > 0 && performance.now() < this.#endsMs);
+    while (this.#waiting.length > 0 && performance.now() < this.#endsMs) this.#waiting.shift()?.();
   }
 }
 

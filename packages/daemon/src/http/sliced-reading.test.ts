@@ -44,6 +44,18 @@ it("no more than a slice is parsed ahead of the next turn, and everything comes 
   expect(new Set(sliceOfTurn).size).toBe(sliceOfTurn.length);
 });
 
+it("of what has many lines, as chunks of one byte have, less is parsed in one go", async () => {
+  const socket = new PassThrough({ highWaterMark: 1_000_000 });
+  const seen: Buffer[] = [];
+  socket.on("data", (bytes: Buffer) => seen.push(bytes));
+  readInSlices(socket, oneSliceATurn());
+  const chunks = Buffer.from("1\r\n \r\n".repeat(200));
+  socket.end(Buffer.concat([chunks, Buffer.alloc(6_000)]));
+  await once(socket, "end");
+  expect(seen.map((bytes) => bytes.length)).toEqual([480, 480, 4_096, 2_144]);
+  expect(Buffer.concat(seen).subarray(0, chunks.length).equals(chunks)).toBe(true);
+});
+
 it("a body in chunks of one byte is read whole and in few pieces, and requests behind it are answered in order", async () => {
   const text = Array.from({ length: 30_000 }, (_, index) => String(index % 10)).join("");
   const chunks = [...text].map((byte) => `1\r\n${byte}\r\n`).join("");
