@@ -2,6 +2,7 @@
 // Node (20 or newer) they were called with. Runs under that older Node, so it uses no TypeScript and no dependency.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 
 const bin = fileURLToPath(new URL("../node_modules/.bin", import.meta.url));
@@ -12,16 +13,16 @@ export function isNodeNewEnough() {
   return major > 24 || (major === 24 && minor >= 12);
 }
 
-const YOUNG_GENERATION = "--max-semi-space-size";
-
 /**
- * What Node is told that runs this file and is not told already: V8 lets the young generation of a busy server grow to
- * 96 MB, half of it is as fast (docs/performance.md). Of the queen's commands only `serve` has the use of it.
+ * What Node is told that runs this file and is not told already. Of the queen's commands only `serve` has the use of it, and
+ * docs/performance.md says what it is good for. V8 lets the young generation of a busy server grow to 96 MB, half of it is as
+ * fast; and it has four threads collect garbage, which keep her own from its core where there are but two.
  */
 export function flagsFor(file, args) {
   if (!/\bqueen(\.mjs|\/src\/main\.ts)$/.test(file) || !args.includes("serve")) return [];
   const given = [...process.execArgv, process.env.NODE_OPTIONS ?? ""].join(" ").replaceAll("_", "-");
-  return given.includes(YOUNG_GENERATION) ? [] : [`${YOUNG_GENERATION}=16`];
+  const wanted = { "--max-semi-space-size": 16, "--v8-pool-size": Math.min(Math.max(availableParallelism() - 1, 1), 4) };
+  return Object.entries(wanted).flatMap(([flag, value]) => (given.includes(flag) ? [] : [`${flag}=${value}`]));
 }
 
 /** Runs a file in a child under the pinned Node and ends as it ends; `node` means the pinned one for its children too. */
