@@ -20,7 +20,7 @@ interface Extent {
 }
 
 const FULL: Extent = {
-  rounds: 5,
+  rounds: 7,
   sequential: 400,
   concurrent: 4_000,
   streams: { count: 100, tokens: 240 },

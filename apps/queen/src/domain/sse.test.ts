@@ -58,6 +58,14 @@ describe("scanSse", () => {
     expect(performance.now() - startMs).toBeLessThan(5_000);
   });
 
+  it("makes no new state for whole events that change nothing", () => {
+    expect(after('data: {"a":1}\n\n: comment\n\n')).toBe(SSE_START);
+    const windows = after('data: {"a":1}\r\n\r\n');
+    expect(windows).not.toBe(SSE_START);
+    expect(scanSse(windows, bytes('data: {"b":2}\r\n\r\n'), ENDS)).toEqual({ state: windows, completeBytes: 17 });
+    expect(after('data: {"error":{}}\n\n')).not.toBe(SSE_START);
+  });
+
   it("does not look at what comes after the end", () => {
     expect(complete("data: [DONE]\n\ndata: [DONE]\n\n")).toBe("data: [DONE]\n\n");
     expect(complete("data: x\r\n\r\ndata: [DONE]\r\n\r\ndata: y\r\n\r\n")).toBe("data: x\r\n\r\ndata: [DONE]\r\n\r\n");

@@ -98,6 +98,9 @@ export function scanSse(start: SseState, chunk: Uint8Array, lastEvents: readonly
     lineBytes = 0;
     lineHead = "";
   }
+  // Whole events leave nearly all streams as they were.
+  const isSame = atBoundary && start.atBoundary && event === start.event && !done && failed === start.failed;
+  if (isSame && afterCr === start.afterCr && crlf === start.crlf) return { state: start, completeBytes };
   return { state: { lineBytes, lineHead, afterCr, crlf, atBoundary, event, done, failed }, completeBytes };
 }
 

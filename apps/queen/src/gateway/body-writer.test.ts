@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { RawClient, until } from "@queen-and-hive/dev-env";
 import { expect, it } from "vitest";
 import { BodyWriter } from "./body-writer.ts";
@@ -47,6 +48,24 @@ it("makes one chunk of each piece", async () => {
   await client.send("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
   const body = (await client.end()).split("\r\n\r\n").slice(1).join("\r\n\r\n");
   expect(body).toBe(`9\r\n${"a".repeat(9)}\r\n11\r\n${"b".repeat(17)}\r\n100\r\n${"c".repeat(256)}\r\n0\r\n\r\n`);
+});
+
+it("keeps what Node writes in between in its place", async () => {
+  await using server = await serve(async (response, _request, body) => {
+    for (let round = 0; round < 3; round += 1) {
+      body.write(Buffer.from(`${round}a`));
+      body.writeByNode(`${round}b`);
+      body.write(Buffer.from(`${round}c`));
+      await nextTurn();
+      body.write(Buffer.from(`${round}d`));
+    }
+    response.end();
+  });
+  const asked = request(server.url).end();
+  const [answer]: IncomingMessage[] = await once(asked, "response");
+  const chunks: Buffer[] = [];
+  for await (const chunk of answer ?? []) chunks.push(chunk);
+  expect(String(Buffer.concat(chunks))).toBe("0a0b0c0d1a1b1c1d2a2b2c2d");
 });
 
 it("makes no chunks for a client of HTTP/1.0, nor of an answer whose length is known", async () => {

@@ -1,4 +1,5 @@
 import type { ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 
 const CR = 13;
 const LF = 10;
@@ -11,25 +12,32 @@ const HEX = Buffer.from("0123456789abcdef");
 export class BodyWriter {
   readonly #response: ServerResponse;
   #begun = false;
+  /** Where pieces go from now on: the head is there, and Node keeps nothing of the answer back. */
+  #connection: Socket | null = null;
 
   constructor(response: ServerResponse) {
     this.#response = response;
   }
 
-  /** The next piece. False: the client is slow; `onDrain` tells when to go on. */
+  /** The next piece of an answer that has not ended. False: the client is slow; `onDrain` tells when to go on. */
   write(bytes: Uint8Array): boolean {
-    const response = this.#response;
-    const { socket } = response;
-    // Before an earlier answer on the same connection is out there is none, or Node still keeps something back.
-    if (!this.#begun || socket?.writable !== true || !response.chunkedEncoding) return this.writeByNode(bytes);
-    if (response.writableLength > socket.writableLength) return this.writeByNode(bytes);
-    return bytes.length === 0 || socket.write(chunkOf(bytes));
+    this.#connection ??= this.#find();
+    if (this.#connection?.writable !== true) return this.writeByNode(bytes);
+    return bytes.length === 0 || this.#connection.write(chunkOf(bytes));
   }
 
   /** The next piece, as Node writes it: behind the head if that is not out yet. */
   writeByNode(piece: Uint8Array | string): boolean {
     this.#begun = true;
+    this.#connection = null;
     return this.#response.write(piece);
+  }
+
+  #find(): Socket | null {
+    const { socket, chunkedEncoding, writableLength } = this.#response;
+    // Before an earlier answer on the same connection is out there is none, or Node still keeps something back.
+    if (!this.#begun || socket === null || !chunkedEncoding || writableLength > socket.writableLength) return null;
+    return socket;
   }
 
   /** Calls `resume` once more can be written. */

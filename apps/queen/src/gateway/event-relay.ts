@@ -22,7 +22,7 @@ export class EventRelay {
   take(chunk: Buffer): readonly Uint8Array[] {
     if (this.isOver) return NOTHING;
     const { state, completeBytes } = scanSse(this.#state, chunk, this.#lastEvents);
-    this.#state = state;
+    if (state !== this.#state) this.#state = state;
     if (completeBytes === 0) {
       // Behind the end of the answer, where a LF was due, stands something else.
       if (!this.isOver) this.#pending.add(chunk);
