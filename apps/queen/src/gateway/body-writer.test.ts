@@ -68,6 +68,28 @@ it("keeps what Node writes in between in its place", async () => {
   expect(String(Buffer.concat(chunks))).toBe("0a0b0c0d1a1b1c1d2a2b2c2d");
 });
 
+it("writes nothing into the next answer of a connection once its own has ended", async () => {
+  const ended = Promise.withResolvers<BodyWriter>();
+  await using server = await serve(async (response, { url }, body) => {
+    body.write(Buffer.from("first"));
+    await nextTurn();
+    body.write(Buffer.from(" piece"));
+    if (url === "/late") {
+      response.on("error", () => undefined);
+      response.end(() => ended.resolve(body));
+    } else {
+      (await ended.promise).write(Buffer.from("too late"));
+      response.end();
+    }
+  });
+  using client = new RawClient(server.url).read();
+  await client.send("GET /late HTTP/1.1\r\nhost: x\r\n\r\n");
+  await ended.promise;
+  await client.send("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+  const said = await client.end();
+  expect([...said.matchAll(/first|piece|late/g)].map(([word]) => word)).toEqual(["first", "piece", "first", "piece"]);
+});
+
 it("makes no chunks for a client of HTTP/1.0, nor of an answer whose length is known", async () => {
   await using server = await serve((response, { url }, body) => {
     if (url === "/length") response.setHeader("content-length", WHOLE.length);

@@ -19,11 +19,13 @@ export class BodyWriter {
     this.#response = response;
   }
 
-  /** The next piece of an answer that has not ended. False: the client is slow; `onDrain` tells when to go on. */
+  /** The next piece. False: the client is slow; `onDrain` tells when to go on. */
   write(bytes: Uint8Array): boolean {
     this.#connection ??= this.#find();
-    if (this.#connection?.writable !== true) return this.writeByNode(bytes);
-    return bytes.length === 0 || this.#connection.write(chunkOf(bytes));
+    const connection = this.#connection;
+    // One that the answer has left belongs to the next.
+    if (connection?.writable !== true || this.#response.socket !== connection) return this.writeByNode(bytes);
+    return bytes.length === 0 || connection.write(chunkOf(bytes));
   }
 
   /** The next piece, as Node writes it: behind the head if that is not out yet. */

@@ -119,8 +119,8 @@ export function requireJson(request: IncomingMessage): void {
 /** How much of an unwanted body is thrown away, and for how long, before the connection is. */
 const DISCARD_BYTES_MAX = 64 * 1024 * 1024;
 const DISCARD_MS_MAX = 5_000;
-/** Of its own: nobody whose body is wanted waits for it. */
-const discardShare = new LoopShare();
+/** Of its own: nobody whose body is wanted waits for it. It never rests: a client gets its answer when enough is thrown away. */
+const discardShare = new LoopShare(0);
 
 /**
  * Throws the rest of a body away after an early answer. Closing at once would reset the connection and the client could lose

@@ -1,58 +1,39 @@
 /** How long what comes may keep everything else waiting in one turn of the event loop; shorter turns are not noticed by large bodies. */
 const TURN_MS = 2;
-/** The same while connections come: the next one may be anybody's. */
+/** The same while new connections come: the next one may be anybody's. */
 const HURRIED_TURN_MS = 0.5;
 /** So long after a connection more may come. */
 const HURRY_MS = 5;
-/** So many turns with a new connection may go by without anything else. */
+/** So many turns in a row, each with a new connection, may go by while work waits. */
 const RESTS_MAX = 16;
 
-/**
- * The connections that have come. Node takes in one a turn, however many wait: all shares rest until a turn has brought none,
- * or for as long as whoever has work can be asked to wait.
- */
-class Arrivals {
-  #hurriesUntilMs = Number.NEGATIVE_INFINITY;
-  #inThisTurn = false;
-  #inLastTurn = false;
-  #rests = 0;
+let connectionsCome = 0;
+let hurriesUntilMs = Number.NEGATIVE_INFINITY;
 
-  come(): void {
-    this.#hurriesUntilMs = performance.now() + HURRY_MS;
-    if (!this.#inThisTurn && !this.#inLastTurn) setImmediate(() => this.#turnOver());
-    this.#inThisTurn = true;
-  }
-
-  /** How long a share may work that begins now, milliseconds; 0: not at all. */
-  workMs(nowMs: number): number {
-    if ((this.#inThisTurn || this.#inLastTurn) && this.#rests < RESTS_MAX) return 0;
-    return nowMs < this.#hurriesUntilMs ? HURRIED_TURN_MS : TURN_MS;
-  }
-
-  #turnOver(): void {
-    this.#inLastTurn = this.#inThisTurn;
-    this.#inThisTurn = false;
-    this.#rests = this.#inLastTurn && this.#rests < RESTS_MAX ? this.#rests + 1 : 0;
-    if (this.#inLastTurn) setImmediate(() => this.#turnOver());
-  }
-}
-
-const arrivals = new Arrivals();
-
-/** A connection has come: shares rest or are small until no more come. */
+/** A connection has come: shares rest while more come, and are small for a while. */
 export function hurryTurns(): void {
-  arrivals.come();
+  connectionsCome += 1;
+  hurriesUntilMs = performance.now() + HURRY_MS;
 }
 
 /**
  * How much of the event loop those may have who read what comes. A socket gives Node up to 2 MiB at a time, a body may come in
  * chunks of one byte, and a byte of JSON costs more or less by what it is: so it is time that is shared, not bytes. Work that
- * has to wait is done in the order in which it came, in the next turns.
+ * has to wait is done in the order in which it came, in the next turns. Node takes in one connection a turn, however many wait:
+ * work that waits rests while each turn brings one, for as long as whoever waits can be asked to.
  */
 export class LoopShare {
+  readonly #restsMax: number;
   #endsMs = 0;
   #isOpen = false;
+  #rests = 0;
+  #connectionsSeen = 0;
   readonly #waiting: (() => void)[] = [];
+
+  /** With `restsMax` 0 it never rests: for work that is next to nothing. */
+  constructor(restsMax = RESTS_MAX) {
+    this.#restsMax = restsMax;
+  }
 
   /** The time of this turn is over, or others wait already: whatever has come now has to wait by `afterTurn`. */
   get isSpent(): boolean {
@@ -70,7 +51,7 @@ export class LoopShare {
     if (this.#isOpen) return;
     this.#isOpen = true;
     const nowMs = performance.now();
-    this.#endsMs = nowMs + arrivals.workMs(nowMs);
+    this.#endsMs = nowMs + (nowMs < hurriesUntilMs ? HURRIED_TURN_MS : TURN_MS);
     setImmediate(() => {
       this.#isOpen = false;
       if (this.#waiting.length > 0) this.#work();
@@ -79,7 +60,17 @@ export class LoopShare {
 
   #work(): void {
     this.#awaitTurn();
-    while (this.#waiting.length > 0 && performance.now() < this.#endsMs) this.#waiting.shift()?.();
+    if (this.#mustRest()) return;
+    do this.#waiting.shift()?.();
+    while (this.#waiting.length > 0 && performance.now() < this.#endsMs);
+  }
+
+  /** A connection has come since this was asked last, a turn ago. */
+  #mustRest(): boolean {
+    const isAnyNew = connectionsCome !== this.#connectionsSeen;
+    this.#connectionsSeen = connectionsCome;
+    this.#rests = isAnyNew && this.#rests < this.#restsMax ? this.#rests + 1 : 0;
+    return this.#rests > 0;
   }
 }
 
