@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { flagsFor, isNodeNewEnough, runUnderPinnedNode } from "../scripts/pinned-node.mjs";
+import { nodeFlagsFor } from "../packages/daemon/node-flags.mjs";
+import { isNodeNewEnough, runUnderPinnedNode } from "../scripts/pinned-node.mjs";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
@@ -16,7 +17,7 @@ export async function launch(app) {
     process.exit(1);
   }
   if (!isNodeNewEnough()) return runUnderPinnedNode(main, args);
-  const flags = flagsFor(main, args);
+  const flags = nodeFlagsFor(main, args);
   if (flags.length > 0) process.execve(process.execPath, [process.execPath, ...process.execArgv, ...flags, main, ...args]);
   process.argv[1] = main;
   await import(pathToFileURL(main).href);

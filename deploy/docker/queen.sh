@@ -1,10 +1,13 @@
 #!/bin/sh
-# `queen` inside the image, without a package manager between the signals and the program. V8's flags are those of
-# scripts/pinned-node.mjs, which says why and is not in the image; only Node knows how many cores a container may use.
+# `queen` inside the image, without a package manager between the signals and the program. Which flags Node is given is asked of
+# Node: only it knows how many cores a container may use.
+set -e
 node=/app/node_modules/.bin/node
-flags=--max-semi-space-size=16
+main=/app/apps/queen/src/main.ts
+print='import("/app/packages/daemon/node-flags.mjs").then((m) => console.log(m.nodeFlagsFor(process.argv[1], process.argv.slice(2)).join(" ")))'
 case " $* " in
-  *" serve "*) flags="$flags --v8-pool-size=$($node -p 'Math.min(Math.max(os.availableParallelism() - 1, 1), 4)')" ;;
+  *" serve "*) flags=$($node -e "$print" -- "$main" "$@") ;;
+  *) flags= ;;
 esac
 # shellcheck disable=SC2086
-exec $node $flags /app/apps/queen/src/main.ts "$@"
+exec $node $flags $main "$@"

@@ -47,6 +47,11 @@ describe("the arrows run one way", () => {
     expect([...wrong, ...across]).toEqual([]);
   });
 
+  it("takes nothing from the folders that build, test and start it", () => {
+    const wrong = imports.filter((arrow) => arrow.isOurs && !/^(packages|apps)\//.test(arrow.to));
+    expect(wrong).toEqual([]);
+  });
+
   it("keeps domain pure: protocol and its own files only, no node:, no library", () => {
     const wrong = imports.filter(
       (arrow) =>

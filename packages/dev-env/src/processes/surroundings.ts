@@ -1,7 +1,7 @@
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { flagsFor } from "../../../../scripts/pinned-node.mjs";
+import { nodeFlagsFor } from "@queen-and-hive/daemon/node-flags";
 
 /** The folder of this repository, in which tests find the programs that they start. */
 export const REPOSITORY = fileURLToPath(new URL("../../../..", import.meta.url)).replace(/\/$/, "");
@@ -9,7 +9,7 @@ export const REPOSITORY = fileURLToPath(new URL("../../../..", import.meta.url))
 /** A program of this repository as the first words of a command line, the queen with the flags of `npx queen serve`. */
 export function programCommand(program: "hive" | "queen" | "worker" | "fake-worker"): readonly string[] {
   const main = program === "fake-worker" ? "packages/dev-env/src/fake-worker/main.ts" : `apps/${program}/src/main.ts`;
-  const flags = program === "queen" ? flagsFor(main, ["serve"], []) : [];
+  const flags = program === "queen" ? nodeFlagsFor(main, ["serve"], []) : [];
   return [process.execPath, ...flags, join(REPOSITORY, main)];
 }
 
