@@ -1,9 +1,8 @@
-import { fork } from "node:child_process";
+import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Worker } from "node:worker_threads";
 import { type HealthSeen, type SamplerConnections, startTestQueen } from "@queen-and-hive/dev-env";
 import { percentile } from "../statistics.ts";
 import type { Row } from "../table.ts";
@@ -17,7 +16,7 @@ const ANSWER = '{"object":"chat.completion","choices":[]}';
 
 /**
  * How long the queen takes to say how she is while clients and engines do everything bad at once, each again and again;
- * threads of their own ask her. She is a queen of its own: what she serves otherwise is not in it.
+ * processes of their own ask her. She is a queen of its own: what she serves otherwise is not in it.
  */
 export async function misbehavingRows(quick: boolean): Promise<readonly Row[]> {
   await using engines = await startBadEngines();
@@ -102,13 +101,16 @@ export async function misbehavingRows(quick: boolean): Promise<readonly Row[]> {
 }
 
 async function healthDuring(url: string, connections: SamplerConnections, work: () => Promise<void>): Promise<HealthSeen> {
-  const workerData = { url, connections };
-  const thread = new Worker(new URL("./health-thread.ts", import.meta.url), { workerData });
-  await once(thread, "message");
-  await work();
-  const seen = once(thread, "message");
-  thread.postMessage("stop");
-  return (await seen)[0];
+  const asker = startBeside("health-process.ts", [url, connections]);
+  try {
+    await asker.says("it began");
+    await work();
+    asker.child.send("stop");
+    return (await asker.says("it had seen anything")) as HealthSeen;
+  } finally {
+    asker.child.kill("SIGKILL");
+    await asker.gone;
+  }
 }
 
 /** All of them at once, until each has come round. Throws when one never does: its part would not be in the figures. */
@@ -136,17 +138,38 @@ async function misbehaveFor(durationMs: number, url: string, all: readonly Misbe
 }
 
 async function startBareServer(): Promise<{ readonly url: string } & AsyncDisposable> {
-  const server = fork(new URL("./bare-server.ts", import.meta.url));
-  const gone = once(server, "exit").then(() => null);
-  const said = await Promise.race([once(server, "message"), gone]);
-  if (said === null) throw new Error("cannot measure beside a bare server: it did not start");
+  const server = startBeside("bare-server.ts");
+  const port = await server.says("it listened");
   return {
-    url: `http://127.0.0.1:${String(said[0])}`,
+    url: `http://127.0.0.1:${String(port)}`,
     [Symbol.asyncDispose]: async () => {
-      if (server.connected) server.disconnect();
-      await gone;
+      server.child.kill("SIGKILL");
+      await server.gone;
     },
   };
+}
+
+/** A program of this folder, which ends with us at the latest. */
+interface Beside {
+  readonly child: ChildProcess;
+  readonly gone: Promise<unknown>;
+  /** What it says next. Throws when it ends before that. */
+  says(before: string): Promise<unknown>;
+}
+
+/**
+ * Leads a session of its own: Linux shares the cores between sessions, where it is told to (autogroup), and what runs on another
+ * machine otherwise does not wait for the bench's own work.
+ */
+function startBeside(file: string, args: readonly string[] = []): Beside {
+  const child = fork(new URL(file, import.meta.url), args, { detached: true });
+  const gone = once(child, "exit");
+  const says = async (before: string): Promise<unknown> => {
+    const said = await Promise.race([once(child, "message"), gone.then(() => null)]);
+    if (said === null) throw new Error(`cannot measure with bench/gateway/${file}: it ended before ${before}`);
+    return said[0];
+  };
+  return { child, gone, says };
 }
 
 /** Takes whatever comes, without looking at it. */
