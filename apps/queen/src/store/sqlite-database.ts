@@ -11,7 +11,7 @@ export interface OpenDatabase {
 }
 
 /**
- * Opens the queen's database in WAL mode with `synchronous=FULL`. A damaged one is set aside whole and a new one begun; the
+ * Opens the queen's database in WAL mode with `synchronous=FULL`; another thread copies the write-ahead log into it. A damaged one is set aside whole and a new one begun; the
  * losses say so. Throws `storage_failed` when the place itself cannot be written.
  */
 export function openDatabase(path: string): OpenDatabase {
@@ -31,7 +31,9 @@ export function openDatabase(path: string): OpenDatabase {
 function openChecked(path: string): DatabaseSync {
   const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
   try {
-    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;");
+    database.exec(
+      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA foreign_keys = ON;",
+    );
     const verdict = database.prepare("PRAGMA quick_check(1)").get()?.["quick_check"];
     if (verdict !== "ok") throw new DamagedDatabase(String(verdict));
     migrate(database);
@@ -43,16 +45,6 @@ function openChecked(path: string): DatabaseSync {
     database.close();
     throw error;
   }
-}
-
-/**
- * A further connection to an open database, for rows that may be lost with the power: a commit is in the system's hands, so
- * that the end of the process loses none, but waits for no disk (https://www.sqlite.org/pragma.html#pragma_synchronous).
- */
-export function openUnhurried(path: string): DatabaseSync {
-  const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
-  database.exec("PRAGMA synchronous = NORMAL;");
-  return database;
 }
 
 /** How long a statement waits for another process that reads the database, milliseconds. */

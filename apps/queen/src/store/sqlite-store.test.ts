@@ -1,10 +1,16 @@
+import { statSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
+import { setTimeout as sleep } from "node:timers/promises";
 import { systemClock } from "@queen-and-hive/daemon";
 import { temporaryDirectory } from "@queen-and-hive/dev-env";
 import { expect, it } from "vitest";
+import { COLUMNS } from "./request-rows.ts";
+import { RequestWriter } from "./request-writer.ts";
 import { openSqliteStore } from "./sqlite-store.ts";
 import type { RequestRow } from "./store.ts";
 
+/** How long rows wait for others (store/request-group.ts). */
+const GROUP_MS = 100;
 const ROW: RequestRow = {
   ...{ request_id: "r-1", model: "m", route: "chat.completions", status: 200, worker_id: null, hive_id: null },
   ...{ attempts: 1, queue_ms: 0, ttft_ms: 1, duration_ms: 2 },
@@ -61,6 +67,83 @@ it("tells how many request rows are lost with a group that the database does not
   expect(lost).toEqual([40]);
   expect(requestIds(path)).toEqual(["after"]);
 });
+
+it("goes on while another program holds the database, and writes the rows when it lets go", async () => {
+  await using folder = await temporaryDirectory("qh-store");
+  const path = folder.join("queen.db");
+  const lost: number[] = [];
+  using store = openSqliteStore({ path, clock: systemClock, onRequestsLost: (rows) => lost.push(rows) });
+  {
+    // Whoever wrote in this thread would not come to let go of it.
+    using held = holdDatabase(path);
+    store.recordRequest(ROW);
+    await sleep(3 * GROUP_MS);
+    held.letGo();
+  }
+  store.flushRequests();
+  expect(lost).toEqual([]);
+  expect(requestIds(path)).toEqual(["r-1"]);
+});
+
+it("lets only so many rows wait for the disk and tells how many are lost", async () => {
+  await using folder = await temporaryDirectory("qh-store");
+  const path = folder.join("queen.db");
+  let lost = 0;
+  using store = openSqliteStore({
+    path,
+    clock: systemClock,
+    onRequestsLost: (rows) => {
+      lost += rows;
+    },
+  });
+  {
+    using held = holdDatabase(path);
+    for (let index = 0; index < 21_000; index++) store.recordRequest({ ...ROW, request_id: `r-${index}` });
+    held.letGo();
+  }
+  store.flushRequests();
+  expect(lost).toBe(1_000);
+  const ids = requestIds(path);
+  expect([ids.length, ids[0], ids.at(-1)]).toEqual([20_000, "r-0", "r-19999"]);
+});
+
+it("copies the write-ahead log of lifecycle changes into the database although no request comes", async () => {
+  await using folder = await temporaryDirectory("qh-store");
+  const path = folder.join("queen.db");
+  using store = openSqliteStore({ path, clock: systemClock, onRequestsLost: (_rows, error) => expect(error).toBeNull() });
+  const details = { message: "x".repeat(10_000) };
+  for (let commits = 1; commits <= 300; commits++) {
+    store.commit({ events: [{ kind: "config.applied", actor: "test", details }] });
+    if (commits % 50 === 0) store.flushRequests();
+  }
+  // 300 changes of three pages and more each are 3.7 MB.
+  expect(statSync(`${path}-wal`).size).toBeLessThan(2_500_000);
+  expect(store.journalNewest(1_000)).toHaveLength(300);
+});
+
+it("tells what is lost when there is no database to write to, and does not hang", () => {
+  const lost: [rows: number, error: unknown][] = [];
+  const values = COLUMNS.map(() => 1);
+  const writer = new RequestWriter("/nonexistent/queen.db", (rows, error) => lost.push([rows, error]));
+  writer.write(values);
+  writer.write([...values, ...values]);
+  writer.settle();
+  const cannotOpen = expect.objectContaining({ message: expect.stringContaining("unable to open") });
+  expect(lost).toEqual([
+    [1, cannotOpen],
+    [2, cannotOpen],
+  ]);
+  writer[Symbol.dispose]();
+  writer.write(values);
+  expect(lost.at(-1)).toEqual([1, expect.objectContaining({ message: "the store is closed" })]);
+});
+
+/** Holds it as a program does that writes to it. */
+function holdDatabase(path: string): Disposable & { letGo(): void } {
+  const database = new DatabaseSync(path);
+  database.exec("BEGIN IMMEDIATE");
+  return { letGo: () => database.exec("COMMIT"), [Symbol.dispose]: () => database.close() };
+}
 
 function requestRows(path: string): unknown[] {
   using database = new DatabaseSync(path, { readOnly: true });

@@ -3,7 +3,7 @@ import { Broadcast, type Clock } from "@queen-and-hive/daemon";
 import type { JournalEvent } from "@queen-and-hive/protocol";
 import { createRequestGroup } from "./request-group.ts";
 import { parseHiveRow, parseJournalEvent, parseWorkerRow } from "./row-text.ts";
-import { asStorageFailure, openDatabase, openUnhurried } from "./sqlite-database.ts";
+import { asStorageFailure, openDatabase } from "./sqlite-database.ts";
 import type { JournalEntry, LifecycleChange, Store } from "./store.ts";
 
 /** What the store needs to know. */
@@ -21,14 +21,16 @@ export interface SqliteStoreOptions {
 const JOURNAL_KEPT = 100_000;
 /** The journal is pruned once per this many entries. */
 const JOURNAL_PRUNE_EVERY = 1_000;
+/** The write-ahead log is copied into the database once per this many lifecycle changes, and whenever request rows fill it. */
+const CHECKPOINT_EVERY = 100;
 
 /** Opens the store on `node:sqlite`. Throws `storage_failed`. */
 export function openSqliteStore(options: SqliteStoreOptions): Store {
   const { database, losses } = openDatabase(options.path);
   const statements = prepare(database);
   const journaled = new Broadcast<JournalEvent>();
-  const requestDatabase = openUnhurried(options.path);
-  const requests = createRequestGroup({ database: requestDatabase, clock: options.clock, onLost: options.onRequestsLost });
+  const requests = createRequestGroup({ path: options.path, clock: options.clock, onLost: options.onRequestsLost });
+  let commits = 0;
 
   const insertEvent = (entry: JournalEntry): JournalEvent => {
     const time = new Date(options.clock.nowMs()).toISOString();
@@ -57,6 +59,8 @@ export function openSqliteStore(options: SqliteStoreOptions): Store {
           return change.events.map(insertEvent);
         }),
       );
+      commits += 1;
+      if (commits % CHECKPOINT_EVERY === 0) requests.checkpoint();
       for (const event of events) journaled.publish(event);
       return events;
     },
@@ -74,9 +78,7 @@ export function openSqliteStore(options: SqliteStoreOptions): Store {
     recordRequest: (row) => requests.add(row),
     flushRequests: () => requests.flush(),
     [Symbol.dispose]() {
-      requests.flush();
       requests[Symbol.dispose]();
-      if (requestDatabase.isOpen) requestDatabase.close();
       if (database.isOpen) database.close();
     },
   };
