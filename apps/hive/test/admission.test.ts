@@ -57,7 +57,7 @@ test("of two workers that start at the same time and do not fit together, one is
     message: expect.stringContaining(
       "it needs 12GiB (place.memory says so), but GPU-1 has 10GiB left (24GiB - 2GiB in use - 12GiB reserved for workers that load)",
     ),
-    details: { needed_bytes: 12 * GIB, free_bytes: 10 * GIB },
+    details: { needed_bytes: 12 * GIB, free_bytes: 10 * GIB, devices_wanted: 1, missing_bytes: { "GPU-1": 2 * GIB } },
   });
   expect(hive.supervision.list()).toHaveLength(1);
 });
@@ -74,7 +74,7 @@ test("workers go to the device with the most room, and each sees its own", async
 test("a worker that spreads over two devices gets two, and needs its part on each", async () => {
   const hive = await open(new TestDevices([{ id: "GPU-1" }, { id: "GPU-2", usedBytes: 10 * GIB }]));
   await expect(hive.supervision.spawn(spawnRequest(loading(32, { count: 2 })))).rejects.toMatchObject({
-    details: { needed_bytes: 16 * GIB, free_bytes: 14 * GIB },
+    details: { needed_bytes: 16 * GIB, free_bytes: 14 * GIB, devices_wanted: 2, missing_bytes: { "GPU-1": 0, "GPU-2": 2 * GIB } },
   });
   const { record } = await hive.supervision.spawn(spawnRequest(loading(28, { count: 2 })));
   expect(record.devices).toEqual(["GPU-1", "GPU-2"]);

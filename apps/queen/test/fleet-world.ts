@@ -35,7 +35,11 @@ export class FleetWorld implements AsyncDisposable {
   isDiskFull = false;
   readonly #folder: TemporaryDirectory;
 
-  private constructor(folder: TemporaryDirectory, config: QueenConfigInput, hive: { readonly bytes: number }) {
+  private constructor(
+    folder: TemporaryDirectory,
+    config: QueenConfigInput,
+    hive: Pick<ConstructorParameters<typeof SimulatedHive>[0], "bytes">,
+  ) {
     this.#folder = folder;
     const { clock } = this;
     const place = { file: null, workingDirectory: folder.path, home: folder.path, machineId: "machine", sshAgent: null };
@@ -56,7 +60,10 @@ export class FleetWorld implements AsyncDisposable {
     this.hive.tellReady = (message) => this.deliver(message);
   }
 
-  static async start(config: QueenConfigInput, hive: { readonly bytes: number }): Promise<FleetWorld> {
+  static async start(
+    config: QueenConfigInput,
+    hive: Pick<ConstructorParameters<typeof SimulatedHive>[0], "bytes">,
+  ): Promise<FleetWorld> {
     return new FleetWorld(await temporaryDirectory("qh-fleet"), config, hive);
   }
 

@@ -106,6 +106,21 @@ describe("who has to go", () => {
     expect(world.hive.models).toEqual(["a", "c"]);
   });
 
+  it("is nobody whose device would not have the room all the same", async () => {
+    const places = { pinned: "8GiB", old: "14GiB", young: "16GiB", big: "20GiB" };
+    const models = Object.entries(places).map(([id, memory]) => model(id, { place: { memory }, pin: id === "pinned" }));
+    await using world = await FleetWorld.start({ models, queue }, { bytes: [24 * GIB, 24 * GIB] });
+    // The pinned one and the young one get a device each, the old one what is left of the first.
+    for (const id of ["pinned", "young", "old", "young", "big"]) {
+      world.ask(id, 100);
+      await world.run(60_000);
+      await world.clock.advance(20_000);
+    }
+    expect(world.asked.filter((request) => request.error !== null)).toEqual([]);
+    expect(world.hive.loads).toEqual(["pinned", "young", "old", "big"]);
+    expect(world.hive.models).toEqual(["big", "old", "pinned"]);
+  });
+
   it("is never a pinned model or one of a minimum: then the request is told why there is no room", async () => {
     const models = [
       model("pinned", { pin: true, place: { memory: "10GiB" } }),

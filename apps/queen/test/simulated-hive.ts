@@ -10,10 +10,22 @@ import {
 } from "@queen-and-hive/protocol";
 import type { FleetHive, WorkerCalls } from "../src/workers/fleet-context.ts";
 
+interface SimulatedDevice {
+  readonly id: string;
+  free: number;
+}
+
+interface SimulatedWorker {
+  readonly model: string;
+  readonly bytes: number;
+  readonly device: SimulatedDevice;
+  readonly record: WorkerRecord;
+}
+
 /** What a simulated hive tells its queen. */
 export type TellReady = (message: WorkerReady) => void;
 
-/** A hive in memory: one device, workers that take time to load and to stop, and an admission that counts bytes. */
+/** A hive in memory: devices, workers that take time to load and to stop, and an admission that counts bytes. */
 export class SimulatedHive implements FleetHive {
   readonly hiveId: string;
   readonly hostName: string;
@@ -33,27 +45,26 @@ export class SimulatedHive implements FleetHive {
   refusals = 0;
   /** Workers that it was told to drain. */
   readonly drained: string[] = [];
-  readonly #bytes: number;
+  readonly #devices: readonly SimulatedDevice[];
   readonly #loadMs: number;
   readonly #stopMs: number;
   readonly #clock: Clock;
-  readonly #workers = new Map<string, { readonly model: string; readonly bytes: number; readonly record: WorkerRecord }>();
-  /** Bytes of workers that have ended and that the driver has not given back yet. */
-  #returning = 0;
+  readonly #workers = new Map<string, SimulatedWorker>();
   #sequence = 0;
   tellReady: TellReady = () => undefined;
 
   constructor(options: {
     /** `local` when not given. */
     readonly hiveId?: string;
-    readonly bytes: number;
+    /** Of its device, or of each. */
+    readonly bytes: number | readonly number[];
     readonly loadMs: number;
     readonly stopMs: number;
     readonly clock: Clock;
   }) {
     this.hiveId = options.hiveId ?? "local";
     this.hostName = this.hiveId;
-    this.#bytes = options.bytes;
+    this.#devices = [options.bytes].flat().map((bytes, index) => ({ id: `gpu${index}`, free: bytes }));
     this.#loadMs = options.loadMs;
     this.#stopMs = options.stopMs;
     this.#clock = options.clock;
@@ -100,12 +111,14 @@ export class SimulatedHive implements FleetHive {
   #spawn(request: SpawnRequest): WorkerRecord {
     const { worker_id, spec, queen_id } = request;
     const bytes = Number(spec.needs?.memory_bytes);
-    const used = [...this.#workers.values()].reduce((sum, worker) => sum + worker.bytes, this.#returning);
-    if (used + bytes > this.#bytes) {
+    const device = this.#devices.toSorted((one, other) => other.free - one.free)[0];
+    if (device === undefined || device.free < bytes) {
       this.refusals += 1;
-      const details = { needed_bytes: bytes, free_bytes: this.#bytes - used };
+      const missing = this.#devices.map(({ id, free }) => [id, Math.max(0, bytes - free)] as const);
+      const details = { devices_wanted: 1, missing_bytes: Object.fromEntries(missing) };
       throw new QhError("insufficient_memory", `cannot start ${spec.model.id}: ${bytes} bytes are needed`, { details });
     }
+    device.free -= bytes;
     this.loads.push(spec.model.id);
     this.#clock.after(this.#loadMs, () => this.#ready(worker_id));
     const now = new Date(this.#clock.nowMs()).toISOString();
@@ -129,14 +142,14 @@ export class SimulatedHive implements FleetHive {
       spawned_at: now,
       ready_at: null,
       progress: null,
+      devices: [device.id],
     };
-    this.#workers.set(worker_id, { model: spec.model.id, bytes, record });
+    this.#workers.set(worker_id, { model: spec.model.id, bytes, device, record });
     return record;
   }
 
   /** A worker fails for good, and a program that is not ours takes its memory. What the hive tells of it. */
   fail(record: WorkerRecord): HiveEvent {
-    this.#returning += this.#workers.get(record.worker_id)?.bytes ?? 0;
     this.#workers.delete(record.worker_id);
     this.#sequence += 1;
     const exit = { exit_code: 1, signal: null, cause: "unknown" as const, log_tail: [] };
@@ -170,9 +183,9 @@ export class SimulatedHive implements FleetHive {
     const worker = this.#workers.get(workerId);
     await this.#clock.sleep(this.#stopMs);
     this.#workers.delete(workerId);
-    this.#returning += worker?.bytes ?? 0;
+    // The driver takes its time to give it back.
     this.#clock.after(1_000, () => {
-      this.#returning -= worker?.bytes ?? 0;
+      if (worker !== undefined) worker.device.free += worker.bytes;
     });
     return { worker_id: workerId, how: "terminated", duration_ms: this.#stopMs };
   }

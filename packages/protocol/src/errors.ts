@@ -82,7 +82,10 @@ export const ERROR_KINDS = define({
   model_too_large: { status: 503, type: "server_error", fault: "environment", retryable: false },
   /** A device that is named, or as many as are wanted, are not on the host. */
   device_missing: { status: 503, type: "server_error", fault: "environment", retryable: false },
-  /** A hive has no room for a worker; `details` may carry `needed_bytes` and `free_bytes` of the fullest device. */
+  /**
+   * A hive has no room for a worker. `details` may carry `needed_bytes` and `free_bytes` of the device that comes closest, how
+   * many devices are wanted (`devices_wanted`), and how much is missing on each that could be among them (`missing_bytes`, by id).
+   */
   insufficient_memory: { status: 503, type: "server_error", fault: "environment", retryable: true },
   runtime_unavailable: { status: 503, type: "server_error", fault: "environment", retryable: false },
   model_missing: { status: 503, type: "server_error", fault: "environment", retryable: false },

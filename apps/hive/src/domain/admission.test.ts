@@ -26,9 +26,22 @@ describe("admission", () => {
       kind: "no_room",
       neededBytes: 20 * GIB,
       freeBytes: 13 * GIB,
+      wanted: 1,
+      missingBytes: new Map([["GPU-1", 7 * GIB]]),
       forEver: false,
       reason:
         "it needs 20GiB (estimated: 18GiB weights + 2GiB overhead), but GPU-1 has 13GiB left (24GiB - 6GiB in use - 3GiB reserved for workers that load - 2GiB kept free)",
+    });
+  });
+
+  it("tells how much is missing on each device that could be among those that are wanted", () => {
+    const devices = [gpu("a", { usedBytes: 20 * GIB }), gpu("b", { usedBytes: 14 * GIB }), gpu("c", { usedBytes: 4 * GIB })];
+    const missing = { a: 8 * GIB, b: 2 * GIB, c: 0 };
+    const refusal = { kind: "no_room", neededBytes: 12 * GIB, freeBytes: 10 * GIB, wanted: 2 };
+    expect(admit(wants(12, { count: 2 }), devices)).toMatchObject({ ...refusal, missingBytes: new Map(Object.entries(missing)) });
+    expect(admit(wants(12, { named: ["b", "c"] }), devices)).toMatchObject({
+      ...refusal,
+      missingBytes: new Map(Object.entries({ b: 2 * GIB, c: 0 })),
     });
   });
 

@@ -39,6 +39,10 @@ export type Admission =
       readonly kind: "no_room";
       readonly neededBytes: number;
       readonly freeBytes: number;
+      /** How many devices are wanted. */
+      readonly wanted: number;
+      /** How much is missing on each device that could be among them; 0 where it fits. */
+      readonly missingBytes: ReadonlyMap<string, number>;
       /** Whether it would not fit either if nobody else were there. */
       readonly forEver: boolean;
       readonly reason: string;
@@ -74,6 +78,8 @@ export function admit(request: AdmissionRequest, devices: readonly AdmissionDevi
     kind: "no_room",
     neededBytes: closest?.need ?? 0,
     freeBytes: closest?.free ?? 0,
+    wanted,
+    missingBytes: new Map(judged.map((one) => [one.device.id, fitting.includes(one) ? 0 : lackOf(one)])),
     forEver: judged.filter(({ device, need }) => need === null || need <= capacityBytes(device)).length < wanted,
     reason: `it needs ${perDevice(closest?.need ?? 0, wanted)} (${request.because}), but ${judged.map(({ device }) => arithmetic(device)).join("; ")}`,
   };

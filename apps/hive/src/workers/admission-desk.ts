@@ -262,10 +262,16 @@ function tooLarge(spec: WorkerSpec, { reason, neededBytes, freeBytes }: NoRoom):
 }
 
 function noRoom(spec: WorkerSpec, result: NoRoom): QhError {
+  const { neededBytes, freeBytes, wanted, missingBytes } = result;
   return new QhError(
     "insufficient_memory",
     `cannot start a worker of ${spec.model.id} here: ${result.reason}; stop another worker, give it a smaller context or fewer slots, or set place.memory where the estimate is wrong`,
-    { details: { cause: "insufficient_memory", needed_bytes: result.neededBytes, free_bytes: result.freeBytes } },
+    {
+      details: {
+        ...{ cause: "insufficient_memory", needed_bytes: neededBytes, free_bytes: freeBytes },
+        ...{ devices_wanted: wanted, missing_bytes: Object.fromEntries(missingBytes) },
+      },
+    },
   );
 }
 

@@ -1,6 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type EvictionRules, planEviction, planIdleStop, type Resident } from "./eviction.ts";
+import { type EvictionRules, type MissingMemory, planEviction, planIdleStop, type Resident } from "./eviction.ts";
+
+const whichever = (bytes: number): MissingMemory => ({ devices: 1, onEach: [{ device: null, bytes }] });
+const onEach = (missing: Readonly<Record<string, number>>, devices = 1): MissingMemory => ({
+  devices,
+  onEach: Object.entries(missing).map(([device, bytes]) => ({ device, bytes })),
+});
 
 const RULES: EvictionRules = { minResidentMs: 10_000, turnMs: 30_000 };
 
@@ -14,6 +20,7 @@ const resident = (workerId: string, more: Partial<Resident> = {}): Resident => (
   readyForMs: 60_000,
   idleForMs: 1_000,
   memoryBytes: 10,
+  devices: [],
   ...more,
 });
 
@@ -28,33 +35,54 @@ const residents = fc
       readyForMs: fc.nat(60_000),
       idleForMs: fc.nat(60_000),
       memoryBytes: fc.option(fc.nat(20)),
+      devices: fc.subarray(["gpu0", "gpu1", "gpu2"]),
     }),
     { maxLength: 6 },
   )
   .map((list) => list.map((entry, index) => ({ ...entry, workerId: `w${index}` })));
-const contenders = fc.record({ waitedMs: fc.nat(60_000), missingBytes: fc.option(fc.nat(60)) });
+const missingMemory = fc.oneof(
+  fc.nat(60).map(whichever),
+  fc.record({ gpu0: fc.nat(30), gpu1: fc.nat(30), gpu2: fc.nat(30) }).chain((missing) => {
+    return fc.integer({ min: 1, max: 3 }).map((devices) => onEach(missing, devices));
+  }),
+);
+const contenders = fc.record({ waitedMs: fc.nat(60_000), missing: fc.option(missingMemory) });
+
+/** On how many devices those give back what is missing there. */
+function devicesFreed(gone: readonly Resident[], { onEach }: MissingMemory): number {
+  const freed = (device: string | null): number =>
+    gone.reduce((sum, { memoryBytes, devices }) => {
+      if (memoryBytes === null) return device === null || devices.length === 0 || devices.includes(device) ? Infinity : sum;
+      if (device === null || devices.length === 0) return sum + memoryBytes;
+      return devices.includes(device) ? sum + memoryBytes / devices.length : sum;
+    }, 0);
+  return onEach.filter(({ device, bytes }) => freed(device) >= bytes).length;
+}
 
 describe("planEviction", () => {
   it("evicts the least recently used idle worker, and no more than are needed", () => {
     const list = [resident("new", { idleForMs: 5 }), resident("old", { idleForMs: 900 }), resident("older", { idleForMs: 901 })];
-    expect(planEviction(list, { waitedMs: 0, missingBytes: 5 }, RULES)).toEqual({ kind: "evict", workerIds: ["older"] });
-    expect(planEviction(list, { waitedMs: 0, missingBytes: 15 }, RULES)).toEqual({ kind: "evict", workerIds: ["older", "old"] });
+    expect(planEviction(list, { waitedMs: 0, missing: whichever(5) }, RULES)).toEqual({ kind: "evict", workerIds: ["older"] });
+    expect(planEviction(list, { waitedMs: 0, missing: whichever(15) }, RULES)).toEqual({
+      kind: "evict",
+      workerIds: ["older", "old"],
+    });
     const big = [resident("small", { idleForMs: 900, memoryBytes: 1 }), resident("big", { memoryBytes: 20 })];
-    expect(planEviction(big, { waitedMs: 0, missingBytes: 20 }, RULES)).toEqual({ kind: "evict", workerIds: ["big"] });
+    expect(planEviction(big, { waitedMs: 0, missing: whichever(20) }, RULES)).toEqual({ kind: "evict", workerIds: ["big"] });
   });
 
   it("lets what was just loaded stay for a while", () => {
     const list = [resident("a", { readyForMs: 4_000 })];
-    expect(planEviction(list, { waitedMs: 99_000, missingBytes: 1 }, RULES)).toEqual({ kind: "wait", forMs: 6_000 });
+    expect(planEviction(list, { waitedMs: 99_000, missing: whichever(1) }, RULES)).toEqual({ kind: "wait", forMs: 6_000 });
   });
 
   it("takes a busy worker out of rotation once it had its turn and the other has waited one, and stops it when it is idle", () => {
     const busy = resident("a", { inFlight: 2, waiting: 7 });
-    expect(planEviction([busy], { waitedMs: 12_000, missingBytes: 1 }, RULES)).toEqual({ kind: "wait", forMs: 18_000 });
-    expect(planEviction([busy], { waitedMs: 30_000, missingBytes: 1 }, RULES)).toEqual({ kind: "yield", workerIds: ["a"] });
+    expect(planEviction([busy], { waitedMs: 12_000, missing: whichever(1) }, RULES)).toEqual({ kind: "wait", forMs: 18_000 });
+    expect(planEviction([busy], { waitedMs: 30_000, missing: whichever(1) }, RULES)).toEqual({ kind: "yield", workerIds: ["a"] });
     const yielding = { ...busy, yieldingForMs: 1_000 };
-    expect(planEviction([yielding], { waitedMs: 31_000, missingBytes: 1 }, RULES)).toEqual({ kind: "wait", forMs: 29_000 });
-    expect(planEviction([{ ...yielding, inFlight: 0 }], { waitedMs: 32_000, missingBytes: 1 }, RULES)).toEqual({
+    expect(planEviction([yielding], { waitedMs: 31_000, missing: whichever(1) }, RULES)).toEqual({ kind: "wait", forMs: 29_000 });
+    expect(planEviction([{ ...yielding, inFlight: 0 }], { waitedMs: 32_000, missing: whichever(1) }, RULES)).toEqual({
       kind: "evict",
       workerIds: ["a"],
     });
@@ -62,14 +90,17 @@ describe("planEviction", () => {
 
   it("lets a worker serve again when its last requests take longer than a turn", () => {
     const stuck = resident("a", { inFlight: 1, waiting: 3, yieldingForMs: 30_000 });
-    expect(planEviction([stuck], { waitedMs: 60_000, missingBytes: 1 }, RULES)).toEqual({ kind: "relent", workerIds: ["a"] });
+    expect(planEviction([stuck], { waitedMs: 60_000, missing: whichever(1) }, RULES)).toEqual({
+      kind: "relent",
+      workerIds: ["a"],
+    });
     const serving = { ...stuck, yieldingForMs: null };
-    expect(planEviction([serving], { waitedMs: 0, missingBytes: 1 }, RULES)).toEqual({ kind: "wait", forMs: 30_000 });
+    expect(planEviction([serving], { waitedMs: 0, missing: whichever(1) }, RULES)).toEqual({ kind: "wait", forMs: 30_000 });
   });
 
   it("waits for a worker that is not ready yet, and gives it its time", () => {
     const list = [resident("a", { coming: true, readyForMs: 0 })];
-    expect(planEviction(list, { waitedMs: 99_000, missingBytes: 5 }, RULES)).toEqual({
+    expect(planEviction(list, { waitedMs: 99_000, missing: whichever(5) }, RULES)).toEqual({
       kind: "wait",
       forMs: Number.POSITIVE_INFINITY,
     });
@@ -77,8 +108,23 @@ describe("planEviction", () => {
 
   it("gives up when what may go is not enough, and stops nothing for it", () => {
     const list = [resident("a"), resident("pinned", { kept: true })];
-    expect(planEviction(list, { waitedMs: 0, missingBytes: 11 }, RULES)).toEqual({ kind: "hopeless" });
-    expect(planEviction([], { waitedMs: 0, missingBytes: null }, RULES)).toEqual({ kind: "hopeless" });
+    expect(planEviction(list, { waitedMs: 0, missing: whichever(11) }, RULES)).toEqual({ kind: "hopeless" });
+    expect(planEviction([], { waitedMs: 0, missing: null }, RULES)).toEqual({ kind: "hopeless" });
+  });
+
+  it("leaves those in peace whose devices are not the ones that are made free", () => {
+    const old = resident("old", { idleForMs: 900, devices: ["gpu0"] });
+    const young = resident("young", { idleForMs: 5, devices: ["gpu1"] });
+    const evicting = (workerIds: readonly string[]) => ({ kind: "evict", workerIds });
+    const plan = (missing: MissingMemory) => planEviction([young, old], { waitedMs: 0, missing }, RULES);
+    expect(plan(onEach({ gpu0: 5, gpu1: 5 }))).toEqual(evicting(["old"]));
+    expect(plan(onEach({ gpu0: 15, gpu1: 5 }))).toEqual(evicting(["young"]));
+    expect(plan(onEach({ gpu0: 5, gpu1: 5 }, 2))).toEqual(evicting(["old", "young"]));
+    expect(plan(onEach({ gpu0: 0, gpu1: 5 }, 2))).toEqual(evicting(["young"]));
+    expect(plan(onEach({ gpu0: 15, gpu1: 15 }))).toEqual({ kind: "hopeless" });
+    const spread = resident("spread", { idleForMs: 999, devices: ["gpu0", "gpu1"] });
+    const besideSpread = planEviction([young, old, spread], { waitedMs: 0, missing: onEach({ gpu0: 15, gpu1: 40 }) }, RULES);
+    expect(besideSpread).toEqual(evicting(["spread", "old"]));
   });
 
   it("never stops what is kept, busy, waited for or just loaded, and never stops too little", () => {
@@ -105,13 +151,17 @@ describe("planEviction", () => {
           expect(Math.max(...named.map(({ yieldingForMs }) => yieldingForMs ?? 0))).toBeGreaterThanOrEqual(RULES.turnMs);
           expect(named.some(({ inFlight }) => inFlight > 0)).toBe(true);
         }
-        if (plan.kind === "evict" && contender.missingBytes !== null) {
-          const freed = named.reduce((sum, entry) => sum + (entry.memoryBytes ?? Number.POSITIVE_INFINITY), 0);
-          expect(freed).toBeGreaterThanOrEqual(contender.missingBytes);
-        }
+        const { missing } = contender;
         const all = list.filter((entry) => !entry.kept);
-        const most = all.reduce((sum, entry) => sum + (entry.memoryBytes ?? Number.POSITIVE_INFINITY), 0);
-        expect(plan.kind === "hopeless").toBe(all.length === 0 || most < (contender.missingBytes ?? 0));
+        const isHopeless = all.length === 0 || (missing !== null && devicesFreed(all, missing) < missing.devices);
+        expect(plan.kind === "hopeless").toBe(isHopeless);
+        if (plan.kind !== "evict" || missing === null) return;
+        expect(devicesFreed(named, missing)).toBeGreaterThanOrEqual(missing.devices);
+        // None of them goes for nothing.
+        for (const entry of named.length > 1 ? named : []) {
+          const others = named.filter((other) => other !== entry);
+          expect(devicesFreed(others, missing)).toBeLessThan(missing.devices);
+        }
       }),
     );
   });

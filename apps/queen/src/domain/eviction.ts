@@ -13,8 +13,10 @@ export interface Resident {
   readonly readyForMs: number;
   /** Since it gave back its last request. */
   readonly idleForMs: number;
-  /** What its end gives back; null when that is not known: then it counts as enough. */
+  /** What its end gives back, on all its devices together; null when that is not known: then it counts as enough. */
   readonly memoryBytes: number | null;
+  /** The devices that it has; none when that is not known: then it counts on every one. */
+  readonly devices: readonly string[];
 }
 
 /** The bounds that keep two models on one device from thrashing; milliseconds. */
@@ -28,12 +30,20 @@ export interface EvictionRules {
   readonly turnMs: number;
 }
 
+/** The memory that a hive lacks for a worker. */
+export interface MissingMemory {
+  /** How many devices the worker is spread over. */
+  readonly devices: number;
+  /** How much is missing on each that could be among them; a device without a name stands for whichever it is. */
+  readonly onEach: readonly { readonly device: string | null; readonly bytes: number }[];
+}
+
 /** A model that waits for memory. */
 export interface Contender {
   /** Since it has come, or since others were last given another turn although it waits. */
   readonly waitedMs: number;
-  /** How much is missing; null when that is not known: then one worker at a time is tried. */
-  readonly missingBytes: number | null;
+  /** Null when that is not known: then one worker at a time is tried. */
+  readonly missing: MissingMemory | null;
 }
 
 /** What to do for a contender: stop idle workers, take busy ones out of rotation or back into it, look again later, or give up. */
@@ -46,9 +56,9 @@ export type EvictionPlan =
 
 /**
  * Whose memory a contender gets. Idle workers go first, the least recently used before others, and only as many as are
- * needed. A worker that is busy, or waited for, is never stopped: once its turn is over it yields, and goes when it is
+ * needed, on devices where it is. A worker that is busy, or waited for, is never stopped: once its turn is over it yields, and goes when it is
  * idle. Where its last requests do not end for a whole turn, it serves on for another: one endless stream must not take the
- * device from everybody. Nothing is stopped while what may be stopped does not add up to what is missing.
+ * device from everybody. Nothing is stopped while what may be stopped does not add up to what is missing, device by device.
  */
 export function planEviction(residents: readonly Resident[], contender: Contender, rules: EvictionRules): EvictionPlan {
   const candidates = residents
@@ -57,7 +67,7 @@ export function planEviction(residents: readonly Resident[], contender: Contende
     .sort(
       (one, other) => (one.inMs === other.inMs ? 0 : one.inMs - other.inMs) || other.resident.idleForMs - one.resident.idleForMs,
     );
-  const chosen = enough(candidates, contender.missingBytes);
+  const chosen = enough(candidates, contender.missing);
   if (chosen === null) return { kind: "hopeless" };
   const latestMs = Math.max(...chosen.map(({ inMs }) => inMs));
   if (latestMs > 0) return { kind: "wait", forMs: latestMs };
@@ -91,23 +101,33 @@ function mayGoInMs(resident: Resident, contender: Contender, rules: EvictionRule
 }
 
 /** The first candidates that add up, less those that turn out not to be needed; null when all together do not. */
-function enough(candidates: readonly Candidate[], missingBytes: number | null): readonly Candidate[] | null {
-  if (missingBytes === null) return candidates.length === 0 ? null : candidates.slice(0, 1);
+function enough(candidates: readonly Candidate[], missing: MissingMemory | null): readonly Candidate[] | null {
+  if (missing === null) return candidates.length === 0 ? null : candidates.slice(0, 1);
   const chosen: Candidate[] = [];
   for (const candidate of candidates) {
-    if (bytesOf(chosen) >= missingBytes && chosen.length > 0) break;
     chosen.push(candidate);
+    if (addUp(chosen, missing)) break;
   }
-  if (chosen.length === 0 || bytesOf(chosen) < missingBytes) return null;
+  if (!addUp(chosen, missing)) return null;
   for (const candidate of [...chosen]) {
     const rest = chosen.filter((other) => other !== candidate);
-    if (rest.length > 0 && bytesOf(rest) >= missingBytes) chosen.splice(chosen.indexOf(candidate), 1);
+    if (addUp(rest, missing)) chosen.splice(chosen.indexOf(candidate), 1);
   }
   return chosen;
 }
 
-function bytesOf(candidates: readonly Candidate[]): number {
-  return candidates.reduce((sum, { resident }) => sum + (resident.memoryBytes ?? Number.POSITIVE_INFINITY), 0);
+/** Whether they give back what is missing, on as many devices as are wanted. */
+function addUp(candidates: readonly Candidate[], { devices, onEach }: MissingMemory): boolean {
+  const enough = onEach.filter(({ device, bytes }) => bytesOn(device, candidates) >= bytes);
+  return candidates.length > 0 && enough.length >= devices;
+}
+
+function bytesOn(device: string | null, candidates: readonly Candidate[]): number {
+  return candidates.reduce((sum, { resident }) => {
+    const bytes = resident.memoryBytes ?? Number.POSITIVE_INFINITY;
+    if (device === null || resident.devices.length === 0) return sum + bytes;
+    return resident.devices.includes(device) ? sum + bytes / resident.devices.length : sum;
+  }, 0);
 }
 
 /** A ready worker that may be stopped for being idle. Ages in milliseconds. */

@@ -42,6 +42,7 @@ function residentOf(context: FleetContext, entry: WorkerEntry, { isDraining, yie
     kept: row.wanted && isKept(context, entry),
     yieldingForMs: isDraining(row.record.worker_id) ? 0 : yieldingForMs(row.record.worker_id),
     memoryBytes: typeof memory === "number" ? memory : null,
+    devices: row.record.devices ?? [],
   };
 }
 

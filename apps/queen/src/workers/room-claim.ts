@@ -1,9 +1,10 @@
 import type { ModelSettings } from "../config/settings.ts";
+import type { MissingMemory } from "../domain/eviction.ts";
 
 /** What a hive without room has said. */
 export interface Refusal {
   /** Null when it did not say, or was not asked since others were there first. */
-  readonly missingBytes: number | null;
+  readonly missing: MissingMemory | null;
   readonly asked: boolean;
   /** Workers of other models that it had then: once there are fewer it is asked again. */
   readonly others: number;

@@ -1,5 +1,5 @@
 import type { ModelSettings } from "../config/settings.ts";
-import type { EvictionPlan } from "../domain/eviction.ts";
+import type { EvictionPlan, MissingMemory } from "../domain/eviction.ts";
 import { mayRunOn } from "../domain/placement.ts";
 import { type FleetContext, isOnItsWay } from "./fleet-context.ts";
 import { planRoom } from "./plan-room.ts";
@@ -90,7 +90,7 @@ export class RoomMaker implements Disposable {
   }
 
   /** A hive had no room for a worker. */
-  refused(modelId: string, hiveId: string, missingBytes: number | null): void {
+  refused(modelId: string, hiveId: string, missing: MissingMemory | null): void {
     const { clock, table, models } = this.#context;
     const model = models.get(modelId);
     if (model === undefined) return;
@@ -104,7 +104,7 @@ export class RoomMaker implements Disposable {
       this.#askLater(claim, hiveId, MEMORY_LOOK_EVERY_MS);
       return;
     }
-    claim.refusals.set(hiveId, this.#refusal(claim, hiveId, missingBytes, true));
+    claim.refusals.set(hiveId, this.#refusal(claim, hiveId, missing, true));
     const elsewhere = model.perHive === null && this.#start(claim, { except: new Set(this.#refusedBy()) }) === true;
     if (!elsewhere) this.look();
   }
@@ -193,10 +193,10 @@ export class RoomMaker implements Disposable {
 
   #plan(claim: Claim, hiveId: string): EvictionPlan {
     const waitedMs = this.#context.clock.monotonicMs() - claim.sinceMs;
-    const missingBytes = claim.refusals.get(hiveId)?.missingBytes ?? null;
+    const missing = claim.refusals.get(hiveId)?.missing ?? null;
     const { isDraining } = this.#effects;
     const yieldingForMs = (workerId: string): number | null => this.#yieldingForMs(workerId);
-    return planRoom(this.#context, { hiveId, modelId: claim.model.id, waitedMs, missingBytes, isDraining, yieldingForMs });
+    return planRoom(this.#context, { hiveId, modelId: claim.model.id, waitedMs, missing, isDraining, yieldingForMs });
   }
 
   #yieldingForMs(workerId: string): number | null {
@@ -230,7 +230,7 @@ export class RoomMaker implements Disposable {
     // Somebody has left since it refused: that memory may be on its way back still.
     if (before !== undefined && this.#othersOn(claim, hiveId) < before.others)
       claim.evictedOn = { hiveId, atMs: this.#context.clock.monotonicMs() };
-    claim.refusals.set(hiveId, this.#refusal(claim, hiveId, before?.missingBytes ?? null, true));
+    claim.refusals.set(hiveId, this.#refusal(claim, hiveId, before?.missing ?? null, true));
     const isStarted = this.#start(claim, { onHive: hiveId });
     if (isStarted === null) this.#askLater(claim, hiveId, LOOK_AGAIN_MS);
     return isStarted ?? true;
@@ -286,8 +286,8 @@ export class RoomMaker implements Disposable {
     return claim;
   }
 
-  #refusal(claim: Claim, hiveId: string, missingBytes: number | null, asked: boolean): Refusal {
-    return { missingBytes, asked, others: this.#othersOn(claim, hiveId), atMs: this.#context.clock.monotonicMs() };
+  #refusal(claim: Claim, hiveId: string, missing: MissingMemory | null, asked: boolean): Refusal {
+    return { missing, asked, others: this.#othersOn(claim, hiveId), atMs: this.#context.clock.monotonicMs() };
   }
 
   #othersOn(claim: Claim, hiveId: string): number {

@@ -1,9 +1,11 @@
 import { isDeepStrictEqual } from "node:util";
 import { ERROR_KINDS, newWorkerId, QhError, type WorkerRecord } from "@queen-and-hive/protocol";
 import type { ModelSettings } from "../config/settings.ts";
+import type { MissingMemory } from "../domain/eviction.ts";
 import { placeWorker } from "../domain/placement.ts";
 import type { WorkerRow } from "../store/store.ts";
 import { type FleetContext, isOnItsWay } from "./fleet-context.ts";
+import { missingMemoryOf } from "./missing-memory.ts";
 import { causeOfRefusal, type ModelFailures } from "./model-failures.ts";
 
 /** How long a spawn call that nobody answered waits before it is repeated, milliseconds. */
@@ -22,7 +24,7 @@ export interface SpawnListener {
   /** A start has failed for good; a kept minimum can be tried again later. */
   readonly onRefused: (modelId: string, retryInMs: number) => void;
   /** A hive had no room for a worker of a model. */
-  readonly onNoRoom: (modelId: string, hiveId: string, missingBytes: number | null) => void;
+  readonly onNoRoom: (modelId: string, hiveId: string, missing: MissingMemory | null) => void;
   /** A hive has taken a worker of a model. */
   readonly onTaken: (modelId: string) => void;
   /** Memory that is free on a hive's devices, the freest first; null when it is not known. */
@@ -192,7 +194,7 @@ export class WorkerSpawner implements Disposable {
       const isForRoom = error.kind === "insufficient_memory";
       const cause = isForRoom ? error.kind : causeOfRefusal(error);
       // Before anybody hears of the worker's end and asks for another one.
-      if (isForRoom) this.#listener.onNoRoom(record.model, record.hive_id, missingBytesOf(error));
+      if (isForRoom) this.#listener.onNoRoom(record.model, record.hive_id, missingMemoryOf(error));
       table.remove(workerId, {
         actor: "queen",
         cause,
@@ -219,13 +221,6 @@ export class WorkerSpawner implements Disposable {
     });
     this.#repeats.add(repeat);
   }
-}
-
-/** How much more memory a refused worker needs than is free, if the hive has said so. */
-function missingBytesOf({ details }: QhError): number | null {
-  const needed = details?.["needed_bytes"];
-  const free = details?.["free_bytes"];
-  return typeof needed === "number" && typeof free === "number" ? Math.max(0, needed - free) : null;
 }
 
 /** Whether the hive itself said no, as opposed to an answer that never came. */
