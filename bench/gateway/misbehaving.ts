@@ -105,7 +105,7 @@ async function healthDuring(url: string, connections: SamplerConnections, work: 
   try {
     await asker.says("it began");
     await work();
-    asker.child.send("stop");
+    if (asker.child.connected) asker.child.send("stop");
     return (await asker.says("it had seen anything")) as HealthSeen;
   } finally {
     asker.child.kill("SIGKILL");

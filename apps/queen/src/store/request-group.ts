@@ -11,7 +11,7 @@ const GROUP_ROWS = 500;
 /** Gathers the rows of ended requests; each group is written in one transaction, by a thread of its own. */
 export interface RequestGroup extends Disposable {
   add(row: RequestRow): void;
-  /** Returns when all rows so far are written or lost. */
+  /** Returns when all rows so far are written or lost, or after 5 s. */
   flush(): void;
   /** Has the write-ahead log copied into the database, whoever has written it. */
   checkpoint(): void;

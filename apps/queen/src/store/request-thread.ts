@@ -1,27 +1,9 @@
 // The thread that writes the rows of ended requests and copies the write-ahead log into the database: a disk that takes its time,
 // or another program that holds the database, keeps nobody waiting but this thread. It loads next to nothing, to be small.
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { type MessagePort, workerData } from "node:worker_threads";
+import { workerData } from "node:worker_threads";
+import { DONE, GIVEN_UP, type RequestJob, type RequestThreadData, type RowsLost } from "./request-job.ts";
 import { COLUMNS, type RowValue } from "./request-rows.ts";
-
-/** What the thread is given. */
-export interface RequestThreadData {
-  /** The database file. */
-  readonly path: string;
-  /** Brings the jobs; takes what was lost. */
-  readonly port: MessagePort;
-  /** Its only number counts the jobs that are over. */
-  readonly done: Int32Array<SharedArrayBuffer>;
-}
-
-/** Rows to write, their values one behind the other; or what else there is to do. */
-export type RequestThreadJob = readonly RowValue[] | "checkpoint" | "end";
-
-/** Rows that the database did not take. */
-export interface RowsLost {
-  readonly rows: number;
-  readonly error: unknown;
-}
 
 /** So many rows go into one INSERT, which costs fewer calls than one each; more at once make it no cheaper. */
 const INSERT_ROWS = 16;
@@ -29,8 +11,8 @@ const MANY_VALUES = INSERT_ROWS * COLUMNS.length;
 /** How many request rows are kept; older ones are removed once per PRUNE_EVERY. */
 const REQUESTS_KEPT = 100_000;
 const PRUNE_EVERY = 500;
-/** How long a statement waits for others who use the database, milliseconds. */
-const BUSY_TIMEOUT_MS = 10_000;
+/** How long a statement waits for others who write to the database, milliseconds; the end of the process may wait as long. */
+const BUSY_TIMEOUT_MS = 3_000;
 
 interface Opened {
   readonly database: DatabaseSync;
@@ -39,21 +21,26 @@ interface Opened {
   readonly prune: StatementSync;
 }
 
-const { path, port, done } = workerData as RequestThreadData;
+const { path, port, state } = workerData as RequestThreadData;
 let opened: Opened | null = null;
 let written = 0;
 
-port.on("message", (job: RequestThreadJob) => {
+port.on("message", (job: RequestJob) => {
   try {
     if (job === "end") end();
     else if (job === "checkpoint") open().database.exec("PRAGMA wal_checkpoint(PASSIVE)");
-    else write(open(), job);
+    else if (!isGivenUp()) write(open(), job);
   } catch (error) {
     port.postMessage({ rows: typeof job === "string" ? 0 : job.length / COLUMNS.length, error } satisfies RowsLost);
   }
-  Atomics.add(done, 0, 1);
-  Atomics.notify(done, 0);
+  Atomics.add(state, DONE, 1);
+  Atomics.notify(state, DONE);
 });
+
+/** Whoever has told that rows are lost does not find them written. */
+function isGivenUp(): boolean {
+  return Atomics.load(state, GIVEN_UP) === 1;
+}
 
 /**
  * Its commits are in the system's hands, so that the end of the process loses none, but wait for no disk
@@ -88,7 +75,7 @@ function write({ database, insertMany, insertOne, prune }: Opened, group: readon
       prune.run(REQUESTS_KEPT);
       written = 0;
     }
-    database.exec("COMMIT");
+    if (!isGivenUp()) database.exec("COMMIT");
   } finally {
     if (database.isTransaction) database.exec("ROLLBACK");
   }

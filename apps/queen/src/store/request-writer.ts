@@ -1,18 +1,18 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from "node:worker_threads";
+import { DONE, GIVEN_UP, type RequestJob, type RequestThreadData, type RowsLost } from "./request-job.ts";
 import { COLUMNS, type RowValue } from "./request-rows.ts";
-import type { RequestThreadData, RequestThreadJob, RowsLost } from "./request-thread.ts";
 
 /** So many rows may wait for the disk; further ones are lost. */
 const WAITING_ROWS_MAX = 20_000;
-/** How long `settle` waits for the disk, milliseconds. */
+/** How long `settle` waits for the disk, milliseconds; longer than the thread waits for others who write. */
 const SETTLE_MS = 5_000;
-/** It holds one group of rows. */
-const YOUNG_GENERATION_MB = 4;
+/** So long after a thread has failed no other is begun, milliseconds. */
+const RESTART_AFTER_MS = 1_000;
 
 /** The thread at work. */
 interface Thread {
   readonly port: MessagePort;
-  readonly done: Int32Array<SharedArrayBuffer>;
+  readonly state: Int32Array<SharedArrayBuffer>;
   /** The rows of each job that is not known to be over, oldest first. */
   readonly waiting: number[];
   /** How many jobs are known to be over. */
@@ -21,12 +21,14 @@ interface Thread {
 
 /**
  * Hands groups of request rows to a thread that writes them; it begins with the first job. `onLost` is told of rows that were
- * not taken.
+ * not taken. Nothing here throws: accounting keeps nobody from their work.
  */
 export class RequestWriter implements Disposable {
   readonly #path: string;
   readonly #onLost: (rows: number, error: unknown) => void;
   #thread: Thread | null = null;
+  /** Why there is no thread for now. */
+  #failure: { readonly error: unknown; readonly untilMs: number } | null = null;
   #isClosed = false;
 
   constructor(path: string, onLost: (rows: number, error: unknown) => void) {
@@ -48,7 +50,7 @@ export class RequestWriter implements Disposable {
     if (!this.#isClosed) this.#send("checkpoint", 0);
   }
 
-  /** Returns when all that was handed over is written or lost. It keeps the caller's thread waiting: for the end, and for tests. */
+  /** Returns when all that was handed over is written or lost, or after 5 s. It keeps the caller's thread waiting. */
   settle(): void {
     const thread = this.#thread;
     if (thread === null) return;
@@ -56,28 +58,33 @@ export class RequestWriter implements Disposable {
     for (countDone(thread); thread.waiting.length > 0; countDone(thread)) {
       const leftMs = endMs - performance.now();
       if (leftMs <= 0) break;
-      Atomics.wait(thread.done, 0, thread.seen, leftMs);
+      Atomics.wait(thread.state, DONE, thread.seen, leftMs);
     }
     for (let lost = receiveMessageOnPort(thread.port); lost !== undefined; lost = receiveMessageOnPort(thread.port)) {
-      this.#tell(lost.message);
+      this.#tell(lost.message.rows, lost.message.error);
     }
   }
 
-  /** Ends the thread when it has done everything. */
+  /** Ends the thread when it has done everything; what it has not within 5 s is lost. */
   [Symbol.dispose](): void {
-    const thread = this.#thread;
-    if (thread === null || this.#isClosed) return;
-    this.#send("end", 0);
+    if (this.#isClosed) return;
     this.#isClosed = true;
+    const thread = this.#thread;
+    if (thread === null) return;
+    this.#send("end", 0);
     this.settle();
-    const rows = this.#waitingRows();
-    if (rows > 0) this.#onLost(rows, new Error(`the disk has not taken them within ${SETTLE_MS} ms`));
+    Atomics.store(thread.state, GIVEN_UP, 1);
+    this.#tell(this.#waitingRows(), new Error(`the disk has not taken them within ${SETTLE_MS} ms`));
   }
 
-  #send(job: RequestThreadJob, rows: number): void {
-    this.#thread ??= this.#start();
-    this.#thread.port.postMessage(job);
-    this.#thread.waiting.push(rows);
+  #send(job: RequestJob, rows: number): void {
+    const thread = this.#running();
+    if (thread === null) {
+      this.#tell(rows, this.#failure?.error);
+      return;
+    }
+    thread.port.postMessage(job);
+    thread.waiting.push(rows);
   }
 
   #waitingRows(): number {
@@ -86,41 +93,57 @@ export class RequestWriter implements Disposable {
     return this.#thread.waiting.reduce((sum, rows) => sum + rows, 0);
   }
 
-  #start(): Thread {
+  /** The thread, which is begun if need be; null when none can be begun now. */
+  #running(): Thread | null {
+    if (this.#thread !== null) return this.#thread;
+    if (this.#failure !== null && performance.now() < this.#failure.untilMs) return null;
+    try {
+      this.#thread = this.#begin();
+      this.#failure = null;
+    } catch (error) {
+      this.#fail(error);
+    }
+    return this.#thread;
+  }
+
+  #begin(): Thread {
     const { port1: port, port2 } = new MessageChannel();
-    const done = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+    const state = new Int32Array(new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT));
     const worker = new Worker(new URL("./request-thread.ts", import.meta.url), {
-      workerData: { path: this.#path, port: port2, done } satisfies RequestThreadData,
+      workerData: { path: this.#path, port: port2, state } satisfies RequestThreadData,
       transferList: [port2],
       execArgv: [],
-      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
     });
-    const thread: Thread = { port, done, waiting: [], seen: 0 };
+    const thread: Thread = { port, state, waiting: [], seen: 0 };
     let why: unknown = new Error("the thread that writes them has ended");
     worker.on("error", (error) => {
       why = error;
     });
-    // The next job begins another.
     worker.on("exit", () => {
-      if (this.#isClosed || this.#thread !== thread) return;
+      if (this.#isClosed) return;
       const rows = this.#waitingRows();
-      this.#thread = null;
-      if (rows > 0) this.#onLost(rows, why);
+      this.#fail(why);
+      this.#tell(rows, why);
     });
-    port.on("message", (lost: RowsLost) => this.#tell(lost));
+    port.on("message", ({ rows, error }: RowsLost) => this.#tell(rows, error));
     // What is left to write at the end, the end waits for.
     port.unref();
     worker.unref();
     return thread;
   }
 
-  #tell({ rows, error }: RowsLost): void {
+  #fail(error: unknown): void {
+    this.#thread = null;
+    this.#failure = { error, untilMs: performance.now() + RESTART_AFTER_MS };
+  }
+
+  #tell(rows: number, error: unknown): void {
     if (rows > 0) this.#onLost(rows, error);
   }
 }
 
 function countDone(thread: Thread): void {
-  const done = Atomics.load(thread.done, 0);
+  const done = Atomics.load(thread.state, DONE);
   thread.waiting.splice(0, done - thread.seen);
   thread.seen = done;
 }

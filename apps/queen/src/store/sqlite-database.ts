@@ -11,8 +11,9 @@ export interface OpenDatabase {
 }
 
 /**
- * Opens the queen's database in WAL mode with `synchronous=FULL`; another thread copies the write-ahead log into it. A damaged one is set aside whole and a new one begun; the
- * losses say so. Throws `storage_failed` when the place itself cannot be written.
+ * Opens the queen's database in WAL mode with `synchronous=FULL`. A damaged one is set aside whole and a new one begun; the
+ * losses say so. Another thread copies the write-ahead log into it (store/request-thread.ts); while that does not come to it,
+ * whoever commits does so at LOG_PAGES_MAX. Throws `storage_failed` when the place itself cannot be written.
  */
 export function openDatabase(path: string): OpenDatabase {
   try {
@@ -32,7 +33,7 @@ function openChecked(path: string): DatabaseSync {
   const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
   try {
     database.exec(
-      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA foreign_keys = ON;",
+      `PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = ${LOG_PAGES_MAX}; PRAGMA foreign_keys = ON;`,
     );
     const verdict = database.prepare("PRAGMA quick_check(1)").get()?.["quick_check"];
     if (verdict !== "ok") throw new DamagedDatabase(String(verdict));
@@ -47,7 +48,10 @@ function openChecked(path: string): DatabaseSync {
   }
 }
 
-/** How long a statement waits for another process that reads the database, milliseconds. */
+/** Pages of 4 KiB; the thread does it at 1,000. */
+const LOG_PAGES_MAX = 4_000;
+
+/** How long a statement waits for others who write to the database, milliseconds. */
 const BUSY_TIMEOUT_MS = 2_000;
 
 const TABLES = ["hives", "workers", "journal", "requests"];

@@ -1,8 +1,10 @@
+import { once } from "node:events";
 import { statSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Worker } from "node:worker_threads";
 import { systemClock } from "@queen-and-hive/daemon";
-import { temporaryDirectory } from "@queen-and-hive/dev-env";
+import { runCommand, temporaryDirectory, testEnvironment, until } from "@queen-and-hive/dev-env";
 import { expect, it } from "vitest";
 import { COLUMNS } from "./request-rows.ts";
 import { RequestWriter } from "./request-writer.ts";
@@ -134,8 +136,65 @@ it("tells what is lost when there is no database to write to, and does not hang"
     [2, cannotOpen],
   ]);
   writer[Symbol.dispose]();
-  writer.write(values);
-  expect(lost.at(-1)).toEqual([1, expect.objectContaining({ message: "the store is closed" })]);
+});
+
+it("takes no rows once it is closed, whether it had any before or not", () => {
+  const lost: unknown[] = [];
+  const writer = new RequestWriter("/nonexistent/queen.db", (rows, error) => lost.push([rows, error]));
+  writer[Symbol.dispose]();
+  writer.write(COLUMNS.map(() => 1));
+  expect(lost).toEqual([[1, expect.objectContaining({ message: "the store is closed" })]]);
+});
+
+it("tells what is lost with a thread that fails, and goes on with another", async () => {
+  await using folder = await temporaryDirectory("qh-store");
+  const path = folder.join("queen.db");
+  const lost: number[] = [];
+  using store = openSqliteStore({ path, clock: systemClock, onRequestsLost: (rows) => lost.push(rows) });
+  const begun = once(process, "worker");
+  store.recordRequest(ROW);
+  store.flushRequests();
+  const [thread]: Worker[] = await begun;
+  {
+    using held = holdDatabase(path);
+    store.recordRequest(ROW);
+    store.recordRequest(ROW);
+    await sleep(2 * GROUP_MS);
+    const ended = thread?.terminate();
+    held.letGo();
+    await ended;
+  }
+  // With none for a while, lest one that cannot begin is begun ten times a second.
+  store.recordRequest(ROW);
+  store.flushRequests();
+  await until(() => {
+    store.recordRequest({ ...ROW, request_id: "after" });
+    store.flushRequests();
+    return requestIds(path).includes("after");
+  });
+  expect(lost.slice(0, 2)).toEqual([2, 1]);
+  expect(requestIds(path).filter((id) => id !== "after")).toEqual(["r-1"]);
+});
+
+it("does not throw where no thread can be begun: changes are kept, rows are told to be lost", async () => {
+  await using folder = await temporaryDirectory("qh-store");
+  const script = `
+    const { openSqliteStore } = await import(${JSON.stringify(new URL("./sqlite-store.ts", import.meta.url).href)});
+    const { systemClock } = await import("@queen-and-hive/daemon");
+    let lost = 0;
+    const options = { path: process.argv[1], clock: systemClock, onRequestsLost: (rows) => { lost += rows; } };
+    using store = openSqliteStore(options);
+    let told = 0;
+    store.journaled.subscribe(() => { told += 1; });
+    for (let index = 0; index < 100; index++) store.commit({ events: [{ kind: "config.applied", actor: "test" }] });
+    for (let index = 0; index < 500; index++) store.recordRequest(${JSON.stringify(ROW)});
+    store.flushRequests();
+    console.log(JSON.stringify([told, store.journalNewest(1000).length, lost]));`;
+  // Without --allow-worker, Node refuses to begin a thread.
+  const flags = ["--permission", "--allow-fs-read=*", "--allow-fs-write=*", "--input-type=module", "-e", script];
+  const argv = [process.execPath, ...flags, folder.join("queen.db")];
+  const result = await runCommand(argv, { cwd: import.meta.dirname, env: testEnvironment(folder.path) });
+  expect([result.exitCode, result.stdout.trim()]).toEqual([0, "[100,100,500]"]);
 });
 
 /** Holds it as a program does that writes to it. */

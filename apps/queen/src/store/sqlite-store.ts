@@ -21,7 +21,7 @@ export interface SqliteStoreOptions {
 const JOURNAL_KEPT = 100_000;
 /** The journal is pruned once per this many entries. */
 const JOURNAL_PRUNE_EVERY = 1_000;
-/** The write-ahead log is copied into the database once per this many lifecycle changes, and whenever request rows fill it. */
+/** A copy of the write-ahead log into the database is asked for once per this many lifecycle changes; so it is when rows fill it. */
 const CHECKPOINT_EVERY = 100;
 
 /** Opens the store on `node:sqlite`. Throws `storage_failed`. */
@@ -59,9 +59,9 @@ export function openSqliteStore(options: SqliteStoreOptions): Store {
           return change.events.map(insertEvent);
         }),
       );
+      for (const event of events) journaled.publish(event);
       commits += 1;
       if (commits % CHECKPOINT_EVERY === 0) requests.checkpoint();
-      for (const event of events) journaled.publish(event);
       return events;
     },
     journalAfter: (sequence, limit) =>

@@ -89,7 +89,7 @@ export interface RequestRow {
 }
 
 /**
- * The queen's registry and journal. Lifecycle changes are on disk when `commit` returns; request rows follow within 100 ms.
+ * The queen's registry and journal. Lifecycle changes are on disk when `commit` returns; request rows follow, in groups of 100 ms.
  * Every method that writes throws `storage_failed` when the disk does not take it.
  */
 export interface Store extends Disposable {

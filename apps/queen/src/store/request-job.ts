@@ -1,0 +1,24 @@
+import type { MessagePort } from "node:worker_threads";
+import type { RowValue } from "./request-rows.ts";
+
+/** What the thread that writes request rows is given. */
+export interface RequestThreadData {
+  /** The database file. */
+  readonly path: string;
+  /** Brings the jobs; takes what was lost. */
+  readonly port: MessagePort;
+  /** At DONE how many jobs are over; at GIVEN_UP 1 once the rest is given up. */
+  readonly state: Int32Array<SharedArrayBuffer>;
+}
+
+export const DONE = 0;
+export const GIVEN_UP = 1;
+
+/** Rows to write, their values one behind the other; or what else there is to do. */
+export type RequestJob = readonly RowValue[] | "checkpoint" | "end";
+
+/** Rows that the database did not take. */
+export interface RowsLost {
+  readonly rows: number;
+  readonly error: unknown;
+}
