@@ -84,7 +84,7 @@ export const ERROR_KINDS = define({
   device_missing: { status: 503, type: "server_error", fault: "environment", retryable: false },
   /**
    * A hive has no room for a worker. `details` may carry `needed_bytes` and `free_bytes` of the device that comes closest, how
-   * many devices are wanted (`devices_wanted`), and how much is missing on each that could be among them (`missing_bytes`, by id).
+   * many devices are wanted (`devices_wanted`), and how much is missing on each that could be among them if nobody else were there (`missing_bytes`, by id).
    */
   insufficient_memory: { status: 503, type: "server_error", fault: "environment", retryable: true },
   runtime_unavailable: { status: 503, type: "server_error", fault: "environment", retryable: false },

@@ -45,6 +45,13 @@ describe("admission", () => {
     });
   });
 
+  it("names no device that could never have it, and what an overfull one lacks in full", () => {
+    const small = gpu("small", { usedBytes: 20 * GIB });
+    const big = gpu("big", { totalBytes: 80 * GIB, usedBytes: 78 * GIB, keepFreeBytes: 6 * GIB });
+    const refusal = { kind: "no_room", freeBytes: 4 * GIB, forEver: false, missingBytes: new Map([["big", 44 * GIB]]) };
+    expect(admit(wants(40), [small, big])).toMatchObject({ ...refusal });
+  });
+
   it("tells what will never fit from what does not fit now", () => {
     const busy = gpu("a", { usedBytes: 23 * GIB, keepFreeBytes: 2 * GIB });
     expect(admit(wants(22), [busy])).toMatchObject({ kind: "no_room", forEver: false });

@@ -41,7 +41,7 @@ export type Admission =
       readonly freeBytes: number;
       /** How many devices are wanted. */
       readonly wanted: number;
-      /** How much is missing on each device that could be among them; 0 where it fits. */
+      /** How much is missing on each device that could be among them if nobody else were there; 0 where it fits. */
       readonly missingBytes: ReadonlyMap<string, number>;
       /** Whether it would not fit either if nobody else were there. */
       readonly forEver: boolean;
@@ -61,7 +61,10 @@ export function admit(request: AdmissionRequest, devices: readonly AdmissionDevi
       reason: `${wanted} are wanted and there are ${candidates.length}: ${listOf(idsOf(devices))}`,
     };
   }
-  const judged = candidates.map((device) => ({ device, need: request.needOf(device), free: freeBytes(device) }));
+  const judged = candidates.map((device) => {
+    const left = leftBytes(device);
+    return { device, need: request.needOf(device), left, free: freeBytes(device) };
+  });
   const fitting = judged.filter(({ need, free }) => need === null || free === null || need <= free);
   if (fitting.length >= wanted) {
     const chosen = fitting.slice(0, wanted);
@@ -74,20 +77,27 @@ export function admit(request: AdmissionRequest, devices: readonly AdmissionDevi
   }
   // The one that comes closest among those that are missing tells how much is missing.
   const closest = judged.filter((one) => !fitting.includes(one)).sort((one, other) => lackOf(one) - lackOf(other))[0];
+  const couldFit = judged.filter(({ device, need }) => need === null || need <= capacityBytes(device));
   return {
     kind: "no_room",
     neededBytes: closest?.need ?? 0,
     freeBytes: closest?.free ?? 0,
     wanted,
-    missingBytes: new Map(judged.map((one) => [one.device.id, fitting.includes(one) ? 0 : lackOf(one)])),
-    forEver: judged.filter(({ device, need }) => need === null || need <= capacityBytes(device)).length < wanted,
+    missingBytes: new Map(couldFit.map((one) => [one.device.id, fitting.includes(one) ? 0 : lackOf(one)])),
+    forEver: couldFit.length < wanted,
     reason: `it needs ${perDevice(closest?.need ?? 0, wanted)} (${request.because}), but ${judged.map(({ device }) => arithmetic(device)).join("; ")}`,
   };
 }
 
 /** Memory that a new worker may take; null when the driver does not say. */
-function freeBytes({ totalBytes, usedBytes, reservedBytes, keepFreeBytes }: AdmissionDevice): number | null {
-  return totalBytes === null || usedBytes === null ? null : Math.max(0, totalBytes - keepFreeBytes - usedBytes - reservedBytes);
+function freeBytes(device: AdmissionDevice): number | null {
+  const left = leftBytes(device);
+  return left === null ? null : Math.max(0, left);
+}
+
+/** The same; negative where more is in use than may be. */
+function leftBytes({ totalBytes, usedBytes, reservedBytes, keepFreeBytes }: AdmissionDevice): number | null {
+  return totalBytes === null || usedBytes === null ? null : totalBytes - keepFreeBytes - usedBytes - reservedBytes;
 }
 
 /** What a worker could have if nobody else were there. */
@@ -95,8 +105,8 @@ function capacityBytes({ totalBytes, keepFreeBytes }: AdmissionDevice): number {
   return totalBytes === null ? Number.POSITIVE_INFINITY : Math.max(0, totalBytes - keepFreeBytes);
 }
 
-function lackOf({ need, free }: { readonly need: number | null; readonly free: number | null }): number {
-  return (need ?? 0) - (free ?? 0);
+function lackOf({ need, left }: { readonly need: number | null; readonly left: number | null }): number {
+  return (need ?? 0) - (left ?? 0);
 }
 
 function ranked(devices: readonly AdmissionDevice[]): readonly AdmissionDevice[] {

@@ -56,9 +56,9 @@ export type EvictionPlan =
 
 /**
  * Whose memory a contender gets. Idle workers go first, the least recently used before others, and only as many as are
- * needed, on devices where it is. A worker that is busy, or waited for, is never stopped: once its turn is over it yields, and goes when it is
- * idle. Where its last requests do not end for a whole turn, it serves on for another: one endless stream must not take the
- * device from everybody. Nothing is stopped while what may be stopped does not add up to what is missing, device by device.
+ * needed, on devices where it is. A worker that is busy, or waited for, is never stopped: once its turn is over it yields, and
+ * goes when it is idle. Where its last requests do not end for a whole turn, it serves on for another: one endless stream must
+ * not take the device from everybody. Nothing is stopped while what may be stopped does not add up to what is missing.
  */
 export function planEviction(residents: readonly Resident[], contender: Contender, rules: EvictionRules): EvictionPlan {
   const candidates = residents
