@@ -2,7 +2,16 @@
 // or another program that holds the database, keeps nobody waiting but this thread. It loads next to nothing, to be small.
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { workerData } from "node:worker_threads";
-import { DONE, GIVEN_UP, type RequestJob, type RequestThreadData, type RowsLost } from "./request-job.ts";
+import {
+  COMMITTING,
+  DONE,
+  GIVEN_UP,
+  OPEN,
+  PHASE,
+  type RequestJob,
+  type RequestThreadData,
+  type RowsLost,
+} from "./request-job.ts";
 import { COLUMNS, type RowValue } from "./request-rows.ts";
 
 /** So many rows go into one INSERT, which costs fewer calls than one each; more at once make it no cheaper. */
@@ -11,6 +20,9 @@ const MANY_VALUES = INSERT_ROWS * COLUMNS.length;
 /** How many request rows are kept; older ones are removed once per PRUNE_EVERY. */
 const REQUESTS_KEPT = 100_000;
 const PRUNE_EVERY = 500;
+/** After so many rows or groups, 4 MB or so, the write-ahead log is copied into the database. */
+const LOG_ROWS = 5_000;
+const LOG_GROUPS = 250;
 /** How long a statement waits for others who write to the database, milliseconds; the end of the process may wait as long. */
 const BUSY_TIMEOUT_MS = 3_000;
 
@@ -23,24 +35,23 @@ interface Opened {
 
 const { path, port, state } = workerData as RequestThreadData;
 let opened: Opened | null = null;
-let written = 0;
+let writtenSincePrune = 0;
+let rowsInLog = 0;
+let groupsInLog = 0;
 
 port.on("message", (job: RequestJob) => {
   try {
     if (job === "end") end();
-    else if (job === "checkpoint") open().database.exec("PRAGMA wal_checkpoint(PASSIVE)");
-    else if (!isGivenUp()) write(open(), job);
+    else if (job === "checkpoint") checkpoint();
+    else if (Atomics.load(state, PHASE) !== GIVEN_UP) write(open(), job);
   } catch (error) {
     port.postMessage({ rows: typeof job === "string" ? 0 : job.length / COLUMNS.length, error } satisfies RowsLost);
   }
   Atomics.add(state, DONE, 1);
   Atomics.notify(state, DONE);
+  // It waits for the disk, and the rows are written already.
+  if (rowsInLog >= LOG_ROWS || groupsInLog >= LOG_GROUPS) checkpoint();
 });
-
-/** Whoever has told that rows are lost does not find them written. */
-function isGivenUp(): boolean {
-  return Atomics.load(state, GIVEN_UP) === 1;
-}
 
 /**
  * Its commits are in the system's hands, so that the end of the process loses none, but wait for no disk
@@ -49,7 +60,7 @@ function isGivenUp(): boolean {
 function open(): Opened {
   if (opened !== null) return opened;
   const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
-  database.exec("PRAGMA synchronous = NORMAL;");
+  database.exec("PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0;");
   opened = {
     database,
     insertMany: database.prepare(insertOf(INSERT_ROWS)),
@@ -70,15 +81,27 @@ function write({ database, insertMany, insertOne, prune }: Opened, group: readon
     let at = 0;
     for (; at + MANY_VALUES <= group.length; at += MANY_VALUES) insertMany.run(...group.slice(at, at + MANY_VALUES));
     for (; at < group.length; at += COLUMNS.length) insertOne.run(...group.slice(at, at + COLUMNS.length));
-    written += group.length / COLUMNS.length;
-    if (written >= PRUNE_EVERY) {
+    const rows = group.length / COLUMNS.length;
+    writtenSincePrune += rows;
+    if (writtenSincePrune >= PRUNE_EVERY) {
       prune.run(REQUESTS_KEPT);
-      written = 0;
+      writtenSincePrune = 0;
     }
-    if (!isGivenUp()) database.exec("COMMIT");
+    // Whoever has told that rows are lost does not find them written.
+    if (Atomics.compareExchange(state, PHASE, OPEN, COMMITTING) !== OPEN) return;
+    database.exec("COMMIT");
+    rowsInLog += rows;
+    groupsInLog += 1;
   } finally {
+    Atomics.compareExchange(state, PHASE, COMMITTING, OPEN);
     if (database.isTransaction) database.exec("ROLLBACK");
   }
+}
+
+/** What cannot be copied now can be later: with the next job, or by whoever commits. */
+function checkpoint(): void {
+  [rowsInLog, groupsInLog] = [0, 0];
+  open().database.exec("PRAGMA wal_checkpoint(PASSIVE)");
 }
 
 function end(): void {

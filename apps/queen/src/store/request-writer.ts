@@ -1,10 +1,10 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from "node:worker_threads";
-import { DONE, GIVEN_UP, type RequestJob, type RequestThreadData, type RowsLost } from "./request-job.ts";
+import { COMMITTING, DONE, GIVEN_UP, PHASE, type RequestJob, type RequestThreadData, type RowsLost } from "./request-job.ts";
 import { COLUMNS, type RowValue } from "./request-rows.ts";
 
 /** So many rows may wait for the disk; further ones are lost. */
 const WAITING_ROWS_MAX = 20_000;
-/** How long `settle` waits for the disk, milliseconds; longer than the thread waits for others who write. */
+/** How long `settle` waits for the disk unless told, milliseconds; longer than the thread waits for others who write. */
 const SETTLE_MS = 5_000;
 /** So long after a thread has failed no other is begun, milliseconds. */
 const RESTART_AFTER_MS = 1_000;
@@ -26,14 +26,16 @@ interface Thread {
 export class RequestWriter implements Disposable {
   readonly #path: string;
   readonly #onLost: (rows: number, error: unknown) => void;
+  readonly #settleMs: number;
   #thread: Thread | null = null;
   /** Why there is no thread for now. */
   #failure: { readonly error: unknown; readonly untilMs: number } | null = null;
   #isClosed = false;
 
-  constructor(path: string, onLost: (rows: number, error: unknown) => void) {
+  constructor(path: string, onLost: (rows: number, error: unknown) => void, settleMs = SETTLE_MS) {
     this.#path = path;
     this.#onLost = onLost;
+    this.#settleMs = settleMs;
   }
 
   /** Has these rows written, their values one behind the other. */
@@ -50,11 +52,11 @@ export class RequestWriter implements Disposable {
     if (!this.#isClosed) this.#send("checkpoint", 0);
   }
 
-  /** Returns when all that was handed over is written or lost, or after 5 s. It keeps the caller's thread waiting. */
+  /** Returns when all that was handed over is written or lost, or after `settleMs`. It keeps the caller's thread waiting. */
   settle(): void {
     const thread = this.#thread;
     if (thread === null) return;
-    const endMs = performance.now() + SETTLE_MS;
+    const endMs = performance.now() + this.#settleMs;
     for (countDone(thread); thread.waiting.length > 0; countDone(thread)) {
       const leftMs = endMs - performance.now();
       if (leftMs <= 0) break;
@@ -65,7 +67,7 @@ export class RequestWriter implements Disposable {
     }
   }
 
-  /** Ends the thread when it has done everything; what it has not within 5 s is lost. */
+  /** Ends the thread when it has done everything; what it has not within `settleMs` is lost. */
   [Symbol.dispose](): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -73,8 +75,10 @@ export class RequestWriter implements Disposable {
     if (thread === null) return;
     this.#send("end", 0);
     this.settle();
-    Atomics.store(thread.state, GIVEN_UP, 1);
-    this.#tell(this.#waitingRows(), new Error(`the disk has not taken them within ${SETTLE_MS} ms`));
+    this.#tell(giveUp(thread), new Error(`the disk has not taken them within ${this.#settleMs} ms`));
+    // What it says of them is told already.
+    thread.port.close();
+    this.#thread = null;
   }
 
   #send(job: RequestJob, rows: number): void {
@@ -109,11 +113,17 @@ export class RequestWriter implements Disposable {
   #begin(): Thread {
     const { port1: port, port2 } = new MessageChannel();
     const state = new Int32Array(new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT));
-    const worker = new Worker(new URL("./request-thread.ts", import.meta.url), {
-      workerData: { path: this.#path, port: port2, state } satisfies RequestThreadData,
-      transferList: [port2],
-      execArgv: [],
-    });
+    let worker: Worker;
+    try {
+      worker = new Worker(new URL("./request-thread.ts", import.meta.url), {
+        workerData: { path: this.#path, port: port2, state } satisfies RequestThreadData,
+        transferList: [port2],
+        execArgv: [],
+      });
+    } catch (error) {
+      port.close();
+      throw error;
+    }
     const thread: Thread = { port, state, waiting: [], seen: 0 };
     let why: unknown = new Error("the thread that writes them has ended");
     worker.on("error", (error) => {
@@ -140,6 +150,17 @@ export class RequestWriter implements Disposable {
   #tell(rows: number, error: unknown): void {
     if (rows > 0) this.#onLost(rows, error);
   }
+}
+
+/** What is not written from now on is lost: how many rows that are. */
+function giveUp(thread: Thread): number {
+  countDone(thread);
+  const { seen, waiting } = thread;
+  const [first = 0] = waiting;
+  const phase = Atomics.exchange(thread.state, PHASE, GIVEN_UP);
+  countDone(thread);
+  const underWay = phase === COMMITTING && thread.seen === seen ? first : 0;
+  return waiting.reduce((sum, rows) => sum + rows, -underWay);
 }
 
 function countDone(thread: Thread): void {

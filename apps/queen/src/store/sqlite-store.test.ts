@@ -6,7 +6,7 @@ import type { Worker } from "node:worker_threads";
 import { systemClock } from "@queen-and-hive/daemon";
 import { runCommand, temporaryDirectory, testEnvironment, until } from "@queen-and-hive/dev-env";
 import { expect, it } from "vitest";
-import { COLUMNS } from "./request-rows.ts";
+import { COLUMNS, pushValues, type RowValue } from "./request-rows.ts";
 import { RequestWriter } from "./request-writer.ts";
 import { openSqliteStore } from "./sqlite-store.ts";
 import type { RequestRow } from "./store.ts";
@@ -123,6 +123,18 @@ it("copies the write-ahead log of lifecycle changes into the database although n
   expect(store.journalNewest(1_000)).toHaveLength(300);
 });
 
+it("copies the write-ahead log of request rows into the database although nothing else changes", async () => {
+  await using folder = await temporaryDirectory("qh-store");
+  const path = folder.join("queen.db");
+  using store = openSqliteStore({ path, clock: systemClock, onRequestsLost: (_rows, error) => expect(error).toBeNull() });
+  for (let rows = 1; rows <= 40_000; rows++) {
+    store.recordRequest(ROW);
+    if (rows % 5_000 === 0) store.flushRequests();
+  }
+  // 40,000 rows are 4 MB.
+  expect(statSync(`${path}-wal`).size).toBeLessThan(2_500_000);
+});
+
 it("tells what is lost when there is no database to write to, and does not hang", () => {
   const lost: [rows: number, error: unknown][] = [];
   const values = COLUMNS.map(() => 1);
@@ -136,6 +148,32 @@ it("tells what is lost when there is no database to write to, and does not hang"
     [2, cannotOpen],
   ]);
   writer[Symbol.dispose]();
+});
+
+// The other one is a row that the database would not take.
+it.each([200, 0.5])("writes nothing of what it has told to be lost at its end, and tells it once (%d)", async (status) => {
+  await using folder = await temporaryDirectory("qh-store");
+  const path = folder.join("queen.db");
+  using _store = openSqliteStore({ path, clock: systemClock, onRequestsLost: () => undefined });
+  const lost: number[] = [];
+  const begun = once(process, "worker");
+  const writer = new RequestWriter(path, (rows) => lost.push(rows), 200);
+  {
+    using held = holdDatabase(path);
+    for (const id of ["r-1", "r-2"]) {
+      const values: RowValue[] = [];
+      pushValues(values, "2030-01-01T00:00:00.000Z", { ...ROW, request_id: id, status });
+      writer.write(values);
+    }
+    writer[Symbol.dispose]();
+    expect(lost).toEqual([2]);
+    held.letGo();
+  }
+  const [thread]: Worker[] = await begun;
+  if (thread?.threadId !== -1) await once(thread as Worker, "exit");
+  await sleep(20);
+  expect(requestIds(path)).toEqual([]);
+  expect(lost).toEqual([2]);
 });
 
 it("takes no rows once it is closed, whether it had any before or not", () => {
@@ -176,7 +214,7 @@ it("tells what is lost with a thread that fails, and goes on with another", asyn
   expect(requestIds(path).filter((id) => id !== "after")).toEqual(["r-1"]);
 });
 
-it("does not throw where no thread can be begun: changes are kept, rows are told to be lost", async () => {
+it("does not throw where no thread can be begun: changes are kept, rows told to be lost, the log stays bounded", async () => {
   await using folder = await temporaryDirectory("qh-store");
   const script = `
     const { openSqliteStore } = await import(${JSON.stringify(new URL("./sqlite-store.ts", import.meta.url).href)});
@@ -186,15 +224,19 @@ it("does not throw where no thread can be begun: changes are kept, rows are told
     using store = openSqliteStore(options);
     let told = 0;
     store.journaled.subscribe(() => { told += 1; });
-    for (let index = 0; index < 100; index++) store.commit({ events: [{ kind: "config.applied", actor: "test" }] });
+    const details = { message: "x".repeat(100_000) };
+    for (let index = 0; index < 300; index++) store.commit({ events: [{ kind: "config.applied", actor: "test", details }] });
     for (let index = 0; index < 500; index++) store.recordRequest(${JSON.stringify(ROW)});
     store.flushRequests();
-    console.log(JSON.stringify([told, store.journalNewest(1000).length, lost]));`;
+    const { statSync } = await import("node:fs");
+    // Without a bound it would be 30 MB and more.
+    const isBounded = statSync(process.argv[1] + "-wal").size < 20_000_000;
+    console.log(JSON.stringify([told, store.journalNewest(1000).length, lost, isBounded]));`;
   // Without --allow-worker, Node refuses to begin a thread.
   const flags = ["--permission", "--allow-fs-read=*", "--allow-fs-write=*", "--input-type=module", "-e", script];
   const argv = [process.execPath, ...flags, folder.join("queen.db")];
   const result = await runCommand(argv, { cwd: import.meta.dirname, env: testEnvironment(folder.path) });
-  expect([result.exitCode, result.stdout.trim()]).toEqual([0, "[100,100,500]"]);
+  expect([result.exitCode, result.stdout.trim()]).toEqual([0, "[300,300,500,true]"]);
 });
 
 /** Holds it as a program does that writes to it. */
