@@ -34,7 +34,10 @@ test(
     const text = await wholeStream("dying");
     expect(endOf(text)).toEqual({ content: "the bees of", code: "engine_failed" });
     expect((await ask(queen.url, { body: chat("dying", { max_tokens: 1 }) })).status).toBe(200);
-    expect(await theWorker("dying")).toMatchObject({ incarnation: 2, exit: { signal: "SIGKILL", cause: "killed" } });
+    // Where the queen hears of the death before she has read a byte, another start has begun the stream anew, and died of it.
+    const restarted = await theWorker("dying");
+    expect(restarted.incarnation).toBeGreaterThan(1);
+    expect(restarted.exit).toMatchObject({ signal: "SIGKILL", cause: "killed" });
   },
   WITHIN_MS,
 );
