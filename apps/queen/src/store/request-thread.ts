@@ -98,10 +98,13 @@ function write({ database, insertMany, insertOne, prune }: Opened, group: readon
   }
 }
 
-/** What cannot be copied now can be later: with the next job, or by whoever commits. */
 function checkpoint(): void {
   [rowsInLog, groupsInLog] = [0, 0];
-  open().database.exec("PRAGMA wal_checkpoint(PASSIVE)");
+  try {
+    open().database.exec("PRAGMA wal_checkpoint(PASSIVE)");
+  } catch {
+    // What cannot be copied now, to a full disk for one, is later: here, or by whoever commits. The rows that come go on.
+  }
 }
 
 function end(): void {
